@@ -1,0 +1,39 @@
+# make help says what there is. Everything works on a fresh machine with Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := --data simulated --trials 6 --max-epochs 20
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench clean
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: .venv/installed ## set up .venv with what the project and its checks need
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: install ## a small univariate and a small multivariate study on simulated data
+	@rm -rf runs/demo-univariate runs/demo-multivariate
+	$(BIN)/python -m tuning.run --space univariate.yaml $(DEMO) --name demo-univariate
+	$(BIN)/python -m tuning.run --space multivariate.yaml $(DEMO) --name demo-multivariate
+	@echo 'See every trial:  $(BIN)/tensorboard --logdir runs'
+
+test: install ## the tests
+	$(BIN)/python -m pytest
+
+check: install ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: install ## the simulated air beside the real one, and the speed of a trial
+	$(BIN)/python -m benchmarks.simulated_air
+	$(BIN)/python -m benchmarks.one_trial
+
+clean: ## remove .venv and caches; studies in runs/ stay
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
