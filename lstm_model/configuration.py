@@ -1,0 +1,172 @@
+"""What a forecaster is made from: hyperparameters and data, with meanings and legal ranges."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self, get_args
+
+from annotated_types import Ge, Le
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Calendar = Literal["hour_of_day", "day_of_week", "day_of_year"]
+
+
+class Configuration(BaseModel):
+    """One point of the search: every hyperparameter of the model and its training.
+
+    The search-space reader takes its legal names, kinds and ranges from these fields. Hours stand
+    for rows: in a table of another time step, read rows of that step.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    hidden_size: int = Field(64, ge=1, le=1024, description="hidden units in each memory")
+    num_layers: int = Field(1, ge=1, le=4, description="LSTM layers on top of each other")
+    dropout: float = Field(
+        0.0, ge=0.0, le=0.9, description="share dropped between layers (two layers or more)"
+    )
+    output_dropout: float = Field(
+        0.1,
+        ge=0.0,
+        le=0.9,
+        description="share of the short-term memory dropped before the forecast",
+    )
+    learning_rate: float = Field(
+        5e-3, ge=1e-6, le=1.0, description="highest learning rate of the schedule"
+    )
+    warm_up: float = Field(
+        0.1, ge=0.0, le=0.9, description="share of the schedule in which the learning rate rises"
+    )
+    weight_decay: float = Field(0.01, ge=0.0, le=1.0, description="AdamW's decoupled weight decay")
+    loss: Literal["mse", "huber", "mae"] = Field(
+        "huber", description="training loss, in units of the target's typical change"
+    )
+    gradient_clip: float = Field(
+        1.0, ge=1e-3, le=1e3, description="largest norm of the gradient; a longer one is shortened"
+    )
+    weight_averaging: float = Field(
+        0.99,
+        ge=0.0,
+        le=0.9999,
+        description="decay per step of the averaged weights; 0 averages none",
+    )
+    context_length: int = Field(
+        24, ge=0, le=8760, description="hours read before the first scored forecast in training"
+    )
+    chunk_length: int = Field(96, ge=1, le=8760, description="hours with a loss in each chunk")
+    batch_size: int = Field(
+        8, ge=1, le=1024, description="most chunks in each step of the optimiser"
+    )
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One field of Configuration as a search sees it; low and high are None for categories."""
+
+    name: str
+    kind: Literal["int", "float", "categorical"]
+    meaning: str
+    default: int | float | str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def problem(self, value: object) -> str | None:
+        """The rule that `value` breaks, as a clause, or None where it is legal."""
+        if self.kind == "categorical":
+            return None if value in self.choices else f"must be one of {', '.join(self.choices)}"
+        whole = self.kind == "int"
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+            return "must be a whole number" if whole else "must be a number"
+        assert self.low is not None and self.high is not None
+        if not self.low <= value <= self.high:  # catches NaN too
+            return f"must lie from {self.low:g} to {self.high:g}"
+        return None
+
+
+def _hyperparameters() -> dict[str, Hyperparameter]:
+    found = {}
+    for name, field in Configuration.model_fields.items():
+        bounds = {type(m): m for m in field.metadata}
+        numeric = field.annotation in (int, float)
+        found[name] = Hyperparameter(
+            name=name,
+            kind="categorical" if not numeric else "int" if field.annotation is int else "float",
+            meaning=field.description or "",
+            default=field.default,
+            low=bounds[Ge].ge if numeric else None,
+            high=bounds[Le].le if numeric else None,
+            choices=() if numeric else get_args(field.annotation),
+        )
+    return found
+
+
+HYPERPARAMETERS: Mapping[str, Hyperparameter] = _hyperparameters()
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _as_time(value: Any) -> Any:
+    """A date, or a date and time, as ISO 8601 writes it; without a zone, like the tables'."""
+    if isinstance(value, datetime) or not isinstance(value, str):
+        return value
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError("must be a date such as 2013-01-01") from error
+    if time.tzinfo is not None:
+        raise ValueError("must be a time without a zone, like the table's own")
+    return time
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Time = Annotated[datetime, BeforeValidator(_as_time)]
+
+
+class DataSettings(BaseModel):
+    """Which table, what is forecast from which columns, and where the splits lie.
+
+    The splits go by the hour that is forecast: an origin just before `validation_from` that
+    forecasts an hour after it belongs to validation.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    source: str = Field("beijing", min_length=1, description="beijing, simulated, or a CSV's path")
+    fallback: Literal["simulated"] | None = Field(
+        None, description="used, with a warning, where the source can't be reached"
+    )
+    time: str | Names | None = Field(
+        None, description="the clock's column, or its parts [year, month, day, hour]"
+    )
+    target: str = Field("pm2.5", min_length=1, description="the column that is forecast")
+    features: Names = Field(min_length=1, description="the columns that are read")
+    calendar: Annotated[tuple[Calendar, ...], BeforeValidator(_as_tuple)] = Field(
+        (), description="inputs known ahead, from the clock alone"
+    )
+    horizon: int = Field(1, ge=1, le=720, description="lead times forecast: 1 to this many hours")
+    validation_from: Time = Field(description="the first hour of validation")
+    test_from: Time = Field(description="the first hour of the test, which no study reads")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.validation_from >= self.test_from:
+            raise ValueError(
+                "validation_from must come before test_from, but got "
+                f"{self.validation_from:%Y-%m-%d %H:%M} and {self.test_from:%Y-%m-%d %H:%M}"
+            )
+        for key in ("features", "calendar"):
+            names = getattr(self, key)
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(
+                    f"{key} must name each column once, but got {', '.join(twice)} twice"
+                )
+        if self.target not in self.features:
+            raise ValueError(
+                f"features must include the target {self.target!r}: the model forecasts the change "
+                "from its last value"
+            )
+        return self

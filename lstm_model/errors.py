@@ -1,0 +1,26 @@
+"""The mistakes that are the user's to mend; a command prints their message and exits with 2.
+
+Exceptions:
+
+* InputError
+  * TableError            a table that can't be forecast as it is: names the row or column
+  * SourceUnavailable     a table that can't be had: names the ways out
+
+A trial that fails by its own fault raises TrainingFailed instead: the study goes on without it.
+"""
+
+
+class InputError(ValueError):
+    """Something that the user gave breaks a rule; the message says which, what came, what next."""
+
+
+class TableError(InputError):
+    """A table breaks a rule; the message names the row or the column."""
+
+
+class SourceUnavailable(InputError):
+    """A table can't be reached; the message names the reason and the ways out."""
+
+
+class TrainingFailed(RuntimeError):
+    """A training that can't go on, such as one whose loss is no longer finite."""

@@ -1,0 +1,63 @@
+"""Files that are read or refused with their name, and written whole or not at all."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from lstm_model.errors import InputError
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object from a file; raises InputError naming the file where it isn't one."""
+    try:
+        content = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{file} does not exist") from None
+    except OSError as error:
+        raise InputError(f"{file} can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{file} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file} is damaged: it holds no JSON object")
+    return content
+
+
+def write_file(file: Path, content: bytes) -> None:
+    """Write to a temporary name and move it into place: readers see the old file or the new one."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_folder(folder: Path, files: dict[str, bytes]) -> None:
+    """Write a folder under a temporary name and swap it in for the one that may be there.
+
+    Whatever is raised on the way, one of the two is there after it. Only a kill between the two
+    renames leaves neither under the folder's name.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    old = temporary.with_name(temporary.name + ".old")
+    try:
+        for name, content in files.items():
+            write_file(temporary / name, content)
+        temporary.chmod(0o755)
+        if folder.exists():
+            folder.rename(old)
+        temporary.rename(folder)
+    finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

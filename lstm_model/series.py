@@ -1,0 +1,266 @@
+"""A table as the model sees it: causal inputs scaled by training rows, missing targets masked.
+
+Letters: T rows (hours), F input channels, L lead times. Nothing in row t depends on a row after t,
+and nothing learned (scales, categories) depends on a row outside training.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lstm_model.configuration import DataSettings
+from lstm_model.errors import TableError
+from lstm_model.metrics import Doubles, Mask, rmse
+
+Floats = npt.NDArray[np.float32]
+
+# A column that is never negative and leans this far to the right is read as log(1 + x): of the
+# Beijing columns that takes pm2.5, Iws, Is and Ir, and leaves the weather's levels alone.
+SKEW_FOR_LOGARITHM = 1.0
+
+PERIODS = {"hour_of_day": 24.0, "day_of_week": 7.0, "day_of_year": 365.25}
+
+
+@dataclass(frozen=True)
+class NumericChannel:
+    """One numeric feature: log(1 + x) if `logarithm`, then (x - mean) / scale.
+
+    A feature that never varied in training taught nothing, has scale 0, and is 0 throughout.
+    """
+
+    column: str
+    logarithm: bool
+    mean: float
+    scale: float
+
+    def encode(self, values: Doubles) -> Doubles:
+        """(T,) in the column's unit -> (T,) scaled; missing stays NaN."""
+        if self.scale == 0:
+            return np.zeros_like(values)
+        if self.logarithm:
+            # A later value below zero has no place in training's range; zero is the nearest.
+            values = np.log1p(np.maximum(values, 0.0))
+        return (values - self.mean) / self.scale
+
+
+@dataclass(frozen=True)
+class CategoryChannels:
+    """One categorical feature: a channel of 0 or 1 for each category seen in training."""
+
+    column: str
+    categories: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What training rows taught about the inputs: enough to encode any later table."""
+
+    numeric: tuple[NumericChannel, ...]
+    categorical: tuple[CategoryChannels, ...]
+    calendar: tuple[str, ...]
+
+    @classmethod
+    def learn(cls, training: pd.DataFrame, calendar: Sequence[str]) -> Self:
+        """From the training rows alone: `training` holds the features, indexed by time."""
+        numeric, categorical = [], []
+        for name in training.columns:
+            column = training[name].dropna()
+            if pd.api.types.is_numeric_dtype(column.dtype):
+                values = column.to_numpy(np.float64)
+                # Too few values to have a shape, or none at all, teach nothing: left as they are.
+                logarithm = bool(
+                    len(values) > 2 and values.min() >= 0 and _skew(values) > SKEW_FOR_LOGARITHM
+                )
+                seen = np.log1p(values) if logarithm else values
+                mean = float(seen.mean()) if len(seen) else 0.0
+                scale = float(seen.std()) if len(seen) else 0.0
+                numeric.append(NumericChannel(str(name), logarithm, mean, scale))
+            else:
+                kinds = tuple(sorted(str(kind) for kind in column.unique()))
+                categorical.append(CategoryChannels(str(name), kinds))
+        return cls(tuple(numeric), tuple(categorical), tuple(calendar))
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The F input channels' names, in their order in the tensor."""
+        waves = [f"{name}:{wave}" for name in self.calendar for wave in ("sin", "cos")]
+        kinds = [f"{c.column}={kind}" for c in self.categorical for kind in c.categories]
+        return (*(c.column for c in self.numeric), *kinds, *waves)
+
+    def inputs(self, frame: pd.DataFrame) -> Floats:
+        """The features of T rows -> (T, F), every value known at its row.
+
+        A missing number repeats the last one seen, and before the first is the training mean. A
+        missing category repeats the last one too; one that training never saw is no category.
+        """
+        columns: list[Doubles] = []
+        for channel in self.numeric:
+            filled = frame[channel.column].ffill().to_numpy(np.float64)
+            columns.append(np.nan_to_num(channel.encode(filled), nan=0.0))
+        for group in self.categorical:
+            filled = frame[group.column].ffill().to_numpy(object)
+            columns.extend((filled == kind).astype(np.float64) for kind in group.categories)
+        times = frame.index
+        assert isinstance(times, pd.DatetimeIndex)
+        for name in self.calendar:
+            angle = 2 * np.pi * _phase(times, name)
+            columns.extend((np.sin(angle), np.cos(angle)))
+        return np.stack(columns, axis=1).astype(np.float32)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        return cls(
+            tuple(NumericChannel(**c) for c in saved["numeric"]),
+            tuple(
+                CategoryChannels(c["column"], tuple(c["categories"])) for c in saved["categorical"]
+            ),
+            tuple(saved["calendar"]),
+        )
+
+
+@dataclass(frozen=True)
+class Series:
+    """A table ready for training and validation, with no row of the test in it.
+
+    Attributes:
+        inputs: (T, F) scaled.
+        target: (T,) in the target's unit, NaN where it was not observed.
+        last: (T,) the last observed target at or before each row, NaN before the first.
+        times: (T,) the clock.
+        step: time between rows.
+        split: the first validation row. Splits go by the hour that is forecast.
+        horizon: L.
+        change_scale: (L,) root mean square of the target's change from `last` to each lead time
+            in training rows, in the target's unit: what the model's output is measured in.
+        encoding: how `inputs` was made.
+    """
+
+    inputs: Floats
+    target: Doubles
+    last: Doubles
+    times: npt.NDArray[np.datetime64]
+    step: pd.Timedelta
+    split: int
+    horizon: int
+    change_scale: Doubles
+    encoding: Encoding
+
+    @classmethod
+    def from_table(cls, frame: pd.DataFrame, step: pd.Timedelta, settings: DataSettings) -> Self:
+        """The rows of `frame` before the test, encoded.
+
+        Args:
+            frame: the features, regular in time, indexed by it.
+            step: time between rows.
+
+        Raises:
+            TableError: training or validation has no row to learn from or to score.
+        """
+        frame = frame.loc[frame.index < settings.test_from]
+        split = int(
+            np.searchsorted(frame.index.to_numpy(), np.datetime64(settings.validation_from))
+        )
+        training = frame.iloc[:split]
+        if "hour_of_day" in settings.calendar and step % pd.Timedelta(days=1) == pd.Timedelta(0):
+            raise TableError(
+                f"calendar must change from row to row, but with rows {step.days} days apart "
+                "hour_of_day never does; leave it out"
+            )
+        encoding = Encoding.learn(training, settings.calendar)
+        target = frame[settings.target].to_numpy(np.float64)
+        last = frame[settings.target].ffill().to_numpy(np.float64)
+        changes = changes_ahead(target, last, settings.horizon)
+        lead_times = np.arange(1, settings.horizon + 1)
+        in_training = np.arange(len(frame))[:, None] + lead_times < split
+        scale = _root_mean_square(np.where(in_training, changes, np.nan))
+        series = cls(
+            inputs=encoding.inputs(frame),
+            target=target,
+            last=last,
+            times=frame.index.to_numpy(),
+            step=step,
+            split=split,
+            horizon=settings.horizon,
+            change_scale=scale,
+            encoding=encoding,
+        )
+        for name, mask in (("training", series.training), ("validation", series.validation)):
+            if not mask.any(axis=0).all():
+                raise TableError(
+                    f"{name} must have an observed {settings.target} for every lead time up to "
+                    f"{settings.horizon}, but none can be scored at lead time "
+                    f"{int(np.argmin(mask.any(axis=0))) + 1}; move validation_from or test_from"
+                )
+        if not (scale > 0).all():
+            raise TableError(
+                f"{settings.target} must change in training, but never does: nothing to learn"
+            )
+        if not (rmse(changes, series.validation) > 0).all():
+            raise TableError(
+                f"{settings.target} must change in validation, but never does, and no skill can be "
+                "told; move validation_from or test_from"
+            )
+        return series
+
+    # Worked out once for a study, and carried to its workers with the rest.
+    @cached_property
+    def changes(self) -> Doubles:
+        """(T, L): what happened from the last observed value to each lead time, NaN if unknown."""
+        return changes_ahead(self.target, self.last, self.horizon)
+
+    @property
+    def _forecast_rows(self) -> npt.NDArray[np.int_]:
+        """(T, L): the row that each origin forecasts at each lead time."""
+        return np.arange(len(self.target))[:, None] + np.arange(1, self.horizon + 1)
+
+    @cached_property
+    def training(self) -> Mask:
+        """(T, L): forecasts of observed hours before the split."""
+        return np.isfinite(self.changes) & (self._forecast_rows < self.split)
+
+    @cached_property
+    def validation(self) -> Mask:
+        """(T, L): forecasts of observed hours from the split on."""
+        return np.isfinite(self.changes) & (self._forecast_rows >= self.split)
+
+
+def changes_ahead(target: Doubles, last: Doubles, horizon: int) -> Doubles:
+    """(T,) observed and (T,) last observed -> (T, L): target[t + h] - last[t], NaN if unknown."""
+    ahead = np.full((len(target), horizon), np.nan)
+    for lead in range(1, min(horizon, len(target) - 1) + 1):
+        ahead[:-lead, lead - 1] = target[lead:]
+    return ahead - last[:, None]
+
+
+def _root_mean_square(values: Doubles) -> Doubles:
+    """(T, L) with NaN -> (L,), 0 where nothing is known."""
+    known = np.isfinite(values)
+    squares = np.where(known, values, 0.0) ** 2
+    return np.asarray(np.sqrt(squares.sum(axis=0) / np.maximum(known.sum(axis=0), 1)))
+
+
+def _skew(values: Doubles) -> float:
+    """The third standardised moment; 0 for a constant."""
+    deviation = values - values.mean()
+    variance = float((deviation**2).mean())
+    return float((deviation**3).mean()) / math.sqrt(variance) ** 3 if variance > 0 else 0.0
+
+
+def _phase(times: pd.DatetimeIndex, name: str) -> Doubles:
+    """(T,) position in the calendar's period, in turns: 0 at its start, 1 at its end."""
+    hour = times.hour + times.minute / 60 + times.second / 3600
+    position = {
+        "hour_of_day": hour,
+        "day_of_week": times.day_of_week + hour / 24,
+        "day_of_year": times.day_of_year - 1 + hour / 24,
+    }[name]
+    return np.asarray(position, np.float64) / PERIODS[name]

@@ -1,0 +1,51 @@
+"""Small tables and series, made by hand, that the tests of the model share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstm_model.configuration import DataSettings
+from lstm_model.series import Series
+
+HOUR = pd.Timedelta(hours=1)
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """400 hours: a noisy wave with gaps, a temperature, and a wind direction with a gap."""
+    rng = np.random.default_rng(7)
+    rows = 400
+    hour = np.arange(rows)
+    target = 60 + 40 * np.sin(hour / 9) + rng.normal(0, 8, rows)
+    target[[0, 1, 50, 120, 121, 122, 302, 350]] = np.nan
+    wind = np.array(["NW", "SE", "cv"])[(hour // 13) % 3].astype(object)
+    wind[[26, 312]] = np.nan  # at a turn: the hour before and the hour after differ
+    return pd.DataFrame(
+        {"pm": target, "temp": 10 + 5 * np.cos(hour / 24) + rng.normal(0, 1, rows), "wind": wind},
+        index=pd.date_range("2020-01-01", periods=rows, freq="h", name="time"),
+    )
+
+
+@pytest.fixture
+def settings() -> Callable[..., DataSettings]:
+    """Hours 0-299 train, 300-359 validate, 360-399 are the test's."""
+
+    def make(**changes: Any) -> DataSettings:
+        given = {
+            "target": "pm",
+            "features": ["pm", "temp", "wind"],
+            "horizon": 3,
+            "validation_from": "2020-01-13T12:00",
+            "test_from": "2020-01-16T00:00",
+        }
+        return DataSettings(**(given | changes))
+
+    return make
+
+
+@pytest.fixture
+def series(table: pd.DataFrame, settings: Callable[..., DataSettings]) -> Series:
+    return Series.from_table(table, HOUR, settings())

@@ -1,0 +1,176 @@
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstm_model.configuration import DataSettings
+from lstm_model.errors import TableError
+from lstm_model.series import Encoding, Series, changes_ahead
+
+HOUR = pd.Timedelta(hours=1)
+Settings = Callable[..., DataSettings]
+
+
+def test_the_split_goes_by_the_hour_that_is_forecast(series: Series) -> None:
+    # Row 299 is the last of training: origin 298 reaches it at lead time 1, origin 296 at 3.
+    assert series.split == 300
+    assert series.training[298].tolist() == [True, False, False]
+    assert series.validation[298].tolist() == [False, True, True]
+    assert series.training[296].tolist() == [True, True, True]
+    assert series.validation[299].tolist() == [True, True, False], "row 302 is missing"
+    assert not series.training[299:].any()
+    assert not series.validation[:297].any()
+
+
+def test_missing_targets_count_in_neither_split(series: Series) -> None:
+    # Row 50 is missing, so origin 49 has no target at lead time 1, origin 47 none at 3; the first
+    # two rows have no last value to change from.
+    assert not series.training[49, 0]
+    assert not series.training[47, 2]
+    assert series.training[50, 0], "row 50 forecasts row 51 from the value of row 49"
+    assert not series.training[:2].any()
+
+
+def test_rows_of_the_split_counted_by_hand(series: Series) -> None:
+    # Lead time 1: targets in rows 3..299 (rows 0, 1 are missing, and row 2 has no value before it)
+    # without 50, 120, 121, 122: 297 - 4; validation rows 300..359 without 302 and 350.
+    assert series.training[:, 0].sum() == 293
+    assert series.validation[:, 0].sum() == 58
+
+
+def test_the_test_period_is_not_in_the_series(series: Series) -> None:
+    assert len(series.target) == len(series.inputs) == len(series.times) == 360
+
+
+def test_changes_are_from_the_last_observed_value() -> None:
+    target = np.array([np.nan, 5.0, np.nan, 9.0, 4.0])
+    last = np.array([np.nan, 5.0, 5.0, 9.0, 4.0])
+    expected = [[np.nan] * 2, [np.nan, 4.0], [4.0, -1.0], [-5.0, np.nan], [np.nan] * 2]
+    np.testing.assert_equal(changes_ahead(target, last, 2), np.array(expected))
+
+
+def test_inputs_are_filled_from_the_past(series: Series, table: pd.DataFrame) -> None:
+    pm = series.encoding.channels.index("pm")
+    assert series.inputs[50, pm] == series.inputs[49, pm]
+    assert (series.inputs[120:123, pm] == series.inputs[119, pm]).all()
+    assert (series.inputs[:2, pm] == 0).all(), "before the first value: the training mean"
+    wind = [i for i, name in enumerate(series.encoding.channels) if name.startswith("wind=")]
+    assert (series.inputs[26, wind] == series.inputs[25, wind]).all()
+    assert (series.inputs[26, wind] != series.inputs[27, wind]).any()
+
+
+def test_scaling_is_that_of_the_training_rows(series: Series, table: pd.DataFrame) -> None:
+    temp = table["temp"].to_numpy()[:300]
+    column = series.encoding.channels.index("temp")
+    np.testing.assert_allclose(
+        series.inputs[:, column],
+        (table["temp"].to_numpy()[:360] - temp.mean()) / temp.std(),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_the_change_scale_worked_out_by_hand(settings: Settings) -> None:
+    values = [3.0, 5.0, 4.0, 8.0, 8.0, 100.0, 0.0]
+    frame = pd.DataFrame(
+        {"pm": values}, index=pd.date_range("2020-01-01", periods=7, freq="h", name="time")
+    )
+    made = settings(features=["pm"], horizon=1, validation_from="2020-01-01T05:00")
+    # Changes within training: 2, -1, 4, 0, of mean square 21/4. The jump to 100 is validation's.
+    assert Series.from_table(frame, HOUR, made).change_scale.tolist() == [np.sqrt(21 / 4)]
+
+
+def test_a_right_skewed_column_is_read_as_its_logarithm() -> None:
+    frame = pd.DataFrame({"rain": [0.0] * 9 + [99.0], "level": np.arange(10.0)})
+    encoding = Encoding.learn(frame, [])
+    assert [channel.logarithm for channel in encoding.numeric] == [True, False]
+    # log1p: nine zeros and ln 100; mean ln(100)/10, sd 0.3 ln 100: so +3 and -1/3.
+    frame.index = pd.date_range("2020-01-01", periods=10, freq="h")
+    np.testing.assert_allclose(encoding.inputs(frame)[[0, 9], 0], [-1 / 3, 3], rtol=1e-6)
+
+
+def test_a_category_that_training_never_saw_is_none_of_them(
+    table: pd.DataFrame, settings: Settings
+) -> None:
+    table.loc[table.index[330], "wind"] = "NE"
+    series = Series.from_table(table, HOUR, settings())
+    assert series.encoding.channels == ("pm", "temp", "wind=NW", "wind=SE", "wind=cv")
+    assert series.inputs[330, 2:].tolist() == [0, 0, 0]
+    assert series.inputs[329, 2:].sum() == 1
+
+
+def test_calendar_channels_turn_once_in_their_period(
+    table: pd.DataFrame, settings: Settings
+) -> None:
+    made = settings(calendar=["hour_of_day", "day_of_week", "day_of_year"])
+    series = Series.from_table(table, HOUR, made)
+    assert series.encoding.channels[-6:] == (
+        *("hour_of_day:sin", "hour_of_day:cos", "day_of_week:sin", "day_of_week:cos"),
+        *("day_of_year:sin", "day_of_year:cos"),
+    )
+    at_six = series.inputs[6, -6:]
+    np.testing.assert_allclose(at_six[:2], [1, 0], atol=1e-6)
+    # 2020-01-01 was a Wednesday: 2.25 days into its week at six o'clock.
+    np.testing.assert_allclose(at_six[2], np.sin(2 * np.pi * 2.25 / 7), rtol=1e-6)
+    np.testing.assert_allclose(at_six[4], np.sin(2 * np.pi * 0.25 / 365.25), rtol=1e-6)
+
+
+@pytest.mark.parametrize("cut", [300, 330])
+def test_changing_the_future_moves_nothing_before_it(
+    table: pd.DataFrame, settings: Settings, cut: int
+) -> None:
+    made = settings(calendar=["hour_of_day"])
+    before = Series.from_table(table, HOUR, made)
+    later = table.copy()
+    later.loc[later.index[cut:], ["pm", "temp"]] *= -1000
+    later.loc[later.index[cut:], "wind"] = "storm"
+    after = Series.from_table(later, HOUR, made)
+    assert after.encoding == before.encoding
+    np.testing.assert_array_equal(after.change_scale, before.change_scale)
+    np.testing.assert_array_equal(after.inputs[:cut], before.inputs[:cut])
+    np.testing.assert_array_equal(after.last[:cut], before.last[:cut])
+    assert (after.inputs[cut:] != before.inputs[cut:]).any(), "the change must be seen after it"
+
+
+def test_the_encoding_survives_json(series: Series) -> None:
+    import json
+
+    saved = json.loads(json.dumps(series.encoding.as_json()))
+    assert Encoding.from_json(saved) == series.encoding
+
+
+def test_a_split_with_nothing_to_score_is_refused(table: pd.DataFrame, settings: Settings) -> None:
+    table.loc[table.index[300:], "pm"] = np.nan
+    with pytest.raises(TableError, match="validation must have an observed pm for every lead time"):
+        Series.from_table(table, HOUR, settings())
+
+
+def test_a_feature_that_never_varied_in_training_is_zero_throughout(
+    table: pd.DataFrame, settings: Settings
+) -> None:
+    table["temp"] = np.where(np.arange(400) < 300, 12.0, 40.0)
+    series = Series.from_table(table, HOUR, settings())
+    assert (series.inputs[:, series.encoding.channels.index("temp")] == 0).all()
+
+
+def test_a_target_that_never_changes_in_validation_is_refused(
+    table: pd.DataFrame, settings: Settings
+) -> None:
+    table.loc[table.index[290:], "pm"] = 7.0
+    with pytest.raises(TableError, match="pm must change in validation"):
+        Series.from_table(table, HOUR, settings())
+
+
+def test_an_hour_of_day_that_never_changes_is_refused(
+    table: pd.DataFrame, settings: Settings
+) -> None:
+    table.index = pd.date_range("2019-03-08", periods=400, freq="D", name="time")
+    with pytest.raises(TableError, match="rows 1 days apart hour_of_day never does"):
+        Series.from_table(table, pd.Timedelta(days=1), settings(calendar=["hour_of_day"]))
+
+
+def test_a_target_that_never_changes_is_refused(table: pd.DataFrame, settings: Settings) -> None:
+    table["pm"] = 7.0
+    with pytest.raises(TableError, match="pm must change in training"):
+        Series.from_table(table, HOUR, settings())
