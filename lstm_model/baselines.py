@@ -1,0 +1,101 @@
+"""What an LSTM has to beat: persistence, the same hour yesterday, and ridge regression.
+
+Each gives the change from the last observed value to every lead time, (T, L) in the target's unit,
+from the same inputs, on the same rows and scored by the same functions as the model.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy.linalg import cho_factor, cho_solve
+
+from lstm_model.metrics import Doubles, Score, rmse, score
+from lstm_model.series import Series
+
+RIDGE_LAGS = 24
+# Times the number of training rows, whose columns have unit variance. On 2013 penalties from 1e-6
+# to 1e-2 differ by at most 0.1% in RMSE (docs/LOG.md): fixed rather than selected.
+RIDGE_PENALTY = 1e-3
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """On validation; `same_hour_yesterday` is None where same_hour_yesterday() is."""
+
+    persistence: Score
+    same_hour_yesterday: Score | None
+    ridge: Score
+    ridge_form: str  # "levels" or "logarithms": whichever validated better
+
+
+def evaluate(series: Series) -> Baselines:
+    """Every baseline on the validation rows."""
+    changes, scored = series.changes, series.validation
+    reference = rmse(changes, scored)
+
+    def validated(forecast: Doubles) -> Score:
+        return score(forecast - changes, scored, reference)
+
+    yesterday = same_hour_yesterday(series)
+    ridges = {form: validated(ridge(series, form)) for form in ("levels", "logarithms")}
+    form = min(ridges, key=lambda tried: ridges[tried].rmse)
+    return Baselines(
+        persistence=validated(np.zeros_like(changes)),
+        same_hour_yesterday=None if yesterday is None else validated(yesterday),
+        ridge=ridges[form],
+        ridge_form=form,
+    )
+
+
+def same_hour_yesterday(series: Series) -> Doubles | None:
+    """The last observed value one or more whole days before the hour that is forecast.
+
+    None where a day is not two or more rows, and a whole number of them. Where the target was
+    missing at that hour, the last value observed before it; before the first observation, no
+    change.
+    """
+    day, rest = divmod(pd.Timedelta(days=1), series.step)
+    if day < 2 or rest != pd.Timedelta(0):
+        return None
+    rows = np.arange(len(series.last))[:, None]
+    lead = np.arange(1, series.horizon + 1)
+    source = rows + lead - day * -(-lead // day)
+    value = np.where(source >= 0, series.last[np.maximum(source, 0)], np.nan)
+    return np.nan_to_num(value - series.last[:, None], nan=0.0)
+
+
+def ridge(series: Series, form: str) -> Doubles:
+    """Ridge regression of the changes on the last RIDGE_LAGS rows of every input channel.
+
+    (X'X + p n I) b = X'y on the training rows, one b for each lead time (Hoerl and Kennard
+    1970, doi:10.1080/00401706.1970.10488634); the columns and y are centred, so that the intercept
+    is not penalised.
+
+    Args:
+        form: "logarithms" for the channels as the model reads them, "levels" for the same without
+            log(1 + x).
+    """
+    inputs = series.inputs.astype(np.float64)
+    if form == "levels":
+        for column, channel in enumerate(series.encoding.numeric):
+            if channel.logarithm:
+                level = np.expm1(inputs[:, column] * channel.scale + channel.mean)
+                scale = level[: series.split].std() or 1.0
+                inputs[:, column] = (level - level[: series.split].mean()) / scale
+    padded = np.pad(inputs, ((RIDGE_LAGS - 1, 0), (0, 0)))
+    lagged = sliding_window_view(padded, RIDGE_LAGS, axis=0).reshape(len(inputs), -1)
+    changes, training = series.changes, series.training
+    forecast = np.empty_like(changes)
+    # Lead times whose targets are missing at different rows have normal equations of their own.
+    for lead in range(series.horizon):
+        rows = training[:, lead]
+        x, y = lagged[rows], changes[rows, lead]
+        centre, level = x.mean(axis=0), y.mean()
+        x = x - centre
+        gram = x.T @ x
+        gram[np.diag_indices_from(gram)] += RIDGE_PENALTY * len(x)
+        weights = cho_solve(cho_factor(gram), x.T @ (y - level))
+        forecast[:, lead] = (lagged - centre) @ weights + level
+    return forecast

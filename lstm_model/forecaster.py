@@ -1,0 +1,52 @@
+"""The forecaster: a torch.nn.LSTM that at every hour forecasts the change from the last value."""
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from lstm_model.configuration import Configuration
+
+
+class LSTMForecaster(nn.Module):
+    """LSTM layers and a linear head, with a forecast at every step.
+
+    The output is the change from the last observed value to each lead time, in units of
+    Series.change_scale. The head starts at zero, so an untrained forecaster is persistence.
+    """
+
+    def __init__(self, channels: int, config: Configuration, horizon: int) -> None:
+        """channels: F. horizon: L."""
+        super().__init__()
+        self.lstm = nn.LSTM(
+            channels,
+            config.hidden_size,
+            config.num_layers,
+            batch_first=True,
+            dropout=config.dropout if config.num_layers > 1 else 0.0,
+        )
+        self.drop = nn.Dropout(config.output_dropout)
+        self.head = nn.Linear(config.hidden_size, horizon)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    @classmethod
+    def seeded(cls, channels: int, config: Configuration, horizon: int, seed: int) -> Self:
+        """One whose first weights depend on `seed` alone; the CPU's generator stays as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(channels, config, horizon)
+
+    def forward(self, inputs: Tensor, skip: int = 0) -> Tensor:
+        """Forecasts at every step after the first `skip`.
+
+        Args:
+            inputs: (B, T, F) float32, scaled as Series.inputs.
+            skip: steps that are read and not forecast from.
+
+        Returns:
+            (B, T - skip, L) scaled changes.
+        """
+        short_term, _ = self.lstm(inputs)
+        out: Tensor = self.head(self.drop(short_term[:, skip:]))
+        return out

@@ -1,0 +1,97 @@
+"""RMSE, MAE and skill: pure functions of errors, one per metric."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Doubles = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+def rmse(errors: Doubles, scored: Mask) -> Doubles:
+    """Root mean squared error by lead time.
+
+    Args:
+        errors: (T, L) forecast minus observation, in the target's unit; anything where not scored.
+        scored: (T, L) which forecasts count, at least one for every lead time.
+
+    Returns:
+        (L,) in the target's unit.
+    """
+    squares = np.where(scored, errors, 0.0) ** 2
+    return np.asarray(np.sqrt(squares.sum(axis=0) / scored.sum(axis=0)))
+
+
+def mae(errors: Doubles, scored: Mask) -> Doubles:
+    """Mean absolute error by lead time; shapes and units as in rmse()."""
+    return np.asarray(np.abs(np.where(scored, errors, 0.0)).sum(axis=0) / scored.sum(axis=0))
+
+
+def skill(error: Doubles, reference: Doubles) -> Doubles:
+    """1 - error / reference, by lead time: 0 is no better than the reference, 1 is perfect.
+
+    Where the reference makes no error there is nothing to be better than: 0 for a perfect
+    forecast, minus infinity for any other.
+
+    Args:
+        error, reference: (L,) RMSE of a model and of persistence on the same rows.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(error == reference, 1.0, error / reference)
+    return np.asarray(1.0 - ratio)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a set of forecasts is: each metric by lead time (L,), and their means."""
+
+    rmse_by_lead_time: Doubles
+    mae_by_lead_time: Doubles
+    skill_by_lead_time: Doubles
+
+    @property
+    def rmse(self) -> float:
+        return float(self.rmse_by_lead_time.mean())
+
+    @property
+    def mae(self) -> float:
+        return float(self.mae_by_lead_time.mean())
+
+    @property
+    def skill(self) -> float:
+        """The mean of the lead times' skills, which is not the skill of the mean RMSE."""
+        return float(self.skill_by_lead_time.mean())
+
+    def by_lead_time(self) -> dict[str, dict[str, float]]:
+        """{"rmse": {"1": ...}, "mae": ..., "skill": ...}, as summaries store it."""
+        return {
+            name: {str(lead): float(value) for lead, value in enumerate(values, start=1)}
+            for name, values in (
+                ("rmse", self.rmse_by_lead_time),
+                ("mae", self.mae_by_lead_time),
+                ("skill", self.skill_by_lead_time),
+            )
+        }
+
+    @classmethod
+    def from_json(cls, saved: dict[str, dict[str, float]]) -> Self:
+        """What by_lead_time() gave."""
+        rmse, mae, skill = (
+            np.array(list(saved[name].values()), np.float64) for name in ("rmse", "mae", "skill")
+        )
+        return cls(rmse, mae, skill)
+
+    def as_json(self) -> dict[str, Any]:
+        """Means, and with more than one lead time `by_lead_time` beside them."""
+        means: dict[str, Any] = {"rmse": self.rmse, "mae": self.mae, "skill": self.skill}
+        if len(self.rmse_by_lead_time) > 1:
+            means["by_lead_time"] = self.by_lead_time()
+        return means
+
+
+def score(errors: Doubles, scored: Mask, persistence_rmse: Doubles) -> Score:
+    """The metrics of (T, L) errors beside persistence's (L,) RMSE on the same rows."""
+    root = rmse(errors, scored)
+    return Score(root, mae(errors, scored), skill(root, persistence_rmse))

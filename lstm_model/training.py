@@ -1,0 +1,294 @@
+"""Training on sequences: an iterator of epochs that knows nothing of who listens.
+
+A chunk is `context_length` hours that are only read, then `chunk_length` hours with a loss at every
+one; the memories are carried from step to step. Each hour is computed about once an epoch, where
+sliding windows compute it once for every hour of their length.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import huber_loss, l1_loss, mse_loss
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from lstm_model.configuration import Configuration
+from lstm_model.errors import TrainingFailed
+from lstm_model.forecaster import LSTMForecaster
+from lstm_model.metrics import Doubles, Score, rmse, score
+from lstm_model.seeds import mixed_seed
+from lstm_model.series import Series
+
+LOSSES: dict[str, Callable[..., Tensor]] = {"mse": mse_loss, "huber": huber_loss, "mae": l1_loss}
+
+# Memories settle within days (docs/LOG.md): forecasts that are scored start after this many rows.
+WARM_UP_ROWS = 168
+# Validation is folded into stretches of about this many rows that run side by side: one long
+# sequence leaves the matrix kernels idle, and many short ones spend their time warming up.
+STRETCH_ROWS = 336
+# A short series is cut into smaller batches, so that an epoch still has this many steps: with one
+# or two a daily series of four years came to a skill of 1% instead of 19% (docs/LOG.md).
+LEAST_STEPS = 16
+# The learning rate starts and ends at this share of its peak.
+FLOOR = 0.02
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch of training came to."""
+
+    number: int  # from 1
+    loss: float  # mean training loss
+    score: Score  # on validation, of the averaged weights
+    best: "Best"  # the best epoch so far, this one included
+    learning_rate: float  # at the epoch's end
+    gradient_norm: float  # mean over steps, before clipping
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Best:
+    """The epoch with the lowest validation RMSE so far."""
+
+    epoch: int
+    score: Score
+    weights: dict[str, Tensor]
+
+
+def learning_rate(progress: float, config: Configuration) -> float:
+    """The rate after a share `progress` of the whole schedule: a cosine up, then a cosine down.
+
+    It depends on `max_epochs` through that share alone, never on how long a scheduler lets the
+    trial live (Smith and Topin 2018, "Super-convergence", arXiv:1708.07120).
+    """
+    if progress < config.warm_up:
+        height = (1 - math.cos(math.pi * progress / config.warm_up)) / 2
+    else:
+        height = (1 + math.cos(math.pi * (progress - config.warm_up) / (1 - config.warm_up))) / 2
+    return config.learning_rate * (FLOOR + (1 - FLOOR) * height)
+
+
+class Fit:
+    """A training: iterate over it for its epochs.
+
+    The same arguments on one thread of one kind of CPU give the same numbers to the last bit,
+    whether run at once or saved and loaded between two epochs.
+    """
+
+    def __init__(
+        self,
+        config: Configuration,
+        series: Series,
+        *,
+        max_epochs: int,
+        seed: int,
+        device: str = "cpu",
+    ) -> None:
+        """max_epochs: the length of the learning rate's schedule, and of the iteration."""
+        self.config, self.max_epochs, self.seed = config, max_epochs, seed
+        self._device = torch.device(device)
+        self._chunks = _Chunks(config, series, self._device)
+        self._validation = Validation(series, self._device)
+        self.model = LSTMForecaster.seeded(
+            series.inputs.shape[1], config, series.horizon, mixed_seed(seed, 0)
+        ).to(self._device)
+        self._averaged = AveragedModel(
+            self.model,
+            multi_avg_fn=get_ema_multi_avg_fn(config.weight_averaging),  # type: ignore[no-untyped-call]
+        )
+        # Its weights were copied one by one; cuDNN wants them in one piece.
+        self.averaged.lstm.flatten_parameters()
+        self._optimiser = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        self.epoch = 0
+        self.best: Best | None = None
+
+    def __iter__(self) -> Iterator[Epoch]:
+        while self.epoch < self.max_epochs:
+            yield self.run_epoch()
+
+    def run_epoch(self) -> Epoch:
+        """The next epoch.
+
+        Raises:
+            TrainingFailed: the loss or a forecast is not finite.
+            ValueError: there is none, the schedule has ended.
+        """
+        if self.epoch >= self.max_epochs:
+            raise ValueError(f"a training must end after its {self.max_epochs} epochs")
+        start = perf_counter()
+        self.epoch += 1
+        loss, gradient_norm, rate = self._train()
+        score = self._validation.score(self.averaged)
+        if not math.isfinite(score.rmse):
+            raise TrainingFailed(f"the forecasts of epoch {self.epoch} are not finite")
+        if self.best is None or score.rmse < self.best.score.rmse:
+            weights = {k: v.detach().clone() for k, v in self.averaged.state_dict().items()}
+            self.best = Best(self.epoch, score, weights)
+        return Epoch(
+            number=self.epoch,
+            loss=loss,
+            score=score,
+            best=self.best,
+            learning_rate=rate,
+            gradient_norm=gradient_norm,
+            seconds=perf_counter() - start,
+        )
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that the next epoch depends on: tensors, and numbers that JSON takes."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"averaged.{k}": v for k, v in self._averaged.state_dict().items()}
+        for number, moments in self._optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{number}.{k}": v for k, v in moments.items()}
+        numbers: dict[str, Any] = {"epoch": self.epoch, "best": None}
+        if self.best is not None:
+            tensors |= {f"best.{k}": v for k, v in self.best.weights.items()}
+            numbers["best"] = {"epoch": self.best.epoch, "score": self.best.score.by_lead_time()}
+        return tensors, numbers
+
+    def load_state(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Go on from what state() gave, of a Fit with the same arguments."""
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            part, _, key = name.partition(".")
+            parts.setdefault(part, {})[key] = tensor
+        self.model.load_state_dict(parts["model"])
+        self._averaged.load_state_dict(parts["averaged"])
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in parts.get("optimiser", {}).items():
+            number, _, key = name.partition(".")
+            moments.setdefault(int(number), {})[key] = tensor
+        self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": moments})
+        self.epoch = numbers["epoch"]
+        best = numbers["best"]
+        self.best = best and Best(best["epoch"], Score.from_json(best["score"]), parts["best"])
+
+    @property
+    def averaged(self) -> LSTMForecaster:
+        """The model with the averaged weights: the one that forecasts."""
+        model = self._averaged.module
+        assert isinstance(model, LSTMForecaster)
+        return model
+
+    def _train(self) -> tuple[float, float, float]:
+        """One pass over the chunks: mean loss, mean gradient norm, last learning rate."""
+        self.model.train()
+        draw = np.random.default_rng([self.seed, self.epoch])
+        batches = self._chunks.shuffled(draw)
+        losses, norms = [], []
+        loss_of = LOSSES[self.config.loss]
+        # nn.LSTM draws its dropout from torch's global generator: lend it a seeded one.
+        with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
+            torch.manual_seed(mixed_seed(self.seed, self.epoch))
+            for number, starts in enumerate(batches, start=1):
+                inputs, target, weight = self._chunks.cut(starts)
+                if not weight.any():
+                    continue  # a mean over no observed target would be 0/0
+                progress = (self.epoch - 1 + number / len(batches)) / self.max_epochs
+                rate = learning_rate(progress, self.config)
+                for group in self._optimiser.param_groups:
+                    group["lr"] = rate
+                forecast = self.model(inputs, skip=self.config.context_length)
+                # Missing targets weigh nothing.
+                loss = (loss_of(forecast, target, reduction="none") * weight).sum() / weight.sum()
+                self._optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                norms.append(
+                    torch.nn.utils.clip_grad_norm_(
+                        self.model.parameters(), self.config.gradient_clip
+                    )
+                )
+                self._optimiser.step()
+                self._averaged.update_parameters(self.model)
+                losses.append(loss.detach())
+        mean = float(torch.stack(losses).mean())
+        if not math.isfinite(mean):
+            raise TrainingFailed(f"the loss of epoch {self.epoch} is not finite ({mean})")
+        return mean, float(torch.stack(norms).mean()), rate
+
+
+class _Chunks:
+    """The training rows, cut anew each epoch into chunks that start at a random offset."""
+
+    def __init__(self, config: Configuration, series: Series, device: torch.device) -> None:
+        self._context, self._length = config.context_length, config.chunk_length
+        self._batch = config.batch_size
+        rows = series.split
+        observed = series.training[:rows]
+        # Rows before the first are read as the training mean: the context of the first chunk, and
+        # after the last as well, where a chunk reaches over the end of training; neither is scored.
+        self._before, after = self._context + self._length, self._length
+        pad = ((self._before, after), (0, 0))
+        changes = np.where(observed, series.changes[:rows], 0.0) / series.change_scale
+        self._inputs = torch.from_numpy(np.pad(series.inputs[:rows], pad)).to(device)
+        self._target = torch.from_numpy(np.pad(changes, pad).astype(np.float32)).to(device)
+        self._weight = torch.from_numpy(np.pad(observed, pad).astype(np.float32)).to(device)
+        self._rows = rows
+
+    def shuffled(self, draw: np.random.Generator) -> list[npt.NDArray[np.int_]]:
+        """Where the chunks of each batch start; every training row lies in exactly one chunk."""
+        first = self._before - int(draw.integers(self._length))
+        starts = np.arange(first, self._before + self._rows, self._length)
+        steps = max(round(len(starts) / self._batch), min(LEAST_STEPS, len(starts)))
+        return np.array_split(draw.permutation(starts), steps)
+
+    def cut(self, starts: npt.NDArray[np.int_]) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs (B, context + chunk, F), targets and their weights (B, chunk, L)."""
+
+        def stacked(rows: Tensor, context: int) -> Tensor:
+            return torch.stack([rows[start - context : start + self._length] for start in starts])
+
+        return (
+            stacked(self._inputs, self._context),
+            stacked(self._target, 0),
+            stacked(self._weight, 0),
+        )
+
+
+class Validation:
+    """Scores every origin of the validation period in one forward pass."""
+
+    def __init__(self, series: Series, device: torch.device | str = "cpu") -> None:
+        # The first origin is `horizon` rows before the first row that it forecasts.
+        self._first = max(0, series.split - series.horizon)
+        self._inputs = torch.tensor(series.inputs).to(device)
+        self._changes = series.changes[self._first :]
+        self._scored = series.validation[self._first :]
+        self._scale = series.change_scale
+        self.persistence_rmse = rmse(self._changes, self._scored)
+
+    def score(self, model: LSTMForecaster) -> Score:
+        """The model's metrics on the validation rows."""
+        forecast = stretched_forecast(model, self._inputs, self._first) * self._scale
+        return score(forecast - self._changes, self._scored, self.persistence_rmse)
+
+
+@torch.inference_mode()
+def stretched_forecast(model: LSTMForecaster, inputs: Tensor, first: int) -> Doubles:
+    """Forecasts from every row of (T, F) inputs from `first` on -> (T - first, L), scaled.
+
+    The rows run as stretches side by side, each warmed up on the WARM_UP_ROWS before it.
+    """
+    rows = len(inputs) - first
+    count = max(1, round(rows / STRETCH_ROWS))
+    length = -(-rows // count)
+    # Rows before the table, read as the training mean, and after it, to fill the last stretch.
+    padded = torch.nn.functional.pad(
+        inputs, (0, 0, max(0, WARM_UP_ROWS - first), count * length - rows)
+    )
+    begin = max(first, WARM_UP_ROWS) - WARM_UP_ROWS
+    stretches = padded[begin:].unfold(0, WARM_UP_ROWS + length, length).transpose(1, 2)
+    model.eval()
+    out = model(stretches, skip=WARM_UP_ROWS).flatten(0, 1)[:rows]
+    return np.asarray(out.cpu().numpy(), np.float64)

@@ -1,0 +1,109 @@
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstm_model.baselines import (
+    RIDGE_LAGS,
+    RIDGE_PENALTY,
+    evaluate,
+    ridge,
+    same_hour_yesterday,
+)
+from lstm_model.configuration import DataSettings
+from lstm_model.series import Series
+
+HOUR = pd.Timedelta(hours=1)
+
+
+def hourly(values: list[float], start: str = "2020-01-01") -> pd.DataFrame:
+    index = pd.date_range(start, periods=len(values), freq="h", name="time")
+    return pd.DataFrame({"pm": values}, index=index)
+
+
+def test_the_same_hour_yesterday_worked_out_by_hand(
+    settings: Callable[..., DataSettings],
+) -> None:
+    values = [float(v) for v in np.random.default_rng(0).integers(0, 99, 80)]
+    values[30] = float("nan")
+    made = settings(
+        features=["pm"], horizon=26, validation_from="2020-01-03", test_from="2020-01-05"
+    )
+    change = same_hour_yesterday(Series.from_table(hourly(values), HOUR, made))
+    assert change is not None
+    # From row 40: row 41 at lead time 1 is row 17 a day before; row 64 at 24 is row 40 itself; row
+    # 65 at 25 is two days before, row 17; row 54 at 14 is row 30, missing, so row 29 stands in.
+    assert change[40, 0] == values[17] - values[40]
+    assert change[40, 23] == 0.0
+    assert change[40, 24] == values[17] - values[40]
+    assert change[40, 13] == values[29] - values[40]
+    assert change[5, 0] == 0.0, "nothing is known of the day before the first"
+
+
+def test_no_same_hour_yesterday_where_days_are_no_whole_number_of_rows(
+    settings: Callable[..., DataSettings],
+) -> None:
+    for step, start in (
+        (pd.Timedelta(hours=7), "2020-01-10"),
+        (pd.Timedelta(days=1), "2020-02-01"),
+    ):
+        frame = hourly([float(v * v) for v in range(60)])
+        frame.index = pd.date_range("2020-01-01", periods=60, freq=step, name="time")
+        made = settings(features=["pm"], horizon=1, validation_from=start, test_from="2020-03-01")
+        assert same_hour_yesterday(Series.from_table(frame, step, made)) is None
+
+
+@pytest.mark.parametrize("form", ["levels", "logarithms"])
+def test_ridge_is_the_penalised_least_squares_solution(series: Series, form: str) -> None:
+    """Against numpy's lstsq on rows stacked one by one, the penalty as rows of their own."""
+    found = ridge(series, form)
+    inputs = series.inputs.astype(np.float64)
+    if form == "levels":
+        for i, channel in enumerate(series.encoding.numeric):
+            if channel.logarithm:
+                level = np.exp(inputs[:, i] * channel.scale + channel.mean) - 1
+                inputs[:, i] = (level - level[:300].mean()) / level[:300].std()
+    blank = [0.0] * inputs.shape[1]
+    for lead in range(series.horizon):
+        x, y, rows = [], [], []
+        for row in range(len(inputs)):
+            lags = [inputs[row - k] if row >= k else blank for k in range(RIDGE_LAGS)]
+            x.append(np.concatenate(lags))
+            if series.training[row, lead]:
+                rows.append(row)
+                y.append(series.target[row + lead + 1] - series.last[row])
+        design = np.array(x)
+        centre, level = design[rows].mean(axis=0), np.mean(y)
+        penalty = np.sqrt(RIDGE_PENALTY * len(rows)) * np.eye(design.shape[1])
+        weights = np.linalg.lstsq(
+            np.vstack([design[rows] - centre, penalty]),
+            np.concatenate([np.array(y) - level, np.zeros(len(penalty))]),
+        )[0]
+        np.testing.assert_allclose(
+            found[:, lead], (design - centre) @ weights + level, rtol=1e-6, atol=1e-6
+        )
+
+
+def test_the_better_form_of_ridge_is_reported(series: Series) -> None:
+    found = evaluate(series)
+    errors = {
+        form: np.sqrt(
+            [
+                np.mean((ridge(series, form) - series.changes)[series.validation[:, i], i] ** 2)
+                for i in range(3)
+            ]
+        ).mean()
+        for form in ("levels", "logarithms")
+    }
+    assert found.ridge.rmse == pytest.approx(min(errors.values()))
+    assert errors[found.ridge_form] == min(errors.values())
+
+
+def test_persistence_has_no_skill(series: Series) -> None:
+    persistence = evaluate(series).persistence
+    assert persistence.skill == 0.0
+    known = np.diff(series.target[299:360])  # row 299 on: each from an observed hour to another
+    errors = series.changes[series.validation[:, 0], 0]
+    assert persistence.rmse_by_lead_time[0] == pytest.approx(np.sqrt(np.mean(errors**2)))
+    assert set(known[np.isfinite(known)]) <= set(errors)

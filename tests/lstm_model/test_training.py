@@ -1,0 +1,293 @@
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lstm_model.checkpoint import read_state, write_state
+from lstm_model.configuration import Configuration, DataSettings
+from lstm_model.errors import TrainingFailed
+from lstm_model.forecaster import LSTMForecaster
+from lstm_model.series import Series
+from lstm_model.training import (
+    FLOOR,
+    WARM_UP_ROWS,
+    Fit,
+    Validation,
+    _Chunks,
+    learning_rate,
+    stretched_forecast,
+)
+
+SMALL = Configuration(hidden_size=8, chunk_length=20, context_length=6, batch_size=3)
+
+
+def test_every_training_row_lies_in_one_chunk(series: Series) -> None:
+    numbered = np.arange(1.0, 361.0, dtype=np.float32)[:, None]
+    chunks = _Chunks(SMALL, replace(series, inputs=numbered), torch.device("cpu"))
+    for offset in range(5):
+        seen: list[float] = []
+        for starts in chunks.shuffled(np.random.default_rng(offset)):
+            inputs, target, weight = chunks.cut(starts)
+            assert inputs.shape[1] == 26
+            assert target.shape == weight.shape == (len(inputs), 20, 3)
+            scored = inputs[:, 6:, 0]
+            # The context is the six hours before the chunk, in order.
+            inside = scored[:, 0] > 6
+            assert (inputs[inside, 5, 0] == scored[inside, 0] - 1).all()
+            seen += scored[scored > 0].tolist()
+        assert sorted(seen) == list(range(1, 301)), "rows of training, each once, none after it"
+
+
+@pytest.mark.parametrize(
+    ("chunk", "batch", "steps"),
+    [(20, 3, 16), (3, 4, 25), (300, 8, 2), (20, 1, 16)],
+)
+def test_a_short_series_still_has_some_steps_an_epoch(
+    series: Series, chunk: int, batch: int, steps: int
+) -> None:
+    """300 rows: 15 or 16 chunks of 20, 100 or 101 of 3, 1 or 2 of 300."""
+    config = SMALL.model_copy(update={"chunk_length": chunk, "batch_size": batch})
+    chunks = _Chunks(config, series, torch.device("cpu"))
+    found = {len(chunks.shuffled(np.random.default_rng(seed))) for seed in range(20)}
+    assert min(found) <= steps <= max(found)
+    assert max(found) - min(found) <= 1
+
+
+def test_targets_and_weights_of_a_chunk(series: Series) -> None:
+    numbered = np.arange(1.0, 361.0, dtype=np.float32)[:, None]
+    chunks = _Chunks(SMALL, replace(series, inputs=numbered), torch.device("cpu"))
+    for starts in chunks.shuffled(np.random.default_rng(0)):
+        inputs, target, weight = chunks.cut(starts)
+        rows = inputs[:, 6:, 0].long() - 1
+        for b, t in zip(*np.nonzero(rows.numpy() >= 0), strict=True):
+            row = int(rows[b, t])
+            counts = series.training[row]
+            assert weight[b, t].tolist() == counts.astype(float).tolist()
+            expected = np.where(counts, series.changes[row] / series.change_scale, 0.0)
+            np.testing.assert_allclose(target[b, t], expected, rtol=1e-5)
+        assert (weight[rows < 0] == 0).all(), "padding has no loss"
+
+
+def test_an_untrained_forecaster_is_persistence(series: Series) -> None:
+    model = LSTMForecaster.seeded(5, SMALL, 3, seed=1)
+    found = Validation(series).score(model)
+    assert found.skill == 0.0
+    assert found.rmse_by_lead_time.tolist() == Validation(series).persistence_rmse.tolist()
+
+
+def trained(series: Series, epochs: int = 3, **changes: object) -> Fit:
+    fit = Fit(SMALL.model_copy(update=changes), series, max_epochs=epochs, seed=5)
+    for _ in fit:
+        pass
+    return fit
+
+
+def test_stretches_forecast_what_one_long_pass_does(series: Series) -> None:
+    """Rows that have a whole warm-up behind them, against a pass over the warm-up and the row."""
+    model = trained(series).averaged
+    inputs = torch.from_numpy(np.tile(series.inputs, (4, 1)))  # 1,440 rows: several stretches
+    found = stretched_forecast(model, inputs, 200)
+    assert found.shape == (1240, 3)
+    model.eval()
+    with torch.inference_mode():
+        # The first stretch starts at row 200, so its memory starts WARM_UP_ROWS before.
+        one = model(inputs[None, 200 - WARM_UP_ROWS : 260], skip=WARM_UP_ROWS)[0]
+        np.testing.assert_allclose(found[:60], one, atol=1e-6)
+        long = model(inputs[None])[0, 200:]
+    # Elsewhere the memory started within the last few hundred rows, and has settled since.
+    np.testing.assert_allclose(found, long, atol=2e-2)
+
+
+def test_forecasts_from_the_first_rows_start_with_empty_memories(series: Series) -> None:
+    model = trained(series).averaged.eval()
+    inputs = torch.from_numpy(series.inputs)
+    padded = torch.cat([torch.zeros(WARM_UP_ROWS, 5), inputs])[None]
+    with torch.inference_mode():
+        expected = model(padded, skip=WARM_UP_ROWS)[0, :100]
+    np.testing.assert_allclose(stretched_forecast(model, inputs, 0)[:100], expected, atol=1e-6)
+
+
+def test_changing_the_future_moves_no_earlier_forecast(
+    table: pd.DataFrame, settings: Callable[..., DataSettings]
+) -> None:
+    """Training included: only rows before the split may reach the weights."""
+    hour = pd.Timedelta(hours=1)
+    before = Series.from_table(table, hour, settings())
+    later = table.copy()
+    later.loc[later.index[330:], ["pm", "temp"]] += 500
+    after = Series.from_table(later, hour, settings())
+    forecasts = []
+    for series in (before, after):
+        fit = trained(series)
+        forecasts.append(stretched_forecast(fit.averaged, torch.from_numpy(series.inputs), 0))
+    np.testing.assert_array_equal(forecasts[0][:330], forecasts[1][:330])
+    assert (forecasts[0][330:] != forecasts[1][330:]).any()
+
+
+def test_same_seed_same_numbers_to_the_last_bit(series: Series) -> None:
+    runs = []
+    for before in (1, 2):  # whatever torch's generator held
+        torch.manual_seed(before)
+        runs.append(trained(series, num_layers=2, dropout=0.3))
+    first, second = (fit.best for fit in runs)
+    assert first is not None
+    assert second is not None
+    assert first.score.rmse == second.score.rmse
+    assert all(torch.equal(first.weights[k], second.weights[k]) for k in first.weights)
+    other = Fit(SMALL, series, max_epochs=3, seed=6)
+    assert not torch.equal(
+        other.run_epoch().best.weights["head.weight"], first.weights["head.weight"]
+    )
+
+
+def test_training_leaves_torchs_generator_alone(series: Series) -> None:
+    torch.manual_seed(9)
+    expected = torch.rand(3)
+    torch.manual_seed(9)
+    trained(series, epochs=1, num_layers=2, dropout=0.3)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_saved_between_epochs_it_goes_on_to_the_same_bits(series: Series, tmp_path: Path) -> None:
+    config = SMALL.model_copy(update={"num_layers": 2, "dropout": 0.3})
+    whole = Fit(config, series, max_epochs=5, seed=5)
+    reports = [epoch.score.rmse for epoch in whole]
+    first = Fit(config, series, max_epochs=5, seed=5)
+    for _ in range(2):
+        first.run_epoch()
+    write_state(tmp_path, *first.state())
+    second = Fit(config, series, max_epochs=5, seed=5)
+    second.load_state(*read_state(tmp_path))
+    assert [epoch.score.rmse for epoch in second] == reports[2:]
+    assert whole.best is not None
+    assert second.best is not None
+    assert second.best.epoch == whole.best.epoch
+    for name, tensor in whole.best.weights.items():
+        assert torch.equal(tensor, second.best.weights[name])
+
+
+def test_the_best_epochs_weights_are_kept(series: Series) -> None:
+    # A learning rate far too high spoils the model after its best epoch.
+    fit = Fit(SMALL, series, max_epochs=12, seed=5)
+    scores = []
+    for epoch in fit:
+        scores.append(epoch.score.rmse)
+        assert epoch.best.score.rmse == min(scores)
+        assert epoch.best.epoch == 1 + scores.index(min(scores))
+    assert fit.best is not None
+    again = LSTMForecaster(5, SMALL, 3)
+    again.load_state_dict(fit.best.weights)
+    assert Validation(series).score(again).rmse == min(scores)
+
+
+def test_it_learns_a_rule_that_persistence_misses() -> None:
+    """A sine of a day: the next value follows from the last ones, and the change is never zero."""
+    rows = 24 * 80
+    hour = np.arange(rows)
+    frame = pd.DataFrame(
+        {"pm": 50 + 10 * np.sin(2 * np.pi * hour / 24)},
+        index=pd.date_range("2020-01-01", periods=rows, freq="h", name="time"),
+    )
+    made = DataSettings(
+        target="pm",
+        features=("pm",),
+        horizon=2,
+        validation_from="2020-03-01",
+        test_from="2021-01-01",
+    )
+    series = Series.from_table(frame, pd.Timedelta(hours=1), made)
+    fit = Fit(
+        SMALL.model_copy(update={"learning_rate": 0.03, "output_dropout": 0.0, "hidden_size": 16}),
+        series,
+        max_epochs=30,
+        seed=0,
+    )
+    for _ in fit:
+        pass
+    assert fit.best is not None
+    assert fit.best.score.skill > 0.8
+
+
+@pytest.mark.parametrize("loss", ["mse", "huber", "mae"])
+def test_the_reported_loss_is_the_mean_over_observed_targets(series: Series, loss: str) -> None:
+    """At a learning rate that moves nothing, against the loss of persistence on the rows."""
+    # All rows in one chunk: a mean of several batches' means would weigh the rows unequally.
+    config = SMALL.model_copy(update={"loss": loss, "learning_rate": 1e-6, "chunk_length": 5000})
+    fit = Fit(config, series, max_epochs=1, seed=0)
+    found = fit.run_epoch().loss
+    errors = (series.changes / series.change_scale)[series.training]
+    size = np.abs(errors)
+    expected = {
+        "mse": size**2,
+        "mae": size,
+        "huber": np.where(size < 1, size**2 / 2, size - 0.5),
+    }[loss].mean()
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_schedule_depends_on_the_share_of_epochs_alone(series: Series) -> None:
+    config = SMALL.model_copy(update={"learning_rate": 0.01, "warm_up": 0.25})
+    assert learning_rate(0.0, config) == pytest.approx(0.01 * FLOOR)
+    assert learning_rate(0.25, config) == pytest.approx(0.01)
+    assert learning_rate(1.0, config) == pytest.approx(0.01 * FLOOR)
+    assert learning_rate(0.625, config) == pytest.approx(0.01 * (FLOOR + (1 - FLOOR) / 2))
+    rising = [learning_rate(p / 100, config) for p in range(101)]
+    assert rising.index(max(rising)) == 25
+    for epoch in Fit(config, series, max_epochs=4, seed=0):
+        assert epoch.learning_rate == learning_rate(epoch.number / 4, config)
+    no_warm_up = config.model_copy(update={"warm_up": 0.0})
+    assert learning_rate(0.0, no_warm_up) == pytest.approx(0.01)
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(series: Series) -> None:
+    inputs = series.inputs.copy()
+    inputs[100] = np.inf
+    with pytest.raises(TrainingFailed, match="the loss of epoch 1 is not finite"):
+        Fit(SMALL, replace(series, inputs=inputs), max_epochs=1, seed=0).run_epoch()
+
+
+def test_forecasts_that_are_not_finite_end_the_training(series: Series) -> None:
+    inputs = series.inputs.copy()
+    inputs[310] = np.nan  # in validation alone
+    with pytest.raises(TrainingFailed, match="the forecasts of epoch 1 are not finite"):
+        Fit(SMALL, replace(series, inputs=inputs), max_epochs=1, seed=0).run_epoch()
+
+
+def test_chunks_in_which_every_target_is_missing_do_no_harm(
+    table: pd.DataFrame, settings: Callable[..., DataSettings]
+) -> None:
+    table.loc[table.index[100:200], "pm"] = np.nan
+    series = Series.from_table(table, pd.Timedelta(hours=1), settings())
+    fit = Fit(
+        SMALL.model_copy(update={"batch_size": 1, "chunk_length": 5}), series, max_epochs=1, seed=0
+    )
+    assert math.isfinite(fit.run_epoch().loss)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"context_length": 0},
+        {"chunk_length": 500, "context_length": 1000},
+        {"chunk_length": 1, "batch_size": 64},
+        {"weight_averaging": 0.0},
+        {"num_layers": 4, "hidden_size": 1},
+    ],
+)
+def test_the_edges_of_the_legal_ranges_train(series: Series, changes: dict[str, object]) -> None:
+    fit = trained(series, epochs=2, **changes)
+    assert fit.epoch == 2
+    assert fit.best is not None
+    with pytest.raises(ValueError, match="must end after its 2 epochs"):
+        fit.run_epoch()
+
+
+def test_without_averaging_the_last_weights_forecast(series: Series) -> None:
+    fit = trained(series, epochs=2, weight_averaging=0.0)
+    for name, tensor in fit.model.state_dict().items():
+        assert torch.equal(tensor, fit.averaged.state_dict()[name])
