@@ -1,0 +1,1 @@
+"""Studies of many trials: search spaces, Ray Tune, Optuna and what comes of them."""
