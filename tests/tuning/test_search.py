@@ -1,0 +1,277 @@
+"""The sampler behind Tune's interface: what is suggested, and what Optuna is told of each end."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from tuning.record import State, Trial
+from tuning.search import Journal, OptunaSearcher, distribution, frozen, sampler
+from tuning.search_space import Entry, SearchSpace, read_space
+
+
+@pytest.fixture
+def tiny(space: Callable[..., Path]) -> SearchSpace:
+    return read_space(str(space(trials=30, max_epochs=10)))
+
+
+def searcher(
+    space: SearchSpace, concurrency: int = 1, past: tuple[Trial, ...] = ()
+) -> OptunaSearcher:
+    return OptunaSearcher(space, concurrency=concurrency, stopping=lambda: False, past=past)
+
+
+def told(search: OptunaSearcher) -> list[optuna.trial.FrozenTrial]:
+    return search._optuna.trials
+
+
+def quality(config: dict[str, Any]) -> float:
+    """A made-up RMSE that prefers a learning rate of 0.01 and 12 units."""
+    return (
+        20 + math.log10(config["learning_rate"] / 0.01) ** 2 + abs(config["hidden_size"] - 12) / 9
+    )
+
+
+def finished(number: int, config: dict[str, Any], state: State = "finished") -> Trial:
+    epochs = {"finished": 10, "stopped_early": 4}.get(state, 2)
+    best = {"epoch": 1, "rmse": quality(config), "mae": 1.0, "skill": 0.1}
+    history = [{"epoch": float(epoch)} for epoch in range(1, epochs + 1)]
+    return Trial(number, config, state, 1.0, None if state == "failed" else best, history)
+
+
+def test_the_initial_trial_comes_first_with_what_is_fixed(tiny: SearchSpace) -> None:
+    assert searcher(tiny).suggest("a") == {
+        "trial": 0,
+        "config": {
+            "context_length": 12,
+            "chunk_length": 48,
+            "hidden_size": 8,
+            "num_layers": 1,
+            "learning_rate": 0.01,
+            "loss": "mse",
+        },
+    }
+
+
+def test_suggestions_lie_in_the_space_and_conditions_hold(tiny: SearchSpace) -> None:
+    search = searcher(tiny)
+    layers = set()
+    for number in range(30):
+        suggestion = search.suggest(str(number))
+        assert isinstance(suggestion, dict)
+        config = suggestion["config"]
+        layers.add(config["num_layers"])
+        assert ("dropout" in config) == (config["num_layers"] == 2)
+        for name, entry in tiny.search.items():
+            if name in config:
+                assert entry.problem(config[name]) is None
+        tiny.configuration({k: v for k, v in config.items() if k in tiny.search})
+        search.on_trial_complete(str(number), {"rmse": quality(config), "epoch": 10})
+    assert layers == {1, 2}
+    assert search.suggest("one more") == Searcher.FINISHED
+
+
+def test_no_more_than_the_slots_are_under_way(tiny: SearchSpace) -> None:
+    search = searcher(tiny, concurrency=2)
+    assert search.suggest("a")
+    assert search.suggest("b")
+    assert search.suggest("c") is None
+    search.on_trial_complete("a", {"rmse": 20.0, "epoch": 10})
+    assert search.suggest("c")
+
+
+def test_a_stop_request_ends_the_search(tiny: SearchSpace) -> None:
+    search = OptunaSearcher(tiny, concurrency=9, stopping=lambda: True)
+    assert search.suggest("a") == Searcher.FINISHED
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "state", "value"),
+    [
+        ({"rmse": 21.5, "epoch": 10}, False, TrialState.COMPLETE, 21.5),
+        ({"rmse": 21.5, "epoch": 4}, False, TrialState.PRUNED, 21.5),
+        ({"rmse": math.nan, "epoch": 4}, False, TrialState.FAIL, None),
+        ({"rmse": math.inf, "epoch": 10}, False, TrialState.FAIL, None),
+        ({"rmse": 21.5, "epoch": 4}, True, TrialState.FAIL, None),
+        (None, True, TrialState.FAIL, None),
+        (None, False, TrialState.FAIL, None),
+    ],
+)
+def test_optuna_is_told_how_a_trial_ended(
+    tiny: SearchSpace,
+    result: dict[str, Any] | None,
+    error: bool,
+    state: TrialState,
+    value: float | None,
+) -> None:
+    search = searcher(tiny)
+    search.suggest("a")
+    search.on_trial_complete("a", result, error=error)
+    [trial] = told(search)
+    assert trial.state == state
+    if state == TrialState.PRUNED:
+        assert result is not None
+        assert trial.intermediate_values == {result["epoch"]: value}
+    elif value is not None:
+        assert trial.value == value
+
+
+def test_an_end_that_was_told_twice_counts_once(tiny: SearchSpace) -> None:
+    search = searcher(tiny)
+    search.suggest("a")
+    for _ in range(2):
+        search.on_trial_complete("a", {"rmse": 21.5, "epoch": 10})
+    search.on_trial_complete("never suggested", {"rmse": 1.0, "epoch": 10})
+    assert [trial.value for trial in told(search)] == [21.5]
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "gp"])
+def test_a_search_from_records_goes_on_as_if_it_had_not_stopped(
+    space: Callable[..., Path], name: str
+) -> None:
+    tiny = read_space(str(space(trials=16, max_epochs=10)))
+    tiny = tiny.overridden({"study.trials": 16})
+    object.__setattr__(tiny.study, "sampler", name)
+    states: list[State] = ["finished", "stopped_early", "failed", "finished"]
+
+    def go(search: OptunaSearcher, records: dict[int, Trial], until: int) -> None:
+        while len(records) < until:
+            suggestion = search.suggest(str(len(records)))
+            assert isinstance(suggestion, dict)
+            number, config = suggestion["trial"], suggestion["config"]
+            record = records[number] = finished(number, config, states[number % 4])
+            result = {"rmse": record.rmse, "epoch": record.epochs}
+            search.on_trial_complete(str(number), None if record.state == "failed" else result)
+
+    whole: dict[int, Trial] = {}
+    go(searcher(tiny), whole, 16)
+    parts: dict[int, Trial] = {}
+    go(searcher(tiny), parts, 11)
+    go(searcher(tiny, past=tuple(parts.values())), parts, 16)
+    assert [trial.config for trial in parts.values()] == [trial.config for trial in whole.values()]
+
+
+def test_what_was_under_way_comes_first_with_its_checkpoint(tiny: SearchSpace) -> None:
+    search = searcher(tiny)
+    records = []
+    for number in range(3):
+        suggestion = search.suggest(str(number))
+        assert isinstance(suggestion, dict)
+        records.append(finished(number, suggestion["config"]))
+        search.on_trial_complete(str(number), {"rmse": records[-1].rmse, "epoch": 10})
+    following = search.suggest("3")
+    assert isinstance(following, dict)
+    records[1].state = "interrupted"
+    records[1].checkpoint = "checkpoints/0/1/checkpoint_000002"
+    records[1].history = [{"rmse": 30.0}, {"rmse": 28.0}, {"rmse": 29.0}]
+
+    again = searcher(tiny, concurrency=2, past=tuple(records))
+    assert again.suggest("a") == {
+        "trial": 1,
+        "config": records[1].config,
+        "checkpoint": "checkpoints/0/1/checkpoint_000002",
+        "past": [30.0, 28.0, 28.0],
+    }
+    new = again.suggest("b")
+    assert isinstance(new, dict)
+    assert new["trial"] == 3
+    again.on_trial_complete("a", {"rmse": 27.0, "epoch": 10})
+    values = {trial.params["learning_rate"]: trial.value for trial in told(again)[:3]}
+    assert values[records[1].config["learning_rate"]] == 27.0
+
+
+def test_a_budget_that_is_spent_still_ends_what_was_under_way(
+    space: Callable[..., Path],
+) -> None:
+    tiny = read_space(str(space(trials=1)))
+    config = {"hidden_size": 8, "num_layers": 1, "learning_rate": 0.01, "loss": "mse"}
+    search = searcher(tiny, past=(Trial(0, config, "interrupted"),))
+    first = search.suggest("a")
+    assert isinstance(first, dict)
+    assert (first["trial"], first["checkpoint"], first["past"]) == (0, None, [])
+    assert search.suggest("b") == Searcher.FINISHED
+
+
+def test_tpe_finds_the_better_region(tiny: SearchSpace) -> None:
+    search = searcher(tiny)
+    found = []
+    for number in range(30):
+        suggestion = search.suggest(str(number))
+        assert isinstance(suggestion, dict)
+        found.append(quality(suggestion["config"]))
+        search.on_trial_complete(str(number), {"rmse": found[-1], "epoch": 10})
+    assert sum(found[20:]) / 10 < sum(found[1:11]) / 10
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (
+            Entry("hidden_size", "int", 16, 128, log=True),
+            optuna.distributions.IntDistribution(16, 128, log=True),
+        ),
+        (
+            Entry("context_length", "int", 24, 72, step=24),
+            optuna.distributions.IntDistribution(24, 72, step=24),
+        ),
+        (
+            Entry("dropout", "float", 0.0, 0.4, step=0.1),
+            optuna.distributions.FloatDistribution(0.0, 0.4, step=0.1),
+        ),
+        (
+            Entry("loss", "categorical", choices=("mse", "mae")),
+            optuna.distributions.CategoricalDistribution(("mse", "mae")),
+        ),
+    ],
+)
+def test_entries_in_optunas_terms(entry: Entry, expected: object) -> None:
+    assert distribution(entry) == expected
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "gp"])
+def test_every_sampler_is_seeded(name: str) -> None:
+    def first(seed: int) -> float:
+        study = optuna.create_study(sampler=sampler(name, seed))
+        return study.ask().suggest_float("x", 0, 1)
+
+    assert first(1) == first(1) != first(2)
+
+
+def test_the_journal_is_one_that_optuna_opens(tiny: SearchSpace, tmp_path: Path) -> None:
+    search = searcher(tiny, concurrency=9)
+    journal = Journal("air", tiny)
+    states: list[State] = ["finished", "stopped_early", "failed"]
+    for number, state in enumerate(states):
+        suggestion = search.suggest(str(number))
+        assert isinstance(suggestion, dict)
+        record = finished(number, suggestion["config"], state)
+        record.reason = "the loss is not finite" if state == "failed" else None
+        journal.add(record)
+    (tmp_path / "optuna.journal").write_bytes(journal.content())
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / "optuna.journal")))
+    study = optuna.load_study(study_name="air", storage=storage)
+    assert [t.state for t in study.trials] == [
+        TrialState.COMPLETE,
+        TrialState.PRUNED,
+        TrialState.FAIL,
+    ]
+    assert study.trials[0].params == {
+        "hidden_size": 8,
+        "num_layers": 1,
+        "learning_rate": 0.01,
+        "loss": "mse",
+    }
+    assert study.best_value == pytest.approx(quality(study.trials[0].params))
+    assert list(study.trials[1].intermediate_values) == [4]
+    assert study.trials[2].user_attrs == {"trial": 2, "reason": "the loss is not finite"}
+
+
+def test_a_record_that_contradicts_itself_is_not_passed_on(tiny: SearchSpace) -> None:
+    with pytest.raises(ValueError, match="trial 3 is finished, but its record has no RMSE"):
+        frozen(Trial(3, {"hidden_size": 8}, "finished"), tiny)

@@ -1,0 +1,292 @@
+"""Trials that fail, workers that die, requests to stop: on one real Ray, in this process."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import ray
+
+from lstm_model.baselines import evaluate
+from lstm_model.checkpoint import write_state
+from lstm_model.errors import InputError, TrainingFailed
+from lstm_model.series import Series
+from lstm_model.sources import load_table
+from lstm_model.training import Fit
+from tuning import ray_environment, trainable, tuner
+from tuning.record import Trial
+from tuning.resume import read_trials
+from tuning.search_space import read_space
+from tuning.study import Study
+from tuning.trainable import Trainable
+from tuning.tuner import StopRequest, ray_session, run_trials, slots
+
+FAILS, DIES, DIES_ONCE, ASKS_TOO_MUCH = 5, 6, 7, 9
+
+
+class Fragile(Trainable):
+    """Fails in its second epoch in a way that the number of hidden units says."""
+
+    def step(self) -> dict[str, Any]:
+        fate, second = self._fit.config.hidden_size, self._fit.epoch == 1
+        marker = Path(os.environ["TMPDIR_OF_TEST"]) / "died"
+        if second and fate == DIES:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if second and fate == DIES_ONCE and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if second and fate in (FAILS, ASKS_TOO_MUCH):
+            error = (
+                MemoryError("no memory for it") if fate == ASKS_TOO_MUCH else TrainingFailed("NaN")
+            )
+            self._fit.run_epoch = lambda: (_ for _ in ()).throw(error)  # type: ignore[method-assign]
+        return super().step()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    ray_environment.prepare()
+    os.environ["TMPDIR_OF_TEST"] = str(tmp_path_factory.mktemp("markers"))
+    # Workers can't import this module: send it along.
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    with ray_session(None, verbose=False):
+        yield
+
+
+@pytest.fixture
+def study(space: Callable[..., Path], tmp_path: Path) -> Callable[..., Study]:
+    def make(
+        points: list[int],
+        max_epochs: int = 3,
+        trials: int | None = None,
+        scheduler: str = "none",
+        folder: str = "air",
+    ) -> Study:
+        path = space(trials=trials or len(points), max_epochs=max_epochs, scheduler=scheduler)
+        first = "  - {hidden_size: 8, num_layers: 1, learning_rate: 1e-2, loss: mse}\n"
+        points_given = "".join(first.replace("8", str(units), 1) for units in points)
+        path.write_text(path.read_text().replace(first, points_given))
+        settled = read_space(str(path))
+        table = load_table(settled.data)
+        series = Series.from_table(table.frame, table.step, settled.data)
+        begun = time.monotonic()
+        made = Study(tmp_path / folder, settled, table, series, evaluate(series), begun)
+        made.begin([])
+        return made
+
+    return make
+
+
+def test_a_trial_that_fails_says_why_and_the_study_goes_on(
+    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainable, "Trainable", Fragile)
+    made = study([4, FAILS, ASKS_TOO_MUCH, 8])
+    run_trials(made, StopRequest(), concurrency=2, verbose=False)
+    states = [(trial.state, trial.reason) for _, trial in sorted(made.trials.items())]
+    assert states == [
+        ("finished", None),
+        ("failed", "NaN"),
+        ("failed", "no memory for it"),
+        ("finished", None),
+    ]
+    assert [trial.epochs for _, trial in sorted(made.trials.items())] == [3, 1, 1, 3]
+
+
+def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_given_up(
+    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainable, "Trainable", Fragile)
+    monkeypatch.setattr(tuner, "RETRIES", 1)
+    made = study([DIES_ONCE, DIES, 8])
+    run_trials(made, StopRequest(), concurrency=1, verbose=False)
+    assert [made.trials[number].state for number in range(3)] == ["finished", "failed", "finished"]
+    assert [epoch["epoch"] for epoch in made.trials[0].history] == [1, 2, 3], "none counted twice"
+    assert made.trials[1].reason == "its worker died 2 times"
+
+
+def test_a_request_to_stop_interrupts_trials_with_their_checkpoints(
+    study: Callable[..., Study],
+) -> None:
+    made = study([4, 8, 12], max_epochs=5000)
+    stop = StopRequest()
+
+    made.listeners.append(StopsAt(stop, 1, 3))
+    run_trials(made, stop, concurrency=2, verbose=False)
+    assert [trial.state for trial in made.trials.values()] == ["interrupted", "interrupted"]
+    for trial in made.trials.values():
+        assert trial.checkpoint is not None
+        assert (made.folder / trial.checkpoint / "training.safetensors").exists()
+
+
+def test_a_folder_that_can_not_be_written_ends_the_study(
+    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = study([4] * 1 + [8] * 1, max_epochs=500)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(made, "reported", full)
+    with pytest.raises(OSError, match="No space left"):
+        run_trials(made, StopRequest(), concurrency=1, verbose=False)
+
+
+class Unborn(Trainable):
+    """Dies before its first step."""
+
+    def setup(self, config: dict[str, Any], **_: Any) -> None:
+        raise RuntimeError("no such device")
+
+
+def test_a_worker_that_can_not_start_is_a_failed_trial(
+    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainable, "Trainable", Unborn)
+    monkeypatch.setattr(tuner, "RETRIES", 0)
+    made = study([8])
+    run_trials(made, StopRequest(), concurrency=1, verbose=False)
+    assert made.trials[0].state == "failed"
+    assert made.trials[0].reason is not None
+    assert "no such device" in made.trials[0].reason
+
+
+class StopsAt:
+    """Asks for a stop when a trial has had so many epochs."""
+
+    def __init__(self, stop: StopRequest, trial: int, epochs: int) -> None:
+        self._stop, self._moment = stop, (trial, epochs)
+
+    def started(self, *_: Any) -> None: ...
+    def ended(self, *_: Any) -> None: ...
+    def finished(self, *_: Any) -> None: ...
+    def reported(self, study: Study, trial: Trial) -> None:
+        if (trial.id, trial.epochs) == self._moment:
+            self._stop._take(signal.SIGINT, None)
+
+
+def test_a_study_that_was_stopped_ends_as_one_that_was_not(
+    study: Callable[..., Study], tmp_path: Path
+) -> None:
+    """One worker, stopped at three moments and resumed each time: the same to the last bit."""
+    whole = study([8, 12], max_epochs=6, trials=5, scheduler="asha", folder="whole")
+    run_trials(whole, StopRequest(), concurrency=1, verbose=False)
+    whole.finish("finished")
+
+    parts = study([8, 12], max_epochs=6, trials=5, scheduler="asha", folder="parts")
+    states = []
+    for moment in ((0, 2), (1, 4), (2, 1), None):
+        stop = StopRequest()
+        if moment:
+            parts.listeners.append(StopsAt(stop, *moment))
+        run_trials(parts, stop, concurrency=1, verbose=False)
+        states.append([trial.state for trial in parts.trials.values()])
+        parts.finish("interrupted" if moment else "finished")
+        if moment:
+            again = read_trials(parts.folder)
+            parts = Study(
+                *(parts.folder, parts.space, parts.table, parts.series, parts.baselines),
+                begun=0.0,
+                trials=again,
+            )
+            parts.go_on([])
+
+    assert [found[-1] for found in states[:3]] == ["interrupted"] * 3
+    assert [len(found) for found in states] == [1, 2, 3, 5]
+    for one, other in zip(whole.trials.values(), parts.trials.values(), strict=True):
+        assert (one.config, one.state, one.history, one.best) == (
+            *(other.config, other.state, other.history, other.best),
+        )
+    assert whole.best is not None
+    assert parts.best is not None
+    assert whole.best.id == parts.best.id
+    weights = [each.folder / "best" / "model.safetensors" for each in (whole, parts)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert not (parts.folder / "checkpoints").exists()
+
+
+def test_a_trial_that_was_resumed_at_its_very_end_is_finished(study: Callable[..., Study]) -> None:
+    """Saved after its last epoch, but the study ended before it heard of that."""
+    made = study([8], max_epochs=3)
+    run_trials(made, StopRequest(), concurrency=1, verbose=False)
+    made.finish("finished")
+    best = made.trials[0].best
+
+    fit = Fit(
+        made.space.configuration(made.space.initial_trials[0]), made.series, max_epochs=3, seed=0
+    )
+    for _ in fit:
+        pass
+    folder = made.folder / "checkpoints" / "0" / "0" / "checkpoint_000000"
+    folder.mkdir(parents=True)
+    write_state(folder, *fit.state())
+    record = made.trials[0]
+    record.state, record.checkpoint = "running", "checkpoints/0/0/checkpoint_000000"
+    made._write(record)
+    again = Study(
+        *(made.folder, made.space, made.table, made.series, made.baselines),
+        begun=0.0,
+        trials=read_trials(made.folder),
+    )
+    again.go_on([])
+    run_trials(again, StopRequest(), concurrency=1, verbose=False)
+    assert (again.trials[0].state, again.trials[0].epochs) == ("finished", 3)
+    assert again.trials[0].best == best
+
+
+@pytest.mark.parametrize(
+    ("cpu", "limit", "expected"),
+    [(1, None, 2), (0.5, None, 4), (2, None, 1), (0.5, 3, 3), (1, 9, 2)],
+)
+def test_as_many_trials_as_fit(
+    cpu: float, limit: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    assert slots(cpu, 0, limit) == expected
+
+
+def test_gpus_bound_how_many_trials_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 16.0, "GPU": 2.0})
+    assert slots(1, 0.25) == 8
+    assert slots(1, 1) == 2
+    with pytest.raises(InputError, match="asks for 1 CPU and 4 GPU, but there are 16 and 2"):
+        slots(1, 4)
+
+
+def test_ray_listens_on_loopback_alone() -> None:
+    ours = psutil.Process().children(recursive=True)
+    listening = {
+        connection.laddr.ip
+        for process in ours
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening, "Ray listens somewhere"
+    assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+def test_signals_are_given_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    stop = StopRequest()
+    with stop.signals():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.signal == signal.SIGINT
+        assert stop
+        with pytest.raises(KeyboardInterrupt):  # the second one means at once
+            os.kill(os.getpid(), signal.SIGINT)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_time_budget_is_a_request_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(tuner.time, "monotonic", lambda: now)
+    stop = StopRequest(10.0)
+    assert not stop
+    now = 110.0
+    assert stop
+    assert stop.signal is None

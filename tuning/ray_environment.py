@@ -1,0 +1,28 @@
+"""What Ray must find in the environment before it is imported; set by each command first."""
+
+import os
+
+SETTINGS = {
+    # Loopback only: without this a Ray on one machine listens on every address.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Our own progress and records take the place of Tune's tables and loggers.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
+    # Signals are ours: Tune's handler would stay installed, and SIGTERM would end Ray at once.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Workers start side by side: the searcher itself gives out no more trials than there are slots.
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",
+    # Tune's own snapshots are not what a study is resumed from.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # Trials without a GPU keep the environment's CUDA_VISIBLE_DEVICES, and Ray says nothing of it.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def prepare() -> None:
+    """Set what the user has not set."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)

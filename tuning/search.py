@@ -1,0 +1,219 @@
+"""A search space as Optuna samples it, behind Ray Tune's searcher interface.
+
+Optuna's study lives in memory; the truth is in the trials' records, which searcher and journal are
+built from. What a plain ray.tune.search.optuna.OptunaSearch gets wrong is put right here: a trial
+that the scheduler stopped is told as PRUNED, one that failed or came to no finite number as FAIL,
+and each question to the sampler depends on the seed, the trial's number and the past alone.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
+from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from ray.tune.search import Searcher
+
+from lstm_model.seeds import mixed_seed
+from tuning.record import Trial
+from tuning.search_space import Entry, SearchSpace
+
+# Ours to Optuna's. A trial that is under way, or will go on when the study is resumed, is RUNNING.
+STATES = {
+    "running": TrialState.RUNNING,
+    "interrupted": TrialState.RUNNING,
+    "finished": TrialState.COMPLETE,
+    "stopped_early": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def sampler(name: str, seed: int) -> BaseSampler:
+    """tpe, gp or random. A new one for every question: see OptunaSearcher.suggest()."""
+    if name == "gp":
+        return GPSampler(seed=seed, warn_independent_sampling=False)
+    if name == "random":
+        return RandomSampler(seed=seed)
+    # Multivariate: hidden size and learning rate, say, are sampled as a pair.
+    return TPESampler(seed=seed, multivariate=True)
+
+
+def distribution(entry: Entry) -> BaseDistribution:
+    """The entry in Optuna's terms."""
+    if entry.kind == "categorical":
+        return CategoricalDistribution(entry.choices)
+    assert entry.low is not None and entry.high is not None
+    if entry.kind == "int":
+        return IntDistribution(
+            int(entry.low), int(entry.high), log=entry.log, step=int(entry.step or 1)
+        )
+    return FloatDistribution(entry.low, entry.high, log=entry.log, step=entry.step)
+
+
+def _ask(trial: optuna.Trial, entry: Entry) -> Any:
+    if entry.kind == "categorical":
+        return trial.suggest_categorical(entry.name, entry.choices)
+    assert entry.low is not None and entry.high is not None
+    if entry.kind == "int":
+        low, high, step = int(entry.low), int(entry.high), int(entry.step or 1)
+        return trial.suggest_int(entry.name, low, high, log=entry.log, step=step)
+    return trial.suggest_float(entry.name, entry.low, entry.high, log=entry.log, step=entry.step)
+
+
+class Unsaved:
+    """Stays out of the snapshot that Tune pickles: what it would keep is in the trials' records."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return object, ()
+
+
+class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
+    """Suggests the configurations of a study, after those of its `past`.
+
+    A suggestion is `{"trial": number, "config": {...}}`; `config` holds the searched
+    hyperparameters that exist in this trial and the fixed ones.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        concurrency: int,
+        stopping: Callable[[], bool],
+        past: Iterable[Trial] = (),
+    ) -> None:
+        """concurrency: how many trials may be under way. stopping: whether to suggest no more."""
+        super().__init__(metric="rmse", mode="min")
+        self._space, self._concurrency, self._stopping = space, concurrency, stopping
+        self._optuna = optuna.create_study(direction="minimize", storage=InMemoryStorage())
+        self._live: dict[str, optuna.Trial] = {}
+        self._points = list(space.initial_trials)
+        self._next = 0
+        self._unfinished: list[Trial] = []
+        for trial in sorted(past, key=lambda trial: trial.id):
+            self._next = trial.id + 1
+            if trial.under_way:
+                self._unfinished.append(trial)
+            else:
+                self._optuna.add_trial(frozen(trial, space))
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next configuration, None while all slots are taken, or FINISHED.
+
+        Trials that were under way when the study ended come first, with `checkpoint`, where they
+        go on from, and `past`, the lowest RMSE so far after each epoch that they had.
+        """
+        ended = self._next >= self._space.study.trials and not self._unfinished
+        if self._stopping() or ended:
+            return str(Searcher.FINISHED)
+        if len(self._live) >= self._concurrency:
+            return None
+        if self._unfinished:
+            record = self._unfinished.pop(0)
+            self._optuna.enqueue_trial({k: record.config[k] for k in self._searched(record)})
+            trial = self._live[trial_id] = self._optuna.ask()
+            for name in self._searched(record):
+                _ask(trial, self._space.search[name])
+            return {
+                "trial": record.id,
+                "config": record.config,
+                "checkpoint": record.checkpoint,
+                "past": record.lowest,
+            }
+        number, self._next = self._next, self._next + 1
+        # A sampler made anew from (seed, number) answers the same whether or not the study was
+        # interrupted before this question, without any state of its own to keep.
+        seed = mixed_seed(self._space.study.seed, number)
+        self._optuna.sampler = sampler(self._space.study.sampler, seed)
+        if number < len(self._points):
+            self._optuna.enqueue_trial(dict(self._points[number]))
+        trial = self._live[trial_id] = self._optuna.ask()
+        point: dict[str, Any] = {}
+        for name, entry in self._space.search.items():
+            if entry.active(point):
+                point[name] = _ask(trial, entry)
+        return {"trial": number, "config": {**self._space.fixed, **point}}
+
+    def _searched(self, record: Trial) -> list[str]:
+        return [name for name in self._space.search if name in record.config]
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tell Optuna how a trial ended; `result` is its last, which says nothing of the cause."""
+        trial = self._live.pop(trial_id, None)
+        if trial is None:
+            return
+        value = (result or {}).get("rmse", math.nan)
+        if error or not result or not math.isfinite(value):
+            self._optuna.tell(trial, state=TrialState.FAIL)
+        elif result["epoch"] >= self._space.study.max_epochs:
+            self._optuna.tell(trial, value)
+        else:
+            # Optuna takes no value with PRUNED: the last one reported stands for it.
+            trial.report(value, step=result["epoch"])
+            self._optuna.tell(trial, state=TrialState.PRUNED)
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing to save: the trials' records are the truth, and nothing is unpickled."""
+
+
+def frozen(record: Trial, space: SearchSpace) -> FrozenTrial:
+    """A record as Optuna keeps trials."""
+    state = STATES[record.state]
+    point = {name: record.config[name] for name in space.search if name in record.config}
+    value = float(record.best["rmse"]) if record.best else None
+    intermediate = {} if value is None else {record.epochs: value}
+    if state == TrialState.COMPLETE and value is None:
+        raise ValueError(f"trial {record.id} is finished, but its record has no RMSE")
+    return create_trial(
+        state=state,
+        params=point,
+        distributions={name: distribution(space.search[name]) for name in point},
+        value=value if state == TrialState.COMPLETE else None,
+        intermediate_values=intermediate if state != TrialState.FAIL else {},
+        user_attrs={"trial": record.id, **({"reason": record.reason} if record.reason else {})},
+    )
+
+
+class _LogLines(BaseJournalBackend):
+    """Collects Optuna's journal in memory, to be written as one whole file."""
+
+    def __init__(self) -> None:
+        self.logs: list[dict[str, Any]] = []
+
+    def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
+        return self.logs[log_number_from:]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        # As a file would give them back: JSON, not the caller's objects.
+        self.logs.extend(json.loads(json.dumps(log)) for log in logs)
+
+
+class Journal:
+    """The study as a file for optuna-dashboard, in the format of Optuna's JournalFileBackend."""
+
+    def __init__(self, name: str, space: SearchSpace) -> None:
+        self._space = space
+        self._lines = _LogLines()
+        storage: BaseStorage = JournalStorage(self._lines)
+        self._optuna = optuna.create_study(study_name=name, direction="minimize", storage=storage)
+
+    def add(self, record: Trial) -> None:
+        """A trial that has ended. Optuna numbers trials as they are added."""
+        self._optuna.add_trial(frozen(record, self._space))
+
+    def content(self) -> bytes:
+        return "".join(json.dumps(log) + "\n" for log in self._lines.logs).encode()

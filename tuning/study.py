@@ -1,0 +1,390 @@
+"""A study's folder: begun, kept while trials run, finished and summarised.
+
+    space.yaml, study.json     what was asked for, and what it was resolved to
+    trials/<id>.json           the truth: a record a trial
+    trials.csv, summary.json, optuna.journal     derived from the records
+    best/                      the best trial's forecaster
+    checkpoints/               of trials under way; gone when all have ended
+
+Every file is moved into place whole.
+"""
+
+import csv
+import fcntl
+import io
+import json
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from lstm_model import __version__
+from lstm_model.baselines import Baselines
+from lstm_model.errors import InputError
+from lstm_model.files import read_json, write_file, write_folder
+from lstm_model.series import Series
+from lstm_model.sources import Table
+from tuning.record import State, Trial
+from tuning.resume import FORMAT
+from tuning.search import Journal
+from tuning.search_space import SearchSpace
+
+Outcome = Literal["running", "finished", "interrupted", "failed"]
+
+# What is derived is rewritten whole, so at most this often while trials run.
+DERIVE_SECONDS = 1.0
+JOURNAL_SECONDS = 10.0
+
+# Beside the model in best/: which trial it is of.
+KEPT = "trial.json"
+
+LIBRARIES = ("torch", "ray", "optuna", "numpy", "pandas")
+
+
+class Listener(Protocol):
+    """Who wants to know how a study goes."""
+
+    def started(self, study: "Study", trial: Trial) -> None: ...
+    def reported(self, study: "Study", trial: Trial) -> None: ...
+    def ended(self, study: "Study", trial: Trial) -> None: ...
+    def finished(self, study: "Study") -> None: ...
+
+
+class Study:
+    """A study under way. Its methods are told what happens, in the order in which it does."""
+
+    def __init__(
+        self,
+        folder: Path,
+        space: SearchSpace,
+        table: Table,
+        series: Series,
+        baselines: Baselines,
+        begun: float,
+        trials: dict[int, Trial] | None = None,
+    ) -> None:
+        """begun: time.monotonic() at the command's start. trials: of a study that goes on."""
+        self.folder, self.space, self.table = folder, space, table
+        self.series, self.baselines = series, baselines
+        self.trials = trials or {}
+        self.outcome: Outcome = "running"
+        self.listeners: list[Listener] = []
+        self._begun = begun
+        # What best/ holds, as KEPT beside the model says: the trial's number, its `saved`, and
+        # whether its data were simulated.
+        self._kept: dict[str, Any] | None = None
+        self._journal = Journal(self.name, space)
+        self._derived = self._journalled = -float("inf")
+        self._held: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def counts(self) -> Counter[State]:
+        return Counter(trial.state for trial in self.trials.values())
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial whose forecaster is in best/: of those that ended, and did not fail, the one
+        with the lowest validation RMSE; the first of equals.
+        """
+        return None if self._kept is None else self.trials[self._kept["trial"]]
+
+    @property
+    def leader(self) -> Trial | None:
+        """The trial with the lowest validation RMSE so far, be it under way."""
+        scored = [trial for trial in self.trials.values() if trial.best and trial.state != "failed"]
+        return min(scored, key=lambda trial: (trial.rmse, trial.id), default=None)
+
+    @property
+    def wall_seconds(self) -> float:
+        return time.monotonic() - self._begun
+
+    def begin(self, command: Sequence[str]) -> None:
+        """Make the folder, with the settings in it.
+
+        Raises:
+            InputError: the folder exists.
+        """
+        settings = self._settings(command)
+        refuse_existing(self.folder)
+        try:
+            self.folder.mkdir(parents=True)
+            (self.folder / "trials").mkdir()
+            write_file(self.folder / "space.yaml", self.space.text.encode())
+            write_file(self.folder / "study.json", _json(settings))
+            self._lock()
+            self._derive(last=True)
+        except OSError as error:
+            raise InputError(
+                f"{self.folder} can't be written: {error.strerror}; choose another --runs directory"
+            ) from error
+
+    def go_on(self, command: Sequence[str]) -> None:
+        """Take up the folder again, with the trials that it holds.
+
+        Raises:
+            InputError: another process is at it.
+        """
+        self._lock()
+        before = read_json(self.folder / "study.json")
+        before["settings"]["trials"] = self.space.study.trials
+        before.setdefault("resumed", []).append({"command": list(command), "at": _now()})
+        write_file(self.folder / "study.json", _json(before))
+        for trial in self.trials.values():
+            if trial.under_way:
+                trial.state = "interrupted"
+                self._cut_to_checkpoint(trial)
+            else:
+                self._journal.add(trial)
+        with suppress(InputError):  # none was kept yet
+            self._kept = read_json(self.folder / "best" / KEPT)
+        self._derive(last=True)
+
+    def _lock(self) -> None:
+        """Hold the study until this process ends, however it does. space.yaml is never replaced."""
+        self._held = os.open(self.folder / "space.yaml", os.O_RDONLY)
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"another process is running {self.folder}; wait for its end, or stop it"
+            ) from None
+
+    def _cut_to_checkpoint(self, trial: Trial) -> None:
+        """Forget the epochs since the trial's last checkpoint: they will run again."""
+        epochs = 0
+        if trial.checkpoint is not None:
+            try:
+                epochs = read_json(self.folder / trial.checkpoint / "training.json")["epoch"]
+            except (InputError, KeyError):
+                trial.checkpoint = None  # a damaged one: the trial starts anew
+        del trial.history[epochs:]
+        if trial.best and trial.best["epoch"] > epochs:
+            trial.best = None
+
+    def started(self, id: int, config: dict[str, Any]) -> None:
+        """A trial starts, or starts again from its last checkpoint."""
+        known = self.trials.get(id)
+        trial = self.trials[id] = known or Trial(id, config)
+        trial.state = "running"
+        self._write(trial)
+        for listener in self.listeners:
+            listener.started(self, trial)
+
+    def reported(self, id: int, report: dict[str, Any]) -> None:
+        """A trial had one more epoch."""
+        trial = self.trials[id]
+        trial.report(report)
+        for listener in self.listeners:
+            listener.reported(self, trial)
+
+    def checkpointed(self, id: int, checkpoint: Path) -> None:
+        """A trial's checkpoint is complete."""
+        trial = self.trials[id]
+        trial.checkpoint = str(checkpoint.resolve().relative_to(self.folder.resolve()))
+        trial.saved = trial.best
+        self._write(trial)
+
+    def ended(self, id: int, state: State, reason: str | None = None) -> None:
+        """A trial ended; what it would take to go on is dropped unless it was interrupted."""
+        trial = self.trials[id]
+        if state != "failed":
+            self._keep_if_best(trial)
+        trial.state, trial.reason = state, reason
+        if state != "interrupted":
+            trial.checkpoint = None
+        self._write(trial)
+        if state != "interrupted":
+            for attempt in (self.folder / "checkpoints").glob("*"):
+                shutil.rmtree(attempt / str(id), ignore_errors=True)
+            self._journal.add(trial)
+        self._derive()
+        for listener in self.listeners:
+            listener.ended(self, trial)
+
+    def _keep_if_best(self, trial: Trial) -> None:
+        """Take the forecaster out of the trial's last checkpoint if none before was better."""
+        if trial.checkpoint is None or trial.saved is None:
+            return
+        if self._kept and (self._kept["saved"]["rmse"], self._kept["trial"]) <= (
+            trial.saved["rmse"],
+            trial.id,
+        ):
+            return
+        kept = {
+            "study": self.name,
+            "data": self.data(),
+            "trial": trial.id,
+            "config": trial.config,
+            "saved": trial.saved,
+        }
+        forecaster = self.folder / trial.checkpoint / "best"
+        files = {file.name: file.read_bytes() for file in forecaster.iterdir()}
+        write_folder(self.folder / "best", {**files, KEPT: _json(kept)})
+        self._kept = kept
+
+    def finish(self, outcome: Outcome) -> None:
+        """No trial is under way any more; one that was cut off is interrupted."""
+        self.outcome = outcome
+        try:
+            for trial in self.trials.values():
+                if trial.state == "running":
+                    self.ended(trial.id, "interrupted")
+            if not any(trial.under_way for trial in self.trials.values()):
+                shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+            self._derive(last=True)
+        finally:
+            for listener in self.listeners:
+                listener.finished(self)
+            self.release()
+
+    def release(self) -> None:
+        """Let another process have the study."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+    def summary(self) -> dict[str, Any]:
+        """The outcome so far, as summary.json has it."""
+        counts, best = self.counts, self.best
+        baselines = self.baselines
+        reference: dict[str, Any] = {
+            "persistence_rmse": baselines.persistence.rmse,
+            "ridge_rmse": baselines.ridge.rmse,
+            "ridge_form": baselines.ridge_form,
+        }
+        if baselines.same_hour_yesterday:
+            reference["same_hour_yesterday_rmse"] = baselines.same_hour_yesterday.rmse
+        saved = self._kept["saved"] if self._kept else {}
+        validation = {k: v for k, v in saved.items() if k != "epoch"}
+        if "by_lead_time" in validation:
+            validation["by_lead_time"] = validation["by_lead_time"] | {
+                "persistence_rmse": baselines.persistence.by_lead_time()["rmse"],
+                "ridge_rmse": baselines.ridge.by_lead_time()["rmse"],
+            }
+        return {
+            "study": self.name,
+            "state": self.outcome,
+            "space": self.space.name,
+            "data": self.data(),
+            "trials": {state: counts[state] for state in ("finished", "stopped_early", "failed")}
+            | {state: counts[state] for state in ("running", "interrupted") if counts[state]},
+            "best": best
+            and {
+                "trial": best.id,
+                "config": best.config,
+                "epoch": saved["epoch"],
+                "validation": validation | reference,
+            },
+            "baselines": reference,
+            "wall_seconds": round(self.wall_seconds, 3),
+            "trial_seconds": round(sum(trial.seconds for trial in self.trials.values()), 3),
+        }
+
+    def data(self) -> dict[str, Any]:
+        """Which data the study reads, as summary.json and study.json have it."""
+        facts: dict[str, Any] = {
+            "source": self.table.source,
+            "simulated": self.table.simulated,
+            "sha256": self.table.sha256,
+            "features": list(self.space.data.features),
+            "input_channels": len(self.series.encoding.channels),
+            "rows": len(self.table.frame),
+        }
+        if self.table.warning:
+            facts["warning"] = self.table.warning
+        return facts
+
+    def _settings(self, command: Sequence[str]) -> dict[str, Any]:
+        space = self.space
+        return {
+            "format": FORMAT,
+            "study": self.name,
+            "space": space.name,
+            "data": self.data() | {"settings": space.data.model_dump(mode="json")},
+            "settings": space.study.model_dump(mode="json"),
+            "resources": space.resources.model_dump(mode="json"),
+            "search": {name: asdict(entry) for name, entry in space.search.items()},
+            "fixed": dict(space.fixed),
+            "defaults": space.defaults,
+            "initial_trials": [dict(point) for point in space.initial_trials],
+            "input_channels": list(self.series.encoding.channels),
+            "seed": space.study.seed,
+            "versions": {"python": platform.python_version(), "lstm-tuning": __version__}
+            | {name: version(name) for name in LIBRARIES},
+            "command": list(command),
+            "commit": _commit(),
+            "created": _now(),
+        }
+
+    def _write(self, trial: Trial) -> None:
+        write_file(self.folder / "trials" / f"{trial.id}.json", trial.content())
+
+    def _derive(self, last: bool = False) -> None:
+        """Rewrite what is derived from the records, unless that was done a moment ago."""
+        now = time.monotonic()
+        if last or now - self._derived >= DERIVE_SECONDS:
+            write_file(self.folder / "summary.json", _json(self.summary()))
+            write_file(self.folder / "trials.csv", trials_csv(self.trials, self.space))
+            self._derived = now
+        if last or now - self._journalled >= JOURNAL_SECONDS:
+            write_file(self.folder / "optuna.journal", self._journal.content())
+            self._journalled = now
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raises InputError where a new study would meet an old one."""
+    if folder.exists():
+        raise InputError(
+            f"{folder} exists; go on with it: --resume {folder}, or choose another --name"
+        )
+
+
+def trials_csv(trials: Mapping[int, Trial], space: SearchSpace) -> bytes:
+    """A row a trial, a column a hyperparameter; empty where there is none in the trial."""
+    names = [*space.search, *space.fixed]
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(
+        ["id", "state", "epochs", "seconds", "rmse", "mae", "skill", "best_epoch", *names, "reason"]
+    )
+    for _, trial in sorted(trials.items()):
+        best = trial.best or {}
+        metrics = [best.get(key, "") for key in ("rmse", "mae", "skill", "epoch")]
+        values = [trial.config.get(name, "") for name in names]
+        table.writerow(
+            [trial.id, trial.state, trial.epochs, round(trial.seconds, 3), *metrics, *values]
+            + [trial.reason or ""]
+        )
+    return out.getvalue().encode()
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1) + "\n").encode()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _commit() -> str | None:
+    """The project's commit where it runs from a checkout."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    asked = subprocess.run(
+        ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return asked.stdout.strip() or None

@@ -1,0 +1,127 @@
+"""lstm_model's epochs as a Ray Tune trial."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+from ray.tune.result import DONE, SHOULD_CHECKPOINT
+
+from lstm_model.checkpoint import TrainedForecaster, read_state, write_state
+from lstm_model.configuration import Configuration
+from lstm_model.errors import InputError, TrainingFailed
+from lstm_model.series import Series
+from lstm_model.training import Epoch, Fit
+
+# A trial that is killed loses no more than this much work; an epoch that takes longer is saved by
+# itself. Every trial is saved at its end besides.
+CHECKPOINT_SECONDS = 10.0
+
+
+class Trainable(tune.Trainable):  # type: ignore[misc]
+    """One trial after another in the same process: an epoch a step.
+
+    It reports `epoch` and `rmse` (the lowest so far), which searcher and scheduler go by, `report`
+    for the trial's record, and `reason` where the trial can't go on by its own fault.
+    """
+
+    def setup(
+        self,
+        config: dict[str, Any],
+        series: Series,
+        folder: Path,
+        target: str,
+        max_epochs: int,
+        seed: int,
+        threads: int,
+        gpu: bool,
+    ) -> None:
+        """config: what OptunaSearcher suggests. The rest is the same for all trials of a study.
+
+        folder: of the study; a trial that goes on finds its checkpoint in it.
+        """
+        torch.set_num_threads(threads)
+        self._series, self._target, self._folder = series, target, folder
+        self._max_epochs, self._seed = max_epochs, seed
+        self._device = "cuda" if gpu else "cpu"
+        self._made: Fit | None = None
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take on another trial: nothing of the last one stays but the process and the data."""
+        self._begin(new_config)
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        # The training is made in the first step: what goes wrong in it is the trial's own, and the
+        # last trial's memory is free before the next one's is taken.
+        self._suggested, self._made = config, None
+        self._saved = time.monotonic()
+
+    @property
+    def _fit(self) -> Fit:
+        if self._made is None:
+            config = self._suggested
+            self._made = Fit(
+                Configuration(**config["config"]),
+                self._series,
+                max_epochs=self._max_epochs,
+                seed=self._seed,
+                device=self._device,
+            )
+            if config.get("checkpoint"):
+                self._made.load_state(*read_state(self._folder / config["checkpoint"]))
+        return self._made
+
+    def step(self) -> dict[str, Any]:
+        try:
+            if self._fit.best and self._fit.epoch >= self._max_epochs:
+                # Resumed at its very end: all that is missing is that the study hears of it.
+                return {"epoch": self._fit.epoch, "rmse": self._fit.best.score.rmse, DONE: True}
+            epoch = self._fit.run_epoch()
+        except (TrainingFailed, InputError, MemoryError, RuntimeError) as error:
+            # Of torch's own errors want of memory is the trial's fault; after another one the
+            # process may be spoilt, and Tune replaces it.
+            if type(error) is RuntimeError and "memory" not in str(error):
+                raise
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            epochs = self._made.epoch if self._made else 0
+            return {"epoch": epochs, "rmse": math.nan, "reason": reason, DONE: True}
+        done = epoch.number >= self._max_epochs
+        due = time.monotonic() - self._saved >= CHECKPOINT_SECONDS
+        result = {
+            "epoch": epoch.number,
+            "rmse": epoch.best.score.rmse,
+            "report": report(epoch),
+            DONE: done,
+        }
+        return {**result, SHOULD_CHECKPOINT: True} if due and not done else result
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """The best epoch's forecaster, and the state that the next epoch goes on from."""
+        folder, fit = Path(checkpoint_dir), self._made
+        if fit is not None and fit.best is not None:
+            TrainedForecaster.of(self._series, self._target, fit).save(folder / "best")
+            write_state(folder, *fit.state())
+        self._saved = time.monotonic()
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        self._fit.load_state(*read_state(Path(checkpoint_dir)))
+
+
+def report(epoch: Epoch) -> dict[str, Any]:
+    """An epoch as Trial.report() takes it."""
+    best = {"epoch": epoch.best.epoch, **epoch.best.score.as_json()}
+    return {
+        "epoch": epoch.number,
+        "loss": epoch.loss,
+        "rmse": epoch.score.rmse,
+        "mae": epoch.score.mae,
+        "skill": epoch.score.skill,
+        "learning_rate": epoch.learning_rate,
+        "gradient_norm": epoch.gradient_norm,
+        "seconds": epoch.seconds,
+        "best": best,
+    }

@@ -1,0 +1,343 @@
+"""Ray, started, given trials and stopped: what Tune says happens, the study is told."""
+
+import errno
+import logging
+import math
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeGuard
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial as RayTrial
+
+from lstm_model.errors import InputError
+from tuning.record import State
+from tuning.scheduling import scheduler
+from tuning.search import OptunaSearcher, Unsaved
+from tuning.study import Study
+
+# How often a trial is tried again from its checkpoint where its worker or machine dies.
+RETRIES = 3
+# How long a cluster may take to answer at all.
+REACH_SECONDS = 5.0
+# After a request to stop, trials may end their epoch for this long before they are cut off.
+STOP_SECONDS = 15.0
+# A signal ends the command after this long, whatever Ray does: one that reached Ray's own processes
+# as well leaves it waiting for a minute, and then aborts the process.
+LAST_SECONDS = STOP_SECONDS + 5.0
+
+
+class StopRequest:
+    """Whether the study is to end before its trials are done, and why."""
+
+    def __init__(self, time_budget: float | None = None) -> None:
+        """time_budget: seconds from now."""
+        self._deadline = math.inf if time_budget is None else time.monotonic() + time_budget
+        self._requested = math.inf
+        self.signal: signal.Signals | None = None
+        self.failure: BaseException | None = None
+        # Called from another thread where a signal has not ended the study in good time.
+        self.at_last: Callable[[], None] = lambda: None
+        self._timer: threading.Timer | None = None
+
+    @property
+    def since(self) -> float:
+        """time.monotonic() of the request; infinite where there is none."""
+        return min(self._deadline, self._requested)
+
+    def __bool__(self) -> bool:
+        return time.monotonic() >= self.since
+
+    def fail(self, failure: BaseException) -> None:
+        """The study can't be kept any more: end it in order."""
+        self.failure = self.failure or failure
+        self._requested = min(self._requested, time.monotonic())
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt  # a second Ctrl-C means at once
+        self.signal = signal.Signals(number)
+        # Not print(), which the signal may have come in the middle of.
+        os.write(2, f"{self.signal.name}: stopping after the running epochs\n".encode())
+        self._requested = min(self._requested, time.monotonic())
+        if self._timer is None:
+            self._timer = threading.Timer(LAST_SECONDS, self.at_last)
+            self._timer.daemon = True
+            self._timer.start()
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Take Ctrl-C and SIGTERM as requests to stop, and put the old handlers back after."""
+        taken = (signal.SIGINT, signal.SIGTERM)
+        old = [signal.signal(number, self._take) for number in taken]
+        try:
+            yield
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            for number, handler in zip(taken, old, strict=True):
+                signal.signal(number, handler)
+
+
+@contextmanager
+def ray_session(address: str | None, verbose: bool) -> Iterator[str | None]:
+    """A Ray of this command's own, in the folder that it gives, or the cluster at `address`.
+
+    Raises:
+        InputError: there is no cluster at `address`.
+    """
+    # Ray and Tune warn of much that the user did not choose, and print the traceback of each
+    # trial's error, which its record gives the reason of.
+    level = logging.INFO if verbose else logging.CRITICAL
+    if not verbose:
+        warnings.filterwarnings("ignore", module=r"ray\..*")
+    if address:
+        _reach(address)
+        try:
+            ray.init(address=address, logging_level=level, log_to_driver=verbose)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"--address must name a running Ray cluster, but got {address!r}: {error}"
+            ) from error
+        try:
+            yield None
+        finally:
+            ray.shutdown()
+        return
+    # Short, because Unix sockets in it may have names of 107 bytes at most.
+    temporary = tempfile.mkdtemp(prefix="lstm-ray-", dir="/tmp")
+    try:
+        ray.init(
+            address="local",  # whatever RAY_ADDRESS says
+            include_dashboard=False,
+            logging_level=level,
+            log_to_driver=verbose,
+            _temp_dir=temporary,
+            # Workers import torch while they wait for their first trial.
+            _system_config={"preload_python_modules": ["torch"]},
+        )
+        yield temporary
+    finally:
+        ray.shutdown()
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _reach(address: str) -> None:
+    """Ray itself would try for minutes.
+
+    Raises:
+        InputError: nobody listens at `address`.
+    """
+    if address == "auto":
+        return
+    rule = f"--address must name a running Ray cluster, auto or host:port, but got {address!r}"
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdecimal():
+        raise InputError(rule)
+    try:
+        with socket.create_connection((host, int(port)), timeout=REACH_SECONDS):
+            return
+    except (OSError, OverflowError) as error:
+        raise InputError(f"{rule}: {error}") from None
+
+
+def slots(cpu: float, gpu: float, limit: int | None = None) -> int:
+    """How many trials fit at once on what Ray has now.
+
+    Raises:
+        InputError: not even one.
+    """
+    have = ray.cluster_resources()
+    fits: list[int] = [math.floor(have.get("CPU", 0) / cpu + 1e-9)]
+    if gpu:
+        # A share of a GPU is a share of one and the same.
+        each = math.floor(1 / gpu + 1e-9) if gpu < 1 else 1 / gpu
+        fits.append(math.floor(have.get("GPU", 0) * each + 1e-9))
+    if min(fits) < 1:
+        raise InputError(
+            f"each trial asks for {cpu:g} CPU and {gpu:g} GPU, but there are "
+            f"{have.get('CPU', 0):g} and {have.get('GPU', 0):g}; "
+            "ask for less: --cpus-per-trial, --gpus-per-trial"
+        )
+    return min([*fits, limit] if limit else fits)
+
+
+class _Stopper(Unsaved, tune.Stopper):  # type: ignore[misc]
+    """Ends every trial after its epoch once a stop is requested, and at once after a while."""
+
+    def __init__(self, stop: StopRequest) -> None:
+        self._stop = stop
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return bool(self._stop)
+
+    def stop_all(self) -> bool:
+        return time.monotonic() >= self._stop.since + STOP_SECONDS
+
+
+class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
+    """Tells the study what Tune reports, in the study's words."""
+
+    def __init__(self, study: Study, stop: StopRequest) -> None:
+        self._study, self._stop = study, stop
+
+    def on_trial_start(
+        self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
+    ) -> None:
+        with self._guarded():
+            self._study.started(trial.config["trial"], trial.config["config"])
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[RayTrial],
+        trial: RayTrial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        if "report" in result:
+            with self._guarded():
+                self._study.reported(trial.config["trial"], result["report"])
+
+    def on_checkpoint(
+        self,
+        iteration: int,
+        trials: list[RayTrial],
+        trial: RayTrial,
+        checkpoint: tune.Checkpoint,
+        **info: Any,
+    ) -> None:
+        with self._guarded():
+            self._study.checkpointed(trial.config["trial"], Path(checkpoint.path))
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
+    ) -> None:
+        result = trial.last_result or {}
+        with self._guarded():
+            if reason := result.get("reason"):
+                self._study.ended(trial.config["trial"], "failed", reason)
+            elif result.get("epoch", 0) >= self._study.space.study.max_epochs:
+                self._study.ended(trial.config["trial"], "finished")
+            else:
+                state: State = "interrupted" if self._stop else "stopped_early"
+                self._study.ended(trial.config["trial"], state)
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
+    ) -> None:
+        # The storage's failure is not this trial's, and no better for the next one.
+        if _of_storage(cause := _cause(trial)):
+            self._stop.fail(cause)
+
+    def on_trial_error(
+        self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
+    ) -> None:
+        cause = _cause(trial)
+        if _of_storage(cause):
+            self._stop.fail(cause)
+        text = str(cause).strip()
+        reason = text.splitlines()[-1] if text else repr(cause)
+        if isinstance(cause, ray.exceptions.RayActorError) and "creation task" not in text:
+            reason = f"its worker died {RETRIES + 1} times"
+        # A worker that dies while the study is being stopped was stopped with it.
+        state: State = "interrupted" if self._stop else "failed"
+        number = trial.config["trial"]
+        with self._guarded():
+            if number not in self._study.trials:  # its worker died before it had started
+                self._study.started(number, trial.config["config"])
+            self._study.ended(number, state, reason)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Tune would only log what goes wrong here; a full disk has to end the study instead."""
+        try:
+            yield
+        except Exception as failure:
+            self._stop.fail(failure)
+
+
+def run_trials(study: Study, stop: StopRequest, *, concurrency: int, verbose: bool) -> None:
+    """Run the study's trials on the Ray that is there until all have ended or `stop` says so.
+
+    Raises:
+        OSError: the study's folder could not be written any more.
+    """
+    # Imported here, because torch takes seconds: Ray starts meanwhile.
+    from tuning.trainable import Trainable
+
+    space = study.space
+    resources = space.resources
+    past = list(study.trials.values())
+    checkpoints = study.folder / "checkpoints"
+    trainable = tune.with_parameters(
+        Trainable,
+        series=study.series,
+        folder=study.folder.resolve(),
+        target=space.data.target,
+        max_epochs=space.study.max_epochs,
+        seed=space.study.seed,
+        threads=max(1, int(resources.cpu)),
+        gpu=resources.gpu > 0,
+    )
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu}),
+        tune_config=tune.TuneConfig(
+            num_samples=space.study.trials,
+            search_alg=OptunaSearcher(
+                space,
+                concurrency=concurrency,
+                stopping=lambda: bool(stop),
+                past=past,
+            ),
+            scheduler=scheduler(space.study, past),
+            reuse_actors=True,
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
+        ),
+        run_config=tune.RunConfig(
+            name=str(len(list(checkpoints.glob("*")))),  # of their own, each time it is resumed
+            storage_path=str(checkpoints.resolve()),
+            stop=_Stopper(stop),
+            callbacks=[_Messenger(study, stop)],
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_at_end=True),
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            verbose=2 if verbose else 0,
+        ),
+    )
+    try:
+        tuner.fit()
+    except EOFError as error:
+        # Tune reads back at its end what it could not write whole.
+        stop.fail(OSError(errno.EIO, f"Tune's own files are cut off ({error})"))
+    if stop.failure:
+        raise stop.failure
+
+
+def _of_storage(cause: BaseException) -> TypeGuard[OSError]:
+    return isinstance(cause, OSError) and not isinstance(cause, ConnectionError | TimeoutError)
+
+
+def _cause(trial: RayTrial) -> BaseException:
+    """What a worker raised, out of what Ray wraps it in; a RayActorError where it died."""
+    # Tune puts it there, in this process, just before it calls back: it is not in the study.
+    with open(trial.pickled_error_file, "rb") as file:
+        error = ray.cloudpickle.load(file)
+    cause = getattr(error, "cause", None) or error
+    assert isinstance(cause, BaseException)
+    return cause
+
+
+def _name(trial: RayTrial) -> str:
+    return str(trial.config["trial"])
