@@ -15,9 +15,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -235,7 +234,7 @@ def conduct(study: "Study", manner: Manner, console: Console, resumed: bool) -> 
     resources = study.space.resources
     command = ["python", "-m", "tuning.run", *sys.argv[1:]]
     # Signals are taken once Ray runs, because it sets a handler of its own for SIGTERM.
-    with ray_session(manner.address, manner.verbose) as temporary, stop.signals():
+    with ray_session(manner.address, manner.verbose), stop.signals():
         at_once = slots(resources.cpu, resources.gpu, manner.concurrency)
         if resources.gpu and not manner.address:
             refuse_blind_torch(resources.gpu)
@@ -243,7 +242,6 @@ def conduct(study: "Study", manner: Manner, console: Console, resumed: bool) -> 
             study.go_on(command)
         else:
             study.begin(command)
-        stop.at_last = partial(abandon, study, stop, console, temporary)
         try:
             listen(study, console, at_once)
             run_trials(study, stop, concurrency=at_once, verbose=manner.verbose)
@@ -262,19 +260,6 @@ def conduct(study: "Study", manner: Manner, console: Console, resumed: bool) -> 
             raise
         study.finish("interrupted" if stop.signal else "finished" if study.best else "failed")
     return conclude(study, stop, console)
-
-
-def abandon(
-    study: "Study", stop: "StopRequest", console: Console, temporary: str | None
-) -> NoReturn:
-    """End this process without Ray, which does not answer any more; its own end with it."""
-    with suppress(OSError):
-        study.finish("interrupted")
-    conclude(study, stop, console)
-    if temporary:
-        shutil.rmtree(temporary, ignore_errors=True)
-    sys.stdout.flush()
-    os._exit(INTERRUPTED)
 
 
 def refuse_blind_torch(gpu: float) -> None:

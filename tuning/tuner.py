@@ -7,15 +7,17 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeGuard
+from unittest import mock
 
 import ray
 from ray import tune
@@ -33,9 +35,6 @@ RETRIES = 3
 REACH_SECONDS = 5.0
 # After a request to stop, trials may end their epoch for this long before they are cut off.
 STOP_SECONDS = 15.0
-# A signal ends the command after this long, whatever Ray does: one that reached Ray's own processes
-# as well leaves it waiting for a minute, and then aborts the process.
-LAST_SECONDS = STOP_SECONDS + 5.0
 
 
 class StopRequest:
@@ -47,9 +46,6 @@ class StopRequest:
         self._requested = math.inf
         self.signal: signal.Signals | None = None
         self.failure: BaseException | None = None
-        # Called from another thread where a signal has not ended the study in good time.
-        self.at_last: Callable[[], None] = lambda: None
-        self._timer: threading.Timer | None = None
 
     @property
     def since(self) -> float:
@@ -71,10 +67,6 @@ class StopRequest:
         # Not print(), which the signal may have come in the middle of.
         os.write(2, f"{self.signal.name}: stopping after the running epochs\n".encode())
         self._requested = min(self._requested, time.monotonic())
-        if self._timer is None:
-            self._timer = threading.Timer(LAST_SECONDS, self.at_last)
-            self._timer.daemon = True
-            self._timer.start()
 
     @contextmanager
     def signals(self) -> Iterator[None]:
@@ -84,15 +76,13 @@ class StopRequest:
         try:
             yield
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
             for number, handler in zip(taken, old, strict=True):
                 signal.signal(number, handler)
 
 
 @contextmanager
-def ray_session(address: str | None, verbose: bool) -> Iterator[str | None]:
-    """A Ray of this command's own, in the folder that it gives, or the cluster at `address`.
+def ray_session(address: str | None, verbose: bool) -> Iterator[None]:
+    """A Ray of this command's own, or the cluster at `address`.
 
     Raises:
         InputError: there is no cluster at `address`.
@@ -111,23 +101,28 @@ def ray_session(address: str | None, verbose: bool) -> Iterator[str | None]:
                 f"--address must name a running Ray cluster, but got {address!r}: {error}"
             ) from error
         try:
-            yield None
+            yield
         finally:
             ray.shutdown()
         return
     # Short, because Unix sockets in it may have names of 107 bytes at most.
     temporary = tempfile.mkdtemp(prefix="lstm-ray-", dir="/tmp")
     try:
-        ray.init(
-            address="local",  # whatever RAY_ADDRESS says
-            include_dashboard=False,
-            logging_level=level,
-            log_to_driver=verbose,
-            _temp_dir=temporary,
-            # Workers import torch while they wait for their first trial.
-            _system_config={"preload_python_modules": ["torch"]},
-        )
-        yield temporary
+        # In a session of its own, because Ctrl-C, `timeout` and batch systems signal to a whole
+        # process group: the command ends its trials in order, and then Ray. Ray has no setting for
+        # it, and its client exits on the spot, with status 1, where its server has ended.
+        apart = partial(subprocess.Popen, start_new_session=True)
+        with mock.patch("ray._private.services.ConsolePopen", apart):
+            ray.init(
+                address="local",  # whatever RAY_ADDRESS says
+                include_dashboard=False,
+                logging_level=level,
+                log_to_driver=verbose,
+                _temp_dir=temporary,
+                # Workers import torch while they wait for their first trial.
+                _system_config={"preload_python_modules": ["torch"]},
+            )
+        yield
     finally:
         ray.shutdown()
         shutil.rmtree(temporary, ignore_errors=True)
