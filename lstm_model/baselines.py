@@ -4,14 +4,16 @@ Each gives the change from the last observed value to every lead time, (T, L) in
 from the same inputs, on the same rows and scored by the same functions as the model.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.linalg import cho_factor, cho_solve
 
-from lstm_model.metrics import Doubles, Score, rmse, score
+from lstm_model.metrics import Doubles, Score, mean_score, rmse, score
 from lstm_model.series import Series
 
 RIDGE_LAGS = 24
@@ -31,20 +33,26 @@ class Baselines:
 
 
 def evaluate(series: Series) -> Baselines:
-    """Every baseline on the validation rows."""
-    changes, scored = series.changes, series.validation
-    reference = rmse(changes, scored)
+    """Every baseline on the validation rows; the mean over folds where there are several."""
 
-    def validated(forecast: Doubles) -> Score:
-        return score(forecast - changes, scored, reference)
+    def validated(forecast: Callable[[Series], Doubles | None]) -> Score | None:
+        scores = []
+        for fold in series.folds:
+            changes, scored = fold.changes, fold.validation
+            if (forecasts := forecast(fold)) is None:
+                return None
+            scores.append(score(forecasts - changes, scored, rmse(changes, scored)))
+        return mean_score(scores)
 
-    yesterday = same_hour_yesterday(series)
-    ridges = {form: validated(ridge(series, form)) for form in ("levels", "logarithms")}
-    form = min(ridges, key=lambda tried: ridges[tried].rmse)
+    persistence = validated(lambda fold: np.zeros_like(fold.changes))
+    ridges = {form: validated(partial(ridge, form=form)) for form in ("levels", "logarithms")}
+    scored = {form: score for form, score in ridges.items() if score is not None}
+    form = min(scored, key=lambda tried: scored[tried].rmse)
+    assert persistence is not None
     return Baselines(
-        persistence=validated(np.zeros_like(changes)),
-        same_hour_yesterday=None if yesterday is None else validated(yesterday),
-        ridge=ridges[form],
+        persistence=persistence,
+        same_hour_yesterday=validated(same_hour_yesterday),
+        ridge=scored[form],
         ridge_form=form,
     )
 

@@ -24,7 +24,7 @@ from lstm_model.files import read_json, write_folder
 from lstm_model.forecaster import LSTMForecaster
 from lstm_model.metrics import Doubles, Score
 from lstm_model.series import Encoding, Series
-from lstm_model.training import Fit, stretched_forecast
+from lstm_model.training import stretched_forecast
 
 FORMAT = 1
 WEIGHTS, SETTINGS = "model.safetensors", "model.json"
@@ -44,25 +44,26 @@ class TrainedForecaster:
     validation: Score | None
 
     @classmethod
-    def of(cls, series: Series, target: str, fit: Fit) -> Self:
-        """The best epoch's weights of a training on `series`, with what it takes to use them.
-
-        Raises:
-            ValueError: the training has had no epoch.
-        """
-        if fit.best is None:
-            raise ValueError("a training must have had an epoch before it has a best one")
-        model = LSTMForecaster(series.inputs.shape[1], fit.config, series.horizon)
-        model.load_state_dict(fit.best.weights)
+    def of(
+        cls,
+        series: Series,
+        target: str,
+        config: Configuration,
+        weights: dict[str, Tensor],
+        validation: Score | None = None,
+    ) -> Self:
+        """The weights of a training on `series`, with what it takes to use them."""
+        model = LSTMForecaster(series.inputs.shape[1], config, series.horizon)
+        model.load_state_dict(weights)
         return cls(
             model=model.eval(),
-            config=fit.config,
+            config=config,
             encoding=series.encoding,
             target=target,
             horizon=series.horizon,
             step=series.step,
             change_scale=series.change_scale,
-            validation=fit.best.score,
+            validation=validation,
         )
 
     def forecast(self, frame: pd.DataFrame) -> Doubles:

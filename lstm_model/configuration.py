@@ -149,6 +149,27 @@ class DataSettings(BaseModel):
     horizon: int = Field(1, ge=1, le=720, description="lead times forecast: 1 to this many hours")
     validation_from: Time = Field(description="the first hour of validation")
     test_from: Time = Field(description="the first hour of the test, which no study reads")
+    folds: int = Field(
+        1,
+        ge=1,
+        le=20,
+        description="validation periods: the one above, and as long ones one before the other",
+    )
+
+    @property
+    def rolling_origins(self) -> tuple[Self, ...]:
+        """The settings of each fold, the earliest first: all that lies before it is training."""
+        length = self.test_from - self.validation_from
+        return tuple(
+            self.model_copy(
+                update={
+                    "validation_from": self.validation_from - back * length,
+                    "test_from": self.test_from - back * length,
+                    "folds": 1,
+                }
+            )
+            for back in reversed(range(self.folds))
+        )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,5 +1,6 @@
 """RMSE, MAE and skill: pure functions of errors, one per metric."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -89,6 +90,15 @@ class Score:
         if len(self.rmse_by_lead_time) > 1:
             means["by_lead_time"] = self.by_lead_time()
         return means
+
+
+def mean_score(scores: Sequence[Score]) -> Score:
+    """The mean of each metric at each lead time: of several folds, each with rows of its own."""
+    return Score(
+        np.mean([each.rmse_by_lead_time for each in scores], axis=0),
+        np.mean([each.mae_by_lead_time for each in scores], axis=0),
+        np.mean([each.skill_by_lead_time for each in scores], axis=0),
+    )
 
 
 def score(errors: Doubles, scored: Mask, persistence_rmse: Doubles) -> Score:

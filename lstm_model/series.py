@@ -6,7 +6,7 @@ and nothing learned (scales, categories) depends on a row outside training.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -142,6 +142,7 @@ class Series:
         change_scale: (L,) root mean square of the target's change from `last` to each lead time
             in training rows, in the target's unit: what the model's output is measured in.
         encoding: how `inputs` was made.
+        earlier: the earlier folds, the first of them first, each with scales of its own.
     """
 
     inputs: Floats
@@ -153,10 +154,16 @@ class Series:
     horizon: int
     change_scale: Doubles
     encoding: Encoding
+    earlier: tuple["Series", ...] = ()
+
+    @property
+    def folds(self) -> tuple["Series", ...]:
+        """Every validation period with what comes before it, the earliest first."""
+        return (*self.earlier, replace(self, earlier=()))
 
     @classmethod
     def from_table(cls, frame: pd.DataFrame, step: pd.Timedelta, settings: DataSettings) -> Self:
-        """The rows of `frame` before the test, encoded.
+        """The rows of `frame` before the test, encoded, with earlier folds where asked for.
 
         Args:
             frame: the features, regular in time, indexed by it.
@@ -165,6 +172,22 @@ class Series:
         Raises:
             TableError: training or validation has no row to learn from or to score.
         """
+        *before, last = settings.rolling_origins
+        folds: list[Self] = []
+        for back, fold in enumerate(reversed(before), start=1):
+            try:
+                folds.insert(0, cls._of(frame, step, fold))
+            except TableError as error:
+                raise TableError(
+                    f"folds must fit into the table, but the one with validation from "
+                    f"{fold.validation_from} to before {fold.test_from} does not: {error}; ask for "
+                    f"at most {back}"
+                ) from error
+        return replace(cls._of(frame, step, last), earlier=tuple(folds))
+
+    @classmethod
+    def _of(cls, frame: pd.DataFrame, step: pd.Timedelta, settings: DataSettings) -> Self:
+        """One fold."""
         frame = frame.loc[frame.index < settings.test_from]
         split = int(
             np.searchsorted(frame.index.to_numpy(), np.datetime64(settings.validation_from))
@@ -210,6 +233,18 @@ class Series:
                 "told; move validation_from or test_from"
             )
         return series
+
+    @property
+    def learned(self) -> Self:
+        """The training rows alone: enough for a Training, with nothing to score in it."""
+        return replace(
+            self,
+            inputs=self.inputs[: self.split],
+            target=self.target[: self.split],
+            last=self.last[: self.split],
+            times=self.times[: self.split],
+            earlier=(),
+        )
 
     # Worked out once for a study, and carried to its workers with the rest.
     @cached_property

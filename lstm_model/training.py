@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from lstm_model.configuration import Configuration
 from lstm_model.errors import TrainingFailed
 from lstm_model.forecaster import LSTMForecaster
-from lstm_model.metrics import Doubles, Score, rmse, score
+from lstm_model.metrics import Doubles, Score, mean_score, rmse, score
 from lstm_model.seeds import mixed_seed
 from lstm_model.series import Series
 
@@ -41,7 +41,7 @@ FLOOR = 0.02
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch of training came to."""
+    """What one epoch of training came to; over several folds, the means of theirs."""
 
     number: int  # from 1
     loss: float  # mean training loss
@@ -58,7 +58,7 @@ class Best:
 
     epoch: int
     score: Score
-    weights: dict[str, Tensor]
+    weights: dict[str, Tensor]  # of the last fold, which has learned from most rows
 
 
 def learning_rate(progress: float, config: Configuration) -> float:
@@ -74,8 +74,17 @@ def learning_rate(progress: float, config: Configuration) -> float:
     return config.learning_rate * (FLOOR + (1 - FLOOR) * height)
 
 
-class Fit:
-    """A training: iterate over it for its epochs.
+@dataclass(frozen=True)
+class Pass:
+    """One pass over the training rows."""
+
+    loss: float  # mean training loss
+    gradient_norm: float  # mean over steps, before clipping
+    learning_rate: float  # at its end
+
+
+class Training:
+    """One model that learns from the training rows of one series, and never looks at others.
 
     The same arguments on one thread of one kind of CPU give the same numbers to the last bit,
     whether run at once or saved and loaded between two epochs.
@@ -90,11 +99,10 @@ class Fit:
         seed: int,
         device: str = "cpu",
     ) -> None:
-        """max_epochs: the length of the learning rate's schedule, and of the iteration."""
+        """max_epochs: the length of the learning rate's schedule; a training may end before."""
         self.config, self.max_epochs, self.seed = config, max_epochs, seed
         self._device = torch.device(device)
         self._chunks = _Chunks(config, series, self._device)
-        self._validation = Validation(series, self._device)
         self.model = LSTMForecaster.seeded(
             series.inputs.shape[1], config, series.horizon, mixed_seed(seed, 0)
         ).to(self._device)
@@ -111,68 +119,6 @@ class Fit:
             fused=True,
         )
         self.epoch = 0
-        self.best: Best | None = None
-
-    def __iter__(self) -> Iterator[Epoch]:
-        while self.epoch < self.max_epochs:
-            yield self.run_epoch()
-
-    def run_epoch(self) -> Epoch:
-        """The next epoch.
-
-        Raises:
-            TrainingFailed: the loss or a forecast is not finite.
-            ValueError: there is none, the schedule has ended.
-        """
-        if self.epoch >= self.max_epochs:
-            raise ValueError(f"a training must end after its {self.max_epochs} epochs")
-        start = perf_counter()
-        self.epoch += 1
-        loss, gradient_norm, rate = self._train()
-        score = self._validation.score(self.averaged)
-        if not math.isfinite(score.rmse):
-            raise TrainingFailed(f"the forecasts of epoch {self.epoch} are not finite")
-        if self.best is None or score.rmse < self.best.score.rmse:
-            weights = {k: v.detach().clone() for k, v in self.averaged.state_dict().items()}
-            self.best = Best(self.epoch, score, weights)
-        return Epoch(
-            number=self.epoch,
-            loss=loss,
-            score=score,
-            best=self.best,
-            learning_rate=rate,
-            gradient_norm=gradient_norm,
-            seconds=perf_counter() - start,
-        )
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that the next epoch depends on: tensors, and numbers that JSON takes."""
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"averaged.{k}": v for k, v in self._averaged.state_dict().items()}
-        for number, moments in self._optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{number}.{k}": v for k, v in moments.items()}
-        numbers: dict[str, Any] = {"epoch": self.epoch, "best": None}
-        if self.best is not None:
-            tensors |= {f"best.{k}": v for k, v in self.best.weights.items()}
-            numbers["best"] = {"epoch": self.best.epoch, "score": self.best.score.by_lead_time()}
-        return tensors, numbers
-
-    def load_state(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        """Go on from what state() gave, of a Fit with the same arguments."""
-        parts: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            part, _, key = name.partition(".")
-            parts.setdefault(part, {})[key] = tensor
-        self.model.load_state_dict(parts["model"])
-        self._averaged.load_state_dict(parts["averaged"])
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in parts.get("optimiser", {}).items():
-            number, _, key = name.partition(".")
-            moments.setdefault(int(number), {})[key] = tensor
-        self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": moments})
-        self.epoch = numbers["epoch"]
-        best = numbers["best"]
-        self.best = best and Best(best["epoch"], Score.from_json(best["score"]), parts["best"])
 
     @property
     def averaged(self) -> LSTMForecaster:
@@ -181,8 +127,16 @@ class Fit:
         assert isinstance(model, LSTMForecaster)
         return model
 
-    def _train(self) -> tuple[float, float, float]:
-        """One pass over the chunks: mean loss, mean gradient norm, last learning rate."""
+    def advance(self) -> Pass:
+        """The next epoch: one pass over the training rows.
+
+        Raises:
+            TrainingFailed: the loss is not finite.
+            ValueError: there is none, the schedule has ended.
+        """
+        if self.epoch >= self.max_epochs:
+            raise ValueError(f"a training must end after its {self.max_epochs} epochs")
+        self.epoch += 1
         self.model.train()
         draw = np.random.default_rng([self.seed, self.epoch])
         batches = self._chunks.shuffled(draw)
@@ -215,7 +169,123 @@ class Fit:
         mean = float(torch.stack(losses).mean())
         if not math.isfinite(mean):
             raise TrainingFailed(f"the loss of epoch {self.epoch} is not finite ({mean})")
-        return mean, float(torch.stack(norms).mean()), rate
+        return Pass(mean, float(torch.stack(norms).mean()), rate)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next epoch depends on, but its number."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"averaged.{k}": v for k, v in self._averaged.state_dict().items()}
+        for number, moments in self._optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{number}.{k}": v for k, v in moments.items()}
+        return tensors
+
+    def load_state(self, tensors: dict[str, Tensor], epoch: int) -> None:
+        """Go on after `epoch` from what state() gave, of a Training with the same arguments."""
+        parts = _by_prefix(tensors)
+        self.model.load_state_dict(parts["model"])
+        self._averaged.load_state_dict(parts["averaged"])
+        moments = {int(n): part for n, part in _by_prefix(parts.get("optimiser", {})).items()}
+        self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": moments})
+        self.epoch = epoch
+
+
+class Fit:
+    """A training that is validated after each epoch: iterate over it for its epochs.
+
+    A series with several folds has a training for each. They advance in step, so that an epoch is
+    judged by the mean of their errors. Exactly reproducible as each Training is.
+    """
+
+    def __init__(
+        self,
+        config: Configuration,
+        series: Series,
+        *,
+        max_epochs: int,
+        seed: int,
+        device: str = "cpu",
+    ) -> None:
+        """max_epochs: the length of the learning rate's schedule, and of the iteration."""
+        self.config, self.max_epochs = config, max_epochs
+        self._folds = [
+            (
+                Training(config, fold, max_epochs=max_epochs, seed=seed, device=device),
+                Validation(fold, device),
+            )
+            for fold in series.folds
+        ]
+        self.best: Best | None = None
+
+    def __iter__(self) -> Iterator[Epoch]:
+        while self.epoch < self.max_epochs:
+            yield self.run_epoch()
+
+    @property
+    def last(self) -> Training:
+        """The last fold's, which learns from most rows."""
+        return self._folds[-1][0]
+
+    @property
+    def epoch(self) -> int:
+        return self.last.epoch
+
+    def run_epoch(self) -> Epoch:
+        """The next epoch.
+
+        Raises:
+            TrainingFailed: the loss or a forecast is not finite.
+            ValueError: there is none, the schedule has ended.
+        """
+        start = perf_counter()
+        passes = [training.advance() for training, _ in self._folds]
+        score = mean_score([check.score(training.averaged) for training, check in self._folds])
+        if not math.isfinite(score.rmse):
+            raise TrainingFailed(f"the forecasts of epoch {self.epoch} are not finite")
+        if self.best is None or score.rmse < self.best.score.rmse:
+            model = self.last.averaged
+            weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            self.best = Best(self.epoch, score, weights)
+        return Epoch(
+            number=self.epoch,
+            loss=float(np.mean([done.loss for done in passes])),
+            score=score,
+            best=self.best,
+            learning_rate=passes[-1].learning_rate,
+            gradient_norm=float(np.mean([done.gradient_norm for done in passes])),
+            seconds=perf_counter() - start,
+        )
+
+    def forecasts(self) -> list[Doubles]:
+        """What each fold's model forecasts now: see Validation.forecast()."""
+        return [check.forecast(training.averaged) for training, check in self._folds]
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that the next epoch depends on: tensors, and numbers that JSON takes."""
+        tensors: dict[str, Tensor] = {}
+        for number, (training, _) in enumerate(self._folds):
+            tensors |= {f"{number}.{k}": v for k, v in training.state().items()}
+        numbers: dict[str, Any] = {"epoch": self.epoch, "best": None}
+        if self.best is not None:
+            tensors |= {f"best.{k}": v for k, v in self.best.weights.items()}
+            numbers["best"] = {"epoch": self.best.epoch, "score": self.best.score.by_lead_time()}
+        return tensors, numbers
+
+    def load_state(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Go on from what state() gave, of a Fit with the same arguments."""
+        parts = _by_prefix(tensors)
+        for number, (training, _) in enumerate(self._folds):
+            training.load_state(parts[str(number)], numbers["epoch"])
+        best = numbers["best"]
+        self.best = best and Best(best["epoch"], Score.from_json(best["score"]), parts["best"])
+
+
+def _by_prefix(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """{"a.b": tensor} -> {"a": {"b": tensor}}."""
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        part, _, key = name.partition(".")
+        parts.setdefault(part, {})[key] = tensor
+    return parts
 
 
 class _Chunks:
@@ -257,21 +327,33 @@ class _Chunks:
 
 
 class Validation:
-    """Scores every origin of the validation period in one forward pass."""
+    """Forecasts and scores every origin of the validation period in one forward pass.
+
+    Attributes:
+        first: the row of the first origin, `horizon` rows before the first row that is scored.
+        changes, scored: (T - first, L) what happened, and which of it counts.
+        persistence_rmse: (L,) on the same rows.
+    """
 
     def __init__(self, series: Series, device: torch.device | str = "cpu") -> None:
-        # The first origin is `horizon` rows before the first row that it forecasts.
-        self._first = max(0, series.split - series.horizon)
+        self.first = max(0, series.split - series.horizon)
+        self.changes = series.changes[self.first :]
+        self.scored = series.validation[self.first :]
+        self.persistence_rmse = rmse(self.changes, self.scored)
         self._inputs = torch.tensor(series.inputs).to(device)
-        self._changes = series.changes[self._first :]
-        self._scored = series.validation[self._first :]
         self._scale = series.change_scale
-        self.persistence_rmse = rmse(self._changes, self._scored)
+
+    def forecast(self, model: LSTMForecaster) -> Doubles:
+        """(T - first, L) changes from the last observed value, in the target's unit."""
+        return stretched_forecast(model, self._inputs, self.first) * self._scale
 
     def score(self, model: LSTMForecaster) -> Score:
         """The model's metrics on the validation rows."""
-        forecast = stretched_forecast(model, self._inputs, self._first) * self._scale
-        return score(forecast - self._changes, self._scored, self.persistence_rmse)
+        return self.score_of(self.forecast(model))
+
+    def score_of(self, forecast: Doubles) -> Score:
+        """The metrics of what forecast() gave, or of a mean of several such."""
+        return score(forecast - self.changes, self.scored, self.persistence_rmse)
 
 
 @torch.inference_mode()

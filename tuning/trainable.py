@@ -103,7 +103,10 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         """The best epoch's forecaster, and the state that the next epoch goes on from."""
         folder, fit = Path(checkpoint_dir), self._made
         if fit is not None and fit.best is not None:
-            TrainedForecaster.of(self._series, self._target, fit).save(folder / "best")
+            forecaster = TrainedForecaster.of(
+                self._series, self._target, fit.config, fit.best.weights, fit.best.score
+            )
+            forecaster.save(folder / "best")
             write_state(folder, *fit.state())
         self._saved = time.monotonic()
 

@@ -107,3 +107,17 @@ def test_persistence_has_no_skill(series: Series) -> None:
     errors = series.changes[series.validation[:, 0], 0]
     assert persistence.rmse_by_lead_time[0] == pytest.approx(np.sqrt(np.mean(errors**2)))
     assert set(known[np.isfinite(known)]) <= set(errors)
+
+
+def test_over_folds_the_baselines_are_means(
+    table: pd.DataFrame, settings: Callable[..., DataSettings]
+) -> None:
+    both = evaluate(Series.from_table(table, HOUR, settings(folds=2)))
+    apart = [
+        evaluate(Series.from_table(table, HOUR, settings(validation_from=start, test_from=end)))
+        for start, end in (("2020-01-11", "2020-01-13T12:00"), ("2020-01-13T12:00", "2020-01-16"))
+    ]
+    for each in ("persistence", "same_hour_yesterday"):
+        means = [getattr(found, each).rmse for found in apart]
+        assert getattr(both, each).rmse == pytest.approx(np.mean(means))
+    assert both.persistence.skill == 0.0

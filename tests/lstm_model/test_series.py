@@ -174,3 +174,33 @@ def test_a_target_that_never_changes_is_refused(table: pd.DataFrame, settings: S
     table["pm"] = 7.0
     with pytest.raises(TableError, match="pm must change in training"):
         Series.from_table(table, HOUR, settings())
+
+
+def test_folds_roll_back_by_the_length_of_validation(
+    table: pd.DataFrame, settings: Settings
+) -> None:
+    # Validation is 60 hours from hour 300: the folds before it begin at hours 240 and 180.
+    series = Series.from_table(table, HOUR, settings(folds=3))
+    assert [fold.split for fold in series.folds] == [180, 240, 300]
+    assert [len(fold.target) for fold in series.folds] == [240, 300, 360]
+    assert [fold.earlier for fold in series.folds] == [(), (), ()]
+    # Each is what a table that ends with it would have made.
+    alone = Series.from_table(
+        table.iloc[:240],
+        HOUR,
+        settings(validation_from="2020-01-08T12:00", test_from="2020-01-11T00:00"),
+    )
+    np.testing.assert_array_equal(series.folds[0].inputs, alone.inputs)
+    np.testing.assert_array_equal(series.folds[0].change_scale, alone.change_scale)
+    assert series.folds[0].encoding == alone.encoding != series.encoding
+
+
+@pytest.mark.parametrize("count", [6, 10])
+def test_folds_that_reach_before_the_table_are_refused(
+    table: pd.DataFrame, settings: Settings, count: int
+) -> None:
+    with pytest.raises(
+        TableError,
+        match=r"one with validation from 2020-01-01 00:00:00 .* training must have .* at most 5",
+    ):
+        Series.from_table(table, HOUR, settings(folds=count))

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 import torch
@@ -16,13 +17,16 @@ from lstm_model.series import Series
 from lstm_model.training import (
     FLOOR,
     WARM_UP_ROWS,
+    Epoch,
     Fit,
+    Training,
     Validation,
     _Chunks,
     learning_rate,
     stretched_forecast,
 )
 
+HOUR = pd.Timedelta(hours=1)
 SMALL = Configuration(hidden_size=8, chunk_length=20, context_length=6, batch_size=3)
 
 
@@ -89,7 +93,7 @@ def trained(series: Series, epochs: int = 3, **changes: object) -> Fit:
 
 def test_stretches_forecast_what_one_long_pass_does(series: Series) -> None:
     """Rows that have a whole warm-up behind them, against a pass over the warm-up and the row."""
-    model = trained(series).averaged
+    model = trained(series).last.averaged
     inputs = torch.from_numpy(np.tile(series.inputs, (4, 1)))  # 1,440 rows: several stretches
     found = stretched_forecast(model, inputs, 200)
     assert found.shape == (1240, 3)
@@ -104,7 +108,7 @@ def test_stretches_forecast_what_one_long_pass_does(series: Series) -> None:
 
 
 def test_forecasts_from_the_first_rows_start_with_empty_memories(series: Series) -> None:
-    model = trained(series).averaged.eval()
+    model = trained(series).last.averaged.eval()
     inputs = torch.from_numpy(series.inputs)
     padded = torch.cat([torch.zeros(WARM_UP_ROWS, 5), inputs])[None]
     with torch.inference_mode():
@@ -124,7 +128,7 @@ def test_changing_the_future_moves_no_earlier_forecast(
     forecasts = []
     for series in (before, after):
         fit = trained(series)
-        forecasts.append(stretched_forecast(fit.averaged, torch.from_numpy(series.inputs), 0))
+        forecasts.append(stretched_forecast(fit.last.averaged, torch.from_numpy(series.inputs), 0))
     np.testing.assert_array_equal(forecasts[0][:330], forecasts[1][:330])
     assert (forecasts[0][330:] != forecasts[1][330:]).any()
 
@@ -289,5 +293,56 @@ def test_the_edges_of_the_legal_ranges_train(series: Series, changes: dict[str, 
 
 def test_without_averaging_the_last_weights_forecast(series: Series) -> None:
     fit = trained(series, epochs=2, weight_averaging=0.0)
-    for name, tensor in fit.model.state_dict().items():
-        assert torch.equal(tensor, fit.averaged.state_dict()[name])
+    for name, tensor in fit.last.model.state_dict().items():
+        assert torch.equal(tensor, fit.last.averaged.state_dict()[name])
+
+
+@pytest.fixture
+def folds(table: pd.DataFrame, settings: Callable[..., DataSettings]) -> Series:
+    """Validation of 60 hours from hour 300, and of as many from hour 240."""
+    return Series.from_table(table, HOUR, settings(folds=2))
+
+
+def figures(epoch: Epoch) -> npt.NDArray[np.float64]:
+    score = epoch.score
+    return np.array(
+        [*score.rmse_by_lead_time, *score.mae_by_lead_time, *score.skill_by_lead_time]
+        + [epoch.loss, epoch.gradient_norm]
+    )
+
+
+def test_folds_advance_in_step_and_report_their_mean(folds: Series) -> None:
+    apart = [list(Fit(SMALL, fold, max_epochs=4, seed=5)) for fold in folds.folds]
+    together = list(Fit(SMALL, folds, max_epochs=4, seed=5))
+    for epoch, first, second in zip(together, *apart, strict=True):
+        assert figures(epoch) == pytest.approx((figures(first) + figures(second)) / 2)
+    means = [epoch.score.rmse for epoch in together]
+    assert together[-1].best.epoch == 1 + means.index(min(means))
+    # What is kept is the last fold's model at that epoch, whichever it alone may have preferred.
+    again = Fit(SMALL, folds.folds[-1], max_epochs=4, seed=5)
+    for _ in range(together[-1].best.epoch):
+        again.run_epoch()
+    for name, tensor in again.last.averaged.state_dict().items():
+        assert torch.equal(tensor, together[-1].best.weights[name])
+
+
+def test_folds_saved_between_epochs_go_on_to_the_same_bits(folds: Series, tmp_path: Path) -> None:
+    reports = [epoch.score.rmse for epoch in Fit(SMALL, folds, max_epochs=3, seed=5)]
+    first = Fit(SMALL, folds, max_epochs=3, seed=5)
+    first.run_epoch()
+    write_state(tmp_path, *first.state())
+    second = Fit(SMALL, folds, max_epochs=3, seed=5)
+    second.load_state(*read_state(tmp_path))
+    assert [epoch.score.rmse for epoch in second] == reports[1:]
+
+
+def test_a_training_needs_nothing_but_the_training_rows(series: Series) -> None:
+    """What the final models learn is what a validated training learns, epoch for epoch."""
+    fit = Fit(SMALL, series, max_epochs=3, seed=5)
+    alone = Training(SMALL, series.learned, max_epochs=3, seed=5)
+    assert len(series.learned.target) == len(series.learned.inputs) == series.split
+    for _ in range(2):
+        epoch, done = fit.run_epoch(), alone.advance()
+        assert (done.loss, done.learning_rate) == (epoch.loss, epoch.learning_rate)
+    for name, tensor in fit.last.averaged.state_dict().items():
+        assert torch.equal(tensor, alone.averaged.state_dict()[name])
