@@ -1,7 +1,7 @@
 # make help says what there is. Everything works on a fresh machine with Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
-DEMO := --data simulated --trials 6 --max-epochs 20
+DEMO := --data simulated --trials 6 --max-epochs 20 --finalists 1 --seeds 3
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check bench clean
@@ -17,10 +17,9 @@ install: .venv/installed ## set up .venv with what the project and its checks ne
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: install ## a small univariate and a small multivariate study on simulated data
-	@rm -rf runs/demo-univariate runs/demo-multivariate
-	$(BIN)/python -m tuning.run --space univariate.yaml $(DEMO) --name demo-univariate
-	$(BIN)/python -m tuning.run --space multivariate.yaml $(DEMO) --name demo-multivariate
+demo: install ## two small studies on simulated data, compared: univariate against multivariate
+	@rm -rf runs/demo runs/demo-univariate runs/demo-multivariate
+	$(BIN)/python -m tuning.compare --space univariate.yaml --space multivariate.yaml --name demo $(DEMO)
 	@echo 'See every trial:  $(BIN)/tensorboard --logdir runs'
 
 test: install ## the tests
@@ -31,9 +30,10 @@ check: install ## lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: install ## the simulated air beside the real one, and the speed of a trial
+bench: install ## the simulated air beside the real one, a trial's speed, the statistics' coverage
 	$(BIN)/python -m benchmarks.simulated_air
 	$(BIN)/python -m benchmarks.one_trial
+	$(BIN)/python -m benchmarks.coverage
 
 clean: ## remove .venv and caches; studies in runs/ stay
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

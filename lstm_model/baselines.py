@@ -7,8 +7,11 @@ from the same inputs, on the same rows and scored by the same functions as the m
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.linalg import cho_factor, cho_solve
@@ -16,10 +19,25 @@ from scipy.linalg import cho_factor, cho_solve
 from lstm_model.metrics import Doubles, Score, mean_score, rmse, score
 from lstm_model.series import Series
 
-RIDGE_LAGS = 24
+LAGS = 24
 # Times the number of training rows, whose columns have unit variance. On 2013 penalties from 1e-6
 # to 1e-2 differ by at most 0.1% in RMSE (docs/LOG.md): fixed rather than selected.
 RIDGE_PENALTY = 1e-3
+
+
+# Untuned, and the same for every table: common values for some tens of thousands of rows.
+BOOSTING = {
+    "objective": "regression",
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 50,
+    "feature_fraction": 0.5,
+    "seed": 0,
+    "deterministic": True,
+    "num_threads": 1,  # several wait for each other by spinning: on busy cores, for minutes
+    "verbosity": -1,
+}
+BOOSTING_ROUNDS = 300
 
 
 @dataclass(frozen=True)
@@ -75,7 +93,7 @@ def same_hour_yesterday(series: Series) -> Doubles | None:
 
 
 def ridge(series: Series, form: str) -> Doubles:
-    """Ridge regression of the changes on the last RIDGE_LAGS rows of every input channel.
+    """Ridge regression of the changes on the last LAGS rows of every input channel.
 
     (X'X + p n I) b = X'y on the training rows, one b for each lead time (Hoerl and Kennard
     1970, doi:10.1080/00401706.1970.10488634); the columns and y are centred, so that the intercept
@@ -85,15 +103,14 @@ def ridge(series: Series, form: str) -> Doubles:
         form: "logarithms" for the channels as the model reads them, "levels" for the same without
             log(1 + x).
     """
-    inputs = series.inputs.astype(np.float64)
+    inputs = series.inputs[:, series.encoding.plain].astype(np.float64)
     if form == "levels":
         for column, channel in enumerate(series.encoding.numeric):
             if channel.logarithm:
                 level = np.expm1(inputs[:, column] * channel.scale + channel.mean)
                 scale = level[: series.split].std() or 1.0
                 inputs[:, column] = (level - level[: series.split].mean()) / scale
-    padded = np.pad(inputs, ((RIDGE_LAGS - 1, 0), (0, 0)))
-    lagged = sliding_window_view(padded, RIDGE_LAGS, axis=0).reshape(len(inputs), -1)
+    lagged = _lagged(inputs)
     changes, training = series.changes, series.training
     forecast = np.empty_like(changes)
     # Lead times whose targets are missing at different rows have normal equations of their own.
@@ -107,3 +124,35 @@ def ridge(series: Series, form: str) -> Doubles:
         weights = cho_solve(cho_factor(gram), x.T @ (y - level))
         forecast[:, lead] = (lagged - centre) @ weights + level
     return forecast
+
+
+def boosting_installed() -> bool:
+    """Whether the extra `baselines` is there."""
+    return find_spec("lightgbm") is not None
+
+
+def boosted(series: Series, lead: int) -> Doubles:
+    """LightGBM on the last LAGS rows of every input channel, with BOOSTING's fixed settings.
+
+    It learns from the training rows alone (Ke et al. 2017, "LightGBM: a highly efficient gradient
+    boosting decision tree").
+
+    Args:
+        lead: the lead time, from 1.
+
+    Returns:
+        (T,) changes at that lead time.
+    """
+    import lightgbm
+
+    lagged = _lagged(series.inputs[:, series.encoding.plain])
+    rows = series.training[:, lead - 1]
+    data = lightgbm.Dataset(lagged[rows], series.changes[rows, lead - 1])
+    model = lightgbm.train(BOOSTING, data, num_boost_round=BOOSTING_ROUNDS)
+    return np.asarray(model.predict(lagged), np.float64)
+
+
+def _lagged(inputs: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    """(T, F) -> (T, F * LAGS): each row with those before it; rows before the first are 0."""
+    padded = np.pad(inputs, ((LAGS - 1, 0), (0, 0)))
+    return sliding_window_view(padded, LAGS, axis=0).reshape(len(inputs), -1)

@@ -41,6 +41,12 @@ class Configuration(BaseModel):
     loss: Literal["mse", "huber", "mae"] = Field(
         "huber", description="training loss, in units of the target's typical change"
     )
+    huber_delta: float = Field(
+        0.3,
+        ge=0.01,
+        le=10.0,
+        description="where the Huber loss turns from squares to absolute errors, in those units",
+    )
     gradient_clip: float = Field(
         1.0, ge=1e-3, le=1e3, description="largest norm of the gradient; a longer one is shortened"
     )

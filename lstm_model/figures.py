@@ -48,14 +48,12 @@ def styles(models: Iterable[str]) -> dict[str, Style]:
     The inputs that a model reads give its hue, and `multivariate` and `univariate` come first, so
     that with them alone figures of different models agree without being given any styles.
     """
-    split = {model: _split(model) for model in models}
+    split = {model: _split(model) for model in models if model not in REFERENCES}
     inputs = list(dict.fromkeys(["multivariate", "univariate", *(of for _, of in split.values())]))
-    found = {}
+    found = dict(REFERENCES)
     for model, (kind, of) in split.items():
         strong = STRONG[inputs.index(of) % len(STRONG)]
-        if model in REFERENCES:
-            found[model] = REFERENCES[model]
-        elif kind:
+        if kind:
             towards, dash, marker = KINDS[kind]
             mixed = 0.55 * np.array(to_rgb(strong)) + 0.45 * np.array(to_rgb(towards))
             found[model] = Style(to_hex((mixed[0], mixed[1], mixed[2])), dash, 1.2, marker)
@@ -89,21 +87,20 @@ def episode(
         looks: styles() of all models of a report, where a figure shows some of them.
     """
     looks = looks or styles(forecasts)
-    figure = Figure((WIDTH, 4.4), layout="constrained")
-    axes = figure.subplots()
-    # Dots as wide as the line show an observation that stands alone between two gaps.
-    axes.plot(times, observed, color="black", linewidth=1.6, marker="o", markersize=2.6)
-    names = ["observed"]
+    figure, (axes,) = _panels(4.4, 1)
+    # On top, so that a gap is seen; dots show an observation that stands alone between two gaps.
+    axes.plot(times, observed, "ko-", lw=1.4, markersize=2.4, label="observed", zorder=3)
     for model, values in forecasts.items():
         look = looks[model]
-        axes.plot(times, values, color=look.colour, linestyle=look.dash, linewidth=look.width * 0.8)
-        names.append(label(model))
-    locator = AutoDateLocator(minticks=4, maxticks=9)
+        line = axes.plot(times, values, color=look.colour, label=_name(model))
+        line[0].set(linestyle=look.dash, linewidth=0.8 * look.width)
+    locator = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axes.margins(x=0.01)
     axes.set_ylabel(_plain(quantity))
-    _finish(axes, f"{quantity}: observed, and as forecast {lead_time} before")
-    _legend(figure, axes, names)
+    _title(axes, f"{quantity}: observed, and as forecast {lead_time} before")
+    _legend(figure, [label(model) for model in forecasts])
     return figure
 
 
@@ -118,8 +115,6 @@ def error_by_lead_time(
 ) -> Figure:
     """RMSE by lead time, and beside it the difference between two models.
 
-    With a single lead time there is nothing to draw a line through: a row of dots instead.
-
     Args:
         rmse: (L,) by model.
         lead_times: (L,) in steps.
@@ -128,57 +123,48 @@ def error_by_lead_time(
     """
     looks = looks or styles(rmse)
     several = len(lead_times) > 1
-    height = 4.4 if several else 1.6 + 0.3 * len(rmse)
-    figure = Figure((WIDTH, height), layout="constrained")
-    panels = figure.subplots(1, 2 if difference else 1, squeeze=False)[0]
-    measure = f"RMSE of {quantity}"
-    time = "lead time (h)" if step == "1 h" else f"lead time (steps of {step})"
-    left = panels[0]
+    unit = "h" if step == "1 h" else f"x {step}"
+    figure, panels = _panels(4.4 if several else 1.6 + 0.3 * len(rmse), 2 if difference else 1)
+    axes = panels[0]
+    for row, (model, values) in enumerate(rmse.items()):
+        look = looks[model]
+        # With a single lead time there is no line to draw: the models below one another instead.
+        places = (lead_times, _numbers(values)) if several else (_numbers(values), [row])
+        line = axes.plot(*places, color=look.colour, marker=look.marker, label=_name(model))
+        line[0].set(linestyle=look.dash, linewidth=look.width, markersize=4 if several else 8)
     if several:
-        for model, values in rmse.items():
-            look = looks[model]
-            line = {"linestyle": look.dash, "linewidth": look.width, "marker": look.marker}
-            left.plot(lead_times, _numbers(values), color=look.colour, markersize=4, **line)
-        _lead_time_axis(left, time)
-        left.set_ylabel(_plain(measure))
-        _legend(figure, left, [label(model) for model in rmse])
+        axes.set_ylabel(_plain(f"RMSE of {quantity}"))
+        _lead_time_axis(axes, lead_times, f"lead time ({unit})")
+        _legend(figure, [label(model) for model in rmse])
     else:
-        for row, (model, values) in enumerate(rmse.items()):
-            look = looks[model]
-            left.plot(_numbers(values), [row], look.marker, color=look.colour, markersize=8)
-            place = {"xytext": (9, 0), "textcoords": "offset points", "va": "center"}
-            if np.isfinite(_numbers(values)[0]):
-                left.annotate(f"{values[0]:#.4g}", (values[0], row), **place)
-        left.set_yticks(range(len(rmse)), [_plain(label(model)) for model in rmse])
-        left.set_ylim(len(rmse) - 0.5, -0.5)
-        left.margins(x=0.25)
-        left.set_xlabel(_plain(measure))
-    _finish(left, f"RMSE by {time}" if several else f"RMSE {_lead(lead_times[0], step)} ahead")
+        _rows_of_dots(axes, {model: _numbers(values)[0] for model, values in rmse.items()})
+        axes.set_xlabel(_plain(f"RMSE of {quantity}"))
+    _title(axes, "RMSE" if several else f"RMSE at lead time {lead_times[0]} {unit}")
     if difference:
-        _difference(panels[1], lead_times, difference, time)
+        name, middle, low, high = difference
+        panels[1].axhline(0.0, color="grey", linewidth=1)
+        panels[1].vlines(lead_times, _numbers(low), _numbers(high), color="black", linewidth=1.4)
+        panels[1].plot(lead_times, _numbers(middle), "ko-", linewidth=0.8, markersize=5)
+        panels[1].set_ylabel(_plain(f"difference, {quantity}"))
+        _lead_time_axis(panels[1], lead_times, f"lead time ({unit})")
+        _title(panels[1], f"{name}:\nRMSE with its 95% interval")
     return figure
 
 
-def _difference(axes: Axes, lead_times: Sequence[int], difference: Difference, time: str) -> None:
-    name, values, low, high = difference[0], *(_numbers(each) for each in difference[1:])
-    mark = {"color": "black", "marker": "o", "markersize": 5}
-    if len(lead_times) > 1:
-        axes.axhline(0.0, color="grey", linewidth=1)
-        axes.vlines(lead_times, low, high, color="black", linewidth=1.4)
-        axes.plot(lead_times, values, linewidth=0.8, **mark)
-        _lead_time_axis(axes, time)
-        axes.set_ylabel("difference in RMSE")
-    else:
-        axes.axvline(0.0, color="grey", linewidth=1)
-        axes.hlines([0], low, high, color="black", linewidth=2)
-        axes.plot(values, [0], linestyle="none", **mark)
-        text = f"{values[0]:+.3g} ({low[0]:+.3g} to {high[0]:+.3g})"
-        place = {"xytext": (0, 10), "textcoords": "offset points", "ha": "center"}
-        axes.annotate(text, (float(values[0]), 0), **place)
-        axes.set_yticks([])
-        axes.margins(x=0.4)
-        axes.set_xlabel("difference in RMSE")
-    _finish(axes, f"{name}, with its 95% interval")
+def _rows_of_dots(axes: Axes, values: Mapping[str, float]) -> None:
+    """Names and numbers beside the dots, on a scale that shows how the good models differ."""
+    names = [f"{_name(model)}   {value:#.4g}" for model, value in values.items()]
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    finite = [value for value in values.values() if np.isfinite(value)]
+    # A baseline far worse than the best model would press all others into one spot.
+    near = [value for value in finite if value <= 1.5 * min(finite)] or [0.0]
+    margin = 0.15 * (max(near) - min(near)) or 1.0
+    axes.set_xlim(min(near) - margin, max(near) + margin)
+    place, text = axes.get_yaxis_transform(), "off the scale \N{RIGHTWARDS ARROW}"
+    for row, value in enumerate(values.values()):
+        if value > max(near):
+            axes.text(1.0, row, text, transform=place, ha="right", va="center")
 
 
 def error_by_level(
@@ -187,23 +173,25 @@ def error_by_level(
     rmse: Mapping[str, Sequence[float]],
     *,
     quantity: str,
+    by: str = "level",
     looks: Mapping[str, Style] | None = None,
 ) -> Figure:
-    """RMSE in each of G groups of hours, with their number; (G,) by model."""
+    """RMSE in each of G groups of hours, (G,) by model, with the number of hours."""
     looks = looks or styles(rmse)
-    figure = Figure((WIDTH, 4.4), layout="constrained")
-    axes = figure.subplots()
-    places, width = np.arange(len(labels)), 0.8 / max(len(rmse), 1)
+    figure, (axes,) = _panels(4.4, 1)
+    width = 0.8 / max(len(rmse), 1)
     for number, (model, values) in enumerate(rmse.items()):
-        middle = places + (number - (len(rmse) - 1) / 2) * width
-        axes.bar(middle, _numbers(values), width * 0.92, color=looks[model].colour)
-    names = [f"{_plain(text)}\n{count:,}" for text, count in zip(labels, rows, strict=True)]
-    longest = max((len(line) for name in names for line in name.split("\n")), default=0)
-    axes.set_xticks(places, names, rotation=90 if longest * len(names) > 80 else 0)
-    axes.set_xlabel("and the number of hours that are scored")
+        middle = np.arange(len(labels)) + (number - (len(rmse) - 1) / 2) * width
+        colour = looks[model].colour
+        axes.bar(middle, _numbers(values), 0.92 * width, color=colour, label=_name(model))
+    crowded = len(labels) * (max(map(len, [*labels, "1,000 h"])) + 2) > 90
+    between = ":  " if crowded else "\n"
+    names = [f"{text}{between}{count:,} h" for text, count in zip(labels, rows, strict=True)]
+    axes.set_xticks(range(len(names)), map(_plain, names), rotation=90 if crowded else 0)
+    axes.grid(axis="x", visible=False)
     axes.set_ylabel(_plain(f"RMSE of {quantity}"))
-    _finish(axes, f"RMSE of {quantity} by the observed level")
-    _legend(figure, axes, [label(model) for model in rmse])
+    _title(axes, f"RMSE of {quantity} by {by}, with the number of hours")
+    _legend(figure, [label(model) for model in rmse])
     return figure
 
 
@@ -215,19 +203,18 @@ def importances(
 ) -> Figure:
     """Which hyperparameters mattered to the RMSE: shares of 1 by hyperparameter, by study."""
     looks = looks or styles(shares)
-    most = max((len(each) for each in shares.values()), default=0)
-    figure = Figure((WIDTH, 1.4 + 0.3 * most), layout="constrained")
-    panels = figure.subplots(1, max(len(shares), 1), squeeze=False, sharex=True)[0]
-    for axes, (study, values) in zip(panels, shares.items(), strict=False):
+    most = max(len(each) for each in shares.values())
+    figure, panels = _panels(1.4 + 0.3 * most, len(shares))
+    for axes, (study, values) in zip(panels, shares.items(), strict=True):
         order = sorted(values, key=lambda name: values[name])
         axes.barh(order, [100 * values[name] for name in order], color=looks[study].colour)
         axes.set_xlabel("share of importance (%)")
-        _finish(axes, f"{study} ({trials[study]} trials)")
+        _title(axes, f"{study}: {trials[study]} trials")
     return figure
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG that is the same whenever it is made."""
+    """The figure as a PNG, the same bytes whenever it is made."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()
@@ -240,41 +227,50 @@ def _split(model: str) -> tuple[str, str]:
 
 
 def _numbers(values: Sequence[float]) -> Doubles:
-    """(L,) with NaN for None, which JSON has where there is no number."""
+    """(L,) with NaN for None, which is JSON's way to say that there is no number."""
     return np.array(values, np.float64)
 
 
-def _lead(lead_time: int, step: str) -> str:
-    count, _, unit = step.partition(" ")
-    return f"{lead_time * int(count)} {unit}"
+def _panels(height: float, count: int) -> tuple[Figure, list[Axes]]:
+    figure = Figure((WIDTH, height), layout="constrained")
+    panels = list(figure.subplots(1, count, squeeze=False)[0])
+    for axes in panels:
+        axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels
 
 
-def _plain(text: str) -> str:
-    """The text itself where matplotlib would read a formula."""
-    return text.replace("$", r"\$")
+def _title(axes: Axes, text: str) -> None:
+    """Broken to the width of its panel."""
+    assert axes.figure is not None
+    width = 76 // len(axes.figure.axes)
+    lines = [textwrap.fill(line, width) for line in text.split("\n")]
+    axes.set_title(_plain("\n".join(lines)), loc="left", fontsize=11)
 
 
-def _lead_time_axis(axes: Axes, text: str) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 3, 6, 10], integer=True))
+def _lead_time_axis(axes: Axes, lead_times: Sequence[int], text: str) -> None:
+    if len(lead_times) > 1:
+        axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 3, 6, 10], integer=True))
+    else:
+        axes.set_xticks(lead_times)
     axes.set_xlabel(text)
 
 
-def _finish(axes: Axes, title: str) -> None:
-    """What all panels have in common; the title is broken to the width of its panel."""
-    assert axes.figure is not None
-    panels = len(axes.figure.axes)
-    axes.set_title(_plain(textwrap.fill(title, 84 // panels)), loc="left", fontsize=11)
-    axes.grid(alpha=0.3)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+def _plain(text: str) -> str:
+    """Text in which matplotlib finds no formula."""
+    return text.replace("$", r"\$")
 
 
-def _legend(figure: Figure, axes: Axes, names: Sequence[str]) -> None:
+def _name(model: str) -> str:
+    """For a legend, which would leave out a name that begins with an underscore."""
+    name = label(model)
+    short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."
+    return " " * short.startswith("_") + _plain(short)
+
+
+def _legend(figure: Figure, names: Sequence[str]) -> None:
     """Below the panels, where no data are."""
-    # matplotlib leaves out a name that begins with an underscore, but not one with a blank first.
-    short = [
-        " " * name.startswith("_") + _plain(textwrap.shorten(name, LONGEST_NAME)) for name in names
-    ]
-    columns = max(1, 90 // (max(map(len, short), default=0) + 8))
-    handles = axes.containers or axes.lines
-    figure.legend(handles, short, loc="outside lower center", ncols=columns, frameon=False)
+    longest = min(max(map(len, names), default=0), LONGEST_NAME)
+    columns = max(1, 100 // (longest + 6))
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False)

@@ -8,6 +8,7 @@ sliding windows compute it once for every hour of their length.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -24,8 +25,6 @@ from lstm_model.forecaster import LSTMForecaster
 from lstm_model.metrics import Doubles, Score, mean_score, rmse, score
 from lstm_model.seeds import mixed_seed
 from lstm_model.series import Series
-
-LOSSES: dict[str, Callable[..., Tensor]] = {"mse": mse_loss, "huber": huber_loss, "mae": l1_loss}
 
 # Memories settle within days (docs/LOG.md): forecasts that are scored start after this many rows.
 WARM_UP_ROWS = 168
@@ -59,6 +58,20 @@ class Best:
     epoch: int
     score: Score
     weights: dict[str, Tensor]  # of the last fold, which has learned from most rows
+
+
+def loss_function(config: Configuration) -> Callable[[Tensor, Tensor], Tensor]:
+    """Of forecasts and targets of one shape, by element.
+
+    Huber's loss is scaled to the slope of the absolute error, so that one learning rate serves
+    every delta.
+    """
+    if config.loss == "huber":
+        return lambda forecast, target: (
+            huber_loss(forecast, target, reduction="none", delta=config.huber_delta)
+            / config.huber_delta
+        )
+    return partial(mse_loss if config.loss == "mse" else l1_loss, reduction="none")
 
 
 def learning_rate(progress: float, config: Configuration) -> float:
@@ -141,7 +154,7 @@ class Training:
         draw = np.random.default_rng([self.seed, self.epoch])
         batches = self._chunks.shuffled(draw)
         losses, norms = [], []
-        loss_of = LOSSES[self.config.loss]
+        loss_of = loss_function(self.config)
         # nn.LSTM draws its dropout from torch's global generator: lend it a seeded one.
         with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
             torch.manual_seed(mixed_seed(self.seed, self.epoch))
@@ -155,7 +168,7 @@ class Training:
                     group["lr"] = rate
                 forecast = self.model(inputs, skip=self.config.context_length)
                 # Missing targets weigh nothing.
-                loss = (loss_of(forecast, target, reduction="none") * weight).sum() / weight.sum()
+                loss = (loss_of(forecast, target) * weight).sum() / weight.sum()
                 self._optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 norms.append(

@@ -3,17 +3,13 @@
 python -m tuning.run --space univariate.yaml --data simulated --trials 8 --max-epochs 10
 """
 
-import errno
 import os
 import re
 import shutil
-import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +19,8 @@ from rich.console import Console
 
 from lstm_model.configuration import HYPERPARAMETERS
 from lstm_model.errors import InputError
-from tuning import ray_environment
+from tuning import options, ray_environment
+from tuning.options import DONE, FAILED, INTERRUPTED, Manner
 from tuning.progress import Progress, Terminal
 from tuning.record import study_name
 from tuning.resume import find_study, read_space_of, read_trials, refuse_other_data
@@ -36,34 +33,7 @@ if TYPE_CHECKING:
     from tuning.study import Study
     from tuning.tuner import StopRequest
 
-DONE, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-
-def reason(error: OSError) -> str:
-    """The system's own words where there are any."""
-    known = error.errno and error.errno != errno.EIO
-    return os.strerror(error.errno or 0) if known else str(error.strerror or error)
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """What goes wrong as plain lines on standard error and an exit status."""
-    # Until a study takes the signals over, SIGTERM is a Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except InputError as mistake:
-        print(mistake, file=sys.stderr)
-        raise typer.Exit(USER_ERROR) from None
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{reason(error)}", file=sys.stderr)
-        raise typer.Exit(FAILED) from None
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,65 +44,53 @@ def run(
     resume: Annotated[
         str | None, typer.Option(help="go on with this study: its folder, or its name in RUNS")
     ] = None,
-    trials: Annotated[int | None, typer.Option(help="configurations to try")] = None,
-    time_budget: Annotated[
-        str | None, typer.Option(help="stop after this long: 90s, 10m, 2h, 1h30m")
-    ] = None,
-    max_epochs: Annotated[int | None, typer.Option(help="longest training of a trial")] = None,
-    data: Annotated[str | None, typer.Option(help="beijing, simulated, or a CSV's path")] = None,
-    horizon: Annotated[int | None, typer.Option(help="lead times 1 to this many rows")] = None,
-    calendar: Annotated[
-        str | None,
-        typer.Option(help="inputs from the clock: hour_of_day,day_of_week,day_of_year, or none"),
-    ] = None,
+    trials: options.Trials = None,
+    time_budget: options.TimeBudget = None,
+    max_epochs: options.MaxEpochs = None,
+    data: options.Data = None,
+    horizon: options.Horizon = None,
+    calendar: options.Calendar = None,
     name: Annotated[str | None, typer.Option(help="the study's name")] = None,
-    runs: Annotated[Path, typer.Option(help="directory of all studies")] = Path("runs"),
-    storage: Annotated[
-        str | None, typer.Option(help="directory of all studies that every node shares")
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="a running Ray cluster: auto, or host:port")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="of the sampler and the trials")] = None,
-    cpus_per_trial: Annotated[float | None, typer.Option(help="cores of each trial")] = None,
-    gpus_per_trial: Annotated[
-        float | None, typer.Option(help="GPUs of each trial; below 1, trials share one")
-    ] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(min=1, help="most trials at once; else as many as fit")
-    ] = None,
-    check: Annotated[bool, typer.Option("--check", help="say what would run, and stop")] = False,
+    runs: options.Runs = Path("runs"),
+    storage: options.Storage = None,
+    address: options.Address = None,
+    seed: options.Seed = None,
+    cpus_per_trial: options.CpusPerTrial = None,
+    gpus_per_trial: options.GpusPerTrial = None,
+    concurrency: options.Concurrency = None,
+    check: options.Check = False,
     debug: Annotated[
         bool,
         typer.Option("--debug", help="one configuration in this process, without Ray"),
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="with Ray's own messages")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="only warnings and errors")] = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Search a space for the LSTM that forecasts best, and keep it.
 
     A flag overrides what the file says. Trials are recorded in RUNS/NAME as they run.
     """
-    with told():
+    with options.told():
         begun = time.monotonic()
         manner = Manner(
-            budget=None if time_budget is None else seconds(time_budget),
+            command=("python", "-m", "tuning.run", *sys.argv[1:]),
+            budget=options.seconds(time_budget),
             address=address,
             concurrency=concurrency,
             verbose=verbose,
         )
-        changes: dict[str, Any] = {
-            "study.trials": trials,
-            "study.max_epochs": max_epochs,
-            "study.seed": seed,
-            "data.source": data,
-            "data.horizon": horizon,
-            "data.calendar": names(calendar),
-            "resources.cpu": cpus_per_trial,
-            "resources.gpu": gpus_per_trial,
-        }
+        changes = options.overrides(
+            trials=trials,
+            max_epochs=max_epochs,
+            seed=seed,
+            data=data,
+            horizon=horizon,
+            calendar=calendar,
+            cpus_per_trial=cpus_per_trial,
+            gpus_per_trial=gpus_per_trial,
+        )
         console = Terminal(quiet=quiet, highlight=False)
-        root = directory(storage) if storage else runs
+        root = options.directory(runs, storage)
         if (space is None) == (resume is None):
             raise InputError(
                 "--space FILE begins a study and --resume STUDY goes on with one: give one of them"
@@ -144,13 +102,10 @@ def run(
         else:
             assert space is not None
             settled = read_space(space).overridden(changes)
-            stem = re.sub(r"[^A-Za-z0-9_.+-]+|^[.+-]+", "_", Path(settled.name).stem)[:80]
-            title = name if name is not None else f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+            title = name if name is not None else f"{stem(settled)}-{datetime.now():%Y%m%d-%H%M%S}"
             folder = root / study_name(title)
         if not check:
-            # It takes seconds, while the data are read and Ray starts. (Ray itself has to be
-            # started by the main thread: it dies with the one that started it.)
-            threading.Thread(target=lambda: __import__("torch"), daemon=True).start()
+            import_torch()
         table, series = load(settled, console, progress=not quiet)
         if check:
             describe(settled, table, series, console)
@@ -158,26 +113,23 @@ def run(
             fit_here(settled, series, console)
         else:
             study = make(folder, settled, table, series, begun, resumed=resume is not None)
-            raise typer.Exit(conduct(study, manner, console, resumed=resume is not None))
+            from tuning.tuner import ray_session
+
+            with ray_session(address, verbose):
+                status = conduct(study, manner, console, resumed=resume is not None)
+            raise typer.Exit(status)
 
 
-@dataclass(frozen=True)
-class Manner:
-    """How a study is run: nothing that its configurations depend on."""
-
-    budget: float | None  # seconds
-    address: str | None
-    concurrency: int | None
-    verbose: bool
+def import_torch() -> None:
+    """Begin to: it takes seconds, while the data are read and Ray starts. (Ray itself has to be
+    started by the main thread: it dies with the one that started it.)
+    """
+    threading.Thread(target=lambda: __import__("torch"), daemon=True).start()
 
 
-def directory(storage: str) -> Path:
-    """Raises InputError where `storage` is a URI, which would become an odd folder here."""
-    if "://" in storage:
-        raise InputError(
-            f"--storage must be a directory, but got {storage!r}; object stores can't be used yet"
-        )
-    return Path(storage)
+def stem(space: SearchSpace) -> str:
+    """The space's file name without its ending, as a part of a study's name."""
+    return re.sub(r"[^A-Za-z0-9_.+-]+|^[.+-]+", "_", Path(space.name).stem)[:80]
 
 
 def refuse_changes(changes: dict[str, Any], name: str | None) -> None:
@@ -227,21 +179,20 @@ def make(
 
 
 def conduct(study: "Study", manner: Manner, console: Console, resumed: bool) -> int:
-    """Run a study to its end; the exit status."""
-    from tuning.tuner import StopRequest, ray_session, run_trials, slots
+    """Run a study to its end on the Ray that is there; the exit status."""
+    from tuning.tuner import StopRequest, run_trials, slots
 
     stop = StopRequest(manner.budget)
     resources = study.space.resources
-    command = ["python", "-m", "tuning.run", *sys.argv[1:]]
     # Signals are taken once Ray runs, because it sets a handler of its own for SIGTERM.
-    with ray_session(manner.address, manner.verbose), stop.signals():
+    with stop.signals():
         at_once = slots(resources.cpu, resources.gpu, manner.concurrency)
         if resources.gpu and not manner.address:
             refuse_blind_torch(resources.gpu)
         if resumed:
-            study.go_on(command)
+            study.go_on(manner.command)
         else:
-            study.begin(command)
+            study.begin(manner.command)
         try:
             listen(study, console, at_once)
             run_trials(study, stop, concurrency=at_once, verbose=manner.verbose)
@@ -251,8 +202,8 @@ def conduct(study: "Study", manner: Manner, console: Console, resumed: bool) -> 
                 study.finish("interrupted" if stop.signal else "failed")
             if isinstance(error, OSError):
                 print(
-                    f"error: {study.folder} can't be written any more: {reason(error)}. What was "
-                    "saved there is in order; when it can be written again, go on with: "
+                    f"error: {study.folder} can't be written any more: {options.reason(error)}. "
+                    "What was saved there is in order; when it can be written again, go on with: "
                     f"python -m tuning.run --resume {study.folder}",
                     file=sys.stderr,
                 )
@@ -336,30 +287,6 @@ def fit_here(space: SearchSpace, series: "Series", console: Console) -> None:
         )
 
 
-def seconds(text: str) -> float:
-    """90s, 10m, 2h, 1h30m or plain seconds.
-
-    Raises:
-        InputError: anything else, or no time at all.
-    """
-    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
-    hours, minutes, rest = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
-    total = 3600 * hours + 60 * minutes + rest
-    if not total:
-        raise InputError(
-            f"--time-budget must be a time such as 90s, 10m or 1h30m, but got {text!r}"
-        )
-    return float(total)
-
-
-def names(text: str | None) -> tuple[str, ...] | None:
-    """`a,b` as a tuple; `none` or nothing between the commas as an empty one."""
-    if text is None:
-        return None
-    parts = tuple(part.strip() for part in text.split(",") if part.strip())
-    return () if parts == ("none",) else parts
-
-
 def _usual(entry: Entry) -> Value:
     """The hyperparameter's default where the entry allows it, else its first value."""
     default = HYPERPARAMETERS[entry.name].default
@@ -370,15 +297,5 @@ def _usual(entry: Entry) -> Value:
     return int(first) if entry.kind == "int" else first
 
 
-def main(arguments: Iterable[str] | None = None) -> int:
-    """The command's exit status; a mistake of the user's is told in plain lines."""
-    try:
-        app(args=None if arguments is None else list(arguments))
-    except SystemExit as done:
-        # Ray's own handler, which it sets while it starts, exits with the signal's number.
-        return INTERRUPTED if done.code == signal.SIGTERM else int(done.code or 0)
-    return DONE
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(options.status_of(app))

@@ -53,7 +53,10 @@ def describe(space: SearchSpace, table: "Table", series: "Series", console: Cons
 
     kind = " (simulated)" if table.simulated else ""
     say("space", space.name)
-    say("data", f"{table.source}{kind}, {len(table.frame):,} rows, one every {_step(table.step)}")
+    say(
+        "data",
+        f"{table.source}{kind}, {len(table.frame):,} rows, one every {step_name(table.step)}",
+    )
     say("forecast", f"{data.target} at lead times 1 to {data.horizon}")
     say("training", f"{_span(series, 0, series.split)}; {_rows(training)}")
     say("validation", f"{_span(series, series.split, len(series.times))}; {_rows(validation)}")
@@ -95,7 +98,7 @@ def short(value: Value) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _step(step: pd.Timedelta) -> str:
+def step_name(step: pd.Timedelta) -> str:
     """1 h, 1 day, 15 min: without the zeros of pandas' own form."""
     units = (("day", 86400), ("h", 3600), ("min", 60), ("s", 1))
     seconds = int(step.total_seconds())

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from lstm_model.baselines import (
-    RIDGE_LAGS,
+    LAGS,
     RIDGE_PENALTY,
+    boosted,
     evaluate,
     ridge,
     same_hour_yesterday,
@@ -58,7 +59,7 @@ def test_no_same_hour_yesterday_where_days_are_no_whole_number_of_rows(
 def test_ridge_is_the_penalised_least_squares_solution(series: Series, form: str) -> None:
     """Against numpy's lstsq on rows stacked one by one, the penalty as rows of their own."""
     found = ridge(series, form)
-    inputs = series.inputs.astype(np.float64)
+    inputs = series.inputs[:, :5].astype(np.float64)  # without the target's means
     if form == "levels":
         for i, channel in enumerate(series.encoding.numeric):
             if channel.logarithm:
@@ -68,7 +69,7 @@ def test_ridge_is_the_penalised_least_squares_solution(series: Series, form: str
     for lead in range(series.horizon):
         x, y, rows = [], [], []
         for row in range(len(inputs)):
-            lags = [inputs[row - k] if row >= k else blank for k in range(RIDGE_LAGS)]
+            lags = [inputs[row - k] if row >= k else blank for k in range(LAGS)]
             x.append(np.concatenate(lags))
             if series.training[row, lead]:
                 rows.append(row)
@@ -107,6 +108,22 @@ def test_persistence_has_no_skill(series: Series) -> None:
     errors = series.changes[series.validation[:, 0], 0]
     assert persistence.rmse_by_lead_time[0] == pytest.approx(np.sqrt(np.mean(errors**2)))
     assert set(known[np.isfinite(known)]) <= set(errors)
+
+
+def test_boosting_learns_from_training_rows_alone(
+    table: pd.DataFrame, settings: Callable[..., DataSettings]
+) -> None:
+    """Validation rows that turn to nonsense change nothing that was learned, nor a row before."""
+    series = Series.from_table(table, HOUR, settings())
+    found = boosted(series, 2)
+    spoilt = table.copy()
+    spoilt.loc[spoilt.index[320] :, "pm"] = 5000.0
+    again = boosted(Series.from_table(spoilt, HOUR, settings()), 2)
+    np.testing.assert_array_equal(again[:320], found[:320])
+    # It has learned something: a wave is far from persistence.
+    changes, training = series.changes[:, 1], series.training[:, 1]
+    errors = (found - changes)[training]
+    assert np.sqrt(np.mean(errors**2)) < 0.5 * np.sqrt(np.mean(changes[training] ** 2))
 
 
 def test_over_folds_the_baselines_are_means(

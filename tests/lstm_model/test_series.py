@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 
@@ -83,7 +84,7 @@ def test_the_change_scale_worked_out_by_hand(settings: Settings) -> None:
 
 def test_a_right_skewed_column_is_read_as_its_logarithm() -> None:
     frame = pd.DataFrame({"rain": [0.0] * 9 + [99.0], "level": np.arange(10.0)})
-    encoding = Encoding.learn(frame, [])
+    encoding = Encoding.learn(frame, "level", [], HOUR)
     assert [channel.logarithm for channel in encoding.numeric] == [True, False]
     # log1p: nine zeros and ln 100; mean ln(100)/10, sd 0.3 ln 100: so +3 and -1/3.
     frame.index = pd.date_range("2020-01-01", periods=10, freq="h")
@@ -95,9 +96,9 @@ def test_a_category_that_training_never_saw_is_none_of_them(
 ) -> None:
     table.loc[table.index[330], "wind"] = "NE"
     series = Series.from_table(table, HOUR, settings())
-    assert series.encoding.channels == ("pm", "temp", "wind=NW", "wind=SE", "wind=cv")
-    assert series.inputs[330, 2:].tolist() == [0, 0, 0]
-    assert series.inputs[329, 2:].sum() == 1
+    assert series.encoding.channels[:5] == ("pm", "temp", "wind=NW", "wind=SE", "wind=cv")
+    assert series.inputs[330, 2:5].tolist() == [0, 0, 0]
+    assert series.inputs[329, 2:5].sum() == 1
 
 
 def test_calendar_channels_turn_once_in_their_period(
@@ -105,11 +106,11 @@ def test_calendar_channels_turn_once_in_their_period(
 ) -> None:
     made = settings(calendar=["hour_of_day", "day_of_week", "day_of_year"])
     series = Series.from_table(table, HOUR, made)
-    assert series.encoding.channels[-6:] == (
+    assert series.encoding.channels[5:11] == (
         *("hour_of_day:sin", "hour_of_day:cos", "day_of_week:sin", "day_of_week:cos"),
         *("day_of_year:sin", "day_of_year:cos"),
     )
-    at_six = series.inputs[6, -6:]
+    at_six = series.inputs[6, 5:11]
     np.testing.assert_allclose(at_six[:2], [1, 0], atol=1e-6)
     # 2020-01-01 was a Wednesday: 2.25 days into its week at six o'clock.
     np.testing.assert_allclose(at_six[2], np.sin(2 * np.pi * 2.25 / 7), rtol=1e-6)
@@ -204,3 +205,45 @@ def test_folds_that_reach_before_the_table_are_refused(
         match=r"one with validation from 2020-01-01 00:00:00 .* training must have .* at most 5",
     ):
         Series.from_table(table, HOUR, settings(folds=count))
+
+
+def test_the_targets_recent_past_is_an_input(settings: Settings) -> None:
+    """Its level beside its logarithm, and its means over a day and a week, worked out naively."""
+    rows = 400
+    # Far more low values than high ones, with a gap that repeats the last value before it.
+    target = np.where(np.arange(rows) % 40 == 0, 500.0, np.arange(rows) % 7)
+    frame = pd.DataFrame(
+        {"pm": target}, index=pd.date_range("2020-01-01", periods=rows, freq="h", name="time")
+    )
+    frame.iloc[[0, 100], 0] = np.nan
+    series = Series.from_table(frame, HOUR, settings(features=["pm"]))
+    assert series.encoding.channels == ("pm", "pm:level", "pm:mean24", "pm:mean168")
+    assert series.encoding.plain == slice(1)
+    filled = target.copy()
+    filled[100] = filled[99]
+
+    def scaled(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        known = values[1:300]  # training, from the first observation on
+        return np.where(np.isnan(values), 0.0, (values - known.mean()) / known.std())
+
+    filled[0] = np.nan
+    np.testing.assert_allclose(series.inputs[:, 1], scaled(filled)[:360], atol=1e-5)
+    for channel, width in ((2, 24), (3, 168)):
+        means = [np.nan]
+        for row in range(1, rows):
+            window = np.log1p(filled[max(1, row - width + 1) : row + 1])
+            means.append(window.mean())
+        np.testing.assert_allclose(
+            series.inputs[:, channel], scaled(np.array(means))[:360], atol=1e-5
+        )
+
+
+def test_means_are_over_days_and_weeks_whatever_the_step(settings: Settings) -> None:
+    frame = pd.DataFrame({"pm": np.arange(40.0) % 9})
+    names = {
+        step: Encoding.learn(frame, "pm", [], pd.Timedelta(step)).channels
+        for step in ("15min", "1D", "7D")
+    }
+    assert names["15min"] == ("pm", "pm:mean96", "pm:mean672")
+    assert names["1D"] == ("pm", "pm:mean7")
+    assert names["7D"] == ("pm",)

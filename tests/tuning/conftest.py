@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,22 @@ search:
 fixed: {{context_length: 12, chunk_length: 48}}
 initial_trials:
   - {{hidden_size: 8, num_layers: 1, learning_rate: 1e-2, loss: mse}}
+"""
+
+
+PAIR = """\
+version: 1
+data:
+  source: {source}
+  target: pm
+  time: time
+  features: [{features}]
+  validation_from: 2020-02-15
+  test_from: 2020-03-10
+study: {{trials: 2, max_epochs: 10, scheduler: none}}
+search:
+  learning_rate: {{type: float, low: 1e-2, high: 5e-2, log: true}}
+fixed: {{hidden_size: 12, chunk_length: 48}}
 """
 
 
@@ -87,16 +104,63 @@ def run(
     tmp_path: Path, environment: dict[str, str]
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`python -m tuning.run` with these arguments, in an empty directory."""
+    return partial(command, "tuning.run", tmp_path, environment)
 
-    def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "tuning.run", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env=environment,
-            timeout=180,
-            check=False,
-        )
 
-    return command
+@pytest.fixture
+def compare(
+    tmp_path: Path, environment: dict[str, str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`python -m tuning.compare` with these arguments, in an empty directory."""
+    return partial(command, "tuning.compare", tmp_path, environment)
+
+
+def command(
+    module: str, folder: Path, environment: dict[str, str], *arguments: object
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+        timeout=300,
+        check=False,
+    )
+
+
+def weather(path: Path, effect: str) -> None:
+    """2,184 hours of a target that the wind moves in the next hour, or does not.
+
+    "turning": it does until the test begins, and then moves it the other way.
+    """
+    rng = np.random.default_rng(11)
+    times = pd.date_range("2020-01-01", "2020-03-31 23:00", freq="h")
+    rows = len(times)
+    wind = rng.normal(0, 1, rows)
+    strength = {
+        "none": np.zeros(rows),
+        "some": np.full(rows, 6.0),
+        "turning": np.where(times < pd.Timestamp("2020-03-10"), 6.0, -6.0),
+    }[effect]
+    target = np.empty(rows)
+    target[0] = 60.0
+    for row in range(1, rows):
+        pull = 0.9 * (target[row - 1] - 60) + strength[row] * wind[row - 1]
+        target[row] = 60 + pull + rng.normal(0, 4)
+    target[500] = np.nan
+    frame = pd.DataFrame({"time": times, "pm": target.round(2), "wind": wind.round(3)})
+    frame.to_csv(path, index=False)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Callable[..., None]:
+    """Writes alone.yaml and both.yaml, which reads the wind too, for weather() of an effect."""
+
+    def write(effect: str) -> None:
+        weather(tmp_path / "air.csv", effect)
+        for name, features in (("alone", "pm"), ("both", "pm, wind")):
+            text = PAIR.format(source=tmp_path / "air.csv", features=features)
+            (tmp_path / f"{name}.yaml").write_text(text)
+
+    return write

@@ -23,7 +23,8 @@ from lstm_model.errors import InputError
 from lstm_model.series import Series
 from lstm_model.sources import load_table
 from lstm_model.training import Fit
-from tuning.run import main, names, seconds
+from tuning.options import names, seconds, status_of
+from tuning.run import app
 from tuning.search_space import read_space
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -480,7 +481,7 @@ def test_lists_of_names() -> None:
 
 
 def test_help_names_every_option_of_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"]) == 0
+    assert status_of(app, ["--help"]) == 0
     told = capsys.readouterr().out
     for option in (
         *("--space", "--trials", "--time-budget", "--max-epochs", "--data", "--horizon"),

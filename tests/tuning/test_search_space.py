@@ -118,6 +118,7 @@ def test_the_contracts_example_reads_as_it_says() -> None:
         "horizon": 1,
         "validation_from": datetime(2013, 1, 1),
         "test_from": datetime(2014, 1, 1),
+        "folds": 1,
     }
     assert space.study.model_dump() == {
         "trials": 50,
@@ -181,7 +182,7 @@ def test_the_shipped_files_are_read(
     assert (space.data.horizon, space.data.calendar) == (horizon, calendar)
     assert (space.data.source, space.data.fallback) == ("beijing", "simulated")
     assert (space.data.validation_from.year, space.data.test_from.year) == (2013, 2014)
-    assert space.fixed == {"context_length": context}
+    assert space.fixed == {"loss": "huber", "huber_delta": 0.3, "context_length": context}
     assert list(space.search) == [
         "hidden_size",
         "num_layers",
@@ -189,7 +190,6 @@ def test_the_shipped_files_are_read(
         "output_dropout",
         "learning_rate",
         "weight_decay",
-        "loss",
     ]
     assert len(space.initial_trials) == 2
     for trial in space.initial_trials:  # complete: --debug runs the first as it stands
@@ -468,7 +468,7 @@ def test_a_byte_order_mark_and_other_line_ends_are_kept_and_not_counted() -> Non
             "features:",
             "xyz: 1\n  features:",
             "3:3: no key 'xyz' in data; its keys are source, fallback, time, target, features, "
-            "calendar, horizon, validation_from, test_from",
+            "calendar, horizon, validation_from, test_from, folds",
         ),
         (
             "features:",
@@ -712,8 +712,8 @@ FLOAT = "  dropout: {type: float, "
         (
             "  xyz: {type: int, low: 1, high: 2}",
             "10:3: no hyperparameter 'xyz'; there are hidden_size, num_layers, dropout, "
-            "output_dropout, learning_rate, warm_up, weight_decay, loss, gradient_clip, "
-            "weight_averaging, context_length, chunk_length, batch_size",
+            "output_dropout, learning_rate, warm_up, weight_decay, loss, huber_delta, "
+            "gradient_clip, weight_averaging, context_length, chunk_length, batch_size",
         ),
         ("  hidden_size: 5", "10:16: search.hidden_size must be a block of keys, but got 5"),
         (

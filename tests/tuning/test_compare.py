@@ -1,0 +1,169 @@
+"""The command, on series whose answer is known because they were made so."""
+
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstm_model.checkpoint import TrainedForecaster
+from tuning.compare import app
+from tuning.options import status_of
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+CHEAP = ("--finalists", 1, "--seeds", 2)
+LAST_TEST_HOUR = "2020-03-31 23:00"
+
+
+BOTH_SPACES = ("--space", "alone.yaml", "--space", "both.yaml")
+
+
+def result(tmp_path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((tmp_path / "runs" / "air" / "comparison.json").read_text())
+    return found
+
+
+def test_an_effect_of_the_weather_is_found(
+    compare: Command, pair: Callable[..., None], tmp_path: Path
+) -> None:
+    """And the folder is as the contract has it, from the command's first line to its last."""
+    pair("some")
+    done = compare(*BOTH_SPACES, "--name", "air", *CHEAP)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = result(tmp_path)
+    assert found["verdict"].startswith(
+        "both (2 features) forecasts pm 1 h ahead better than alone "
+    )
+    assert " ".join(done.stdout.split()).count(found["verdict"]) == 1
+    # 22 days of the test, each hour of them observed.
+    assert (found["rows"], found["lead_times"]) == ({"1": 22 * 24}, [1])
+    assert (found["test_from"], found["test_until"]) == ("2020-03-10", LAST_TEST_HOUR)
+    assert set(found["models"]) == {
+        *("both", "alone", "persistence", "same_hour_yesterday", "ridge_both", "ridge_alone"),
+        *("lightgbm_both", "lightgbm_alone"),
+    }
+    # The noise has a standard deviation of 4, which no model can beat by much; without the wind,
+    # what it moves is noise too.
+    rmse = {name: model["rmse"]["1"] for name, model in found["models"].items()}
+    assert 3.6 < rmse["both"] < 5.2
+    assert 6.4 < rmse["alone"] < 8.2 < 1.15 * rmse["persistence"]
+    for name in ("both", "alone"):
+        assert (
+            found["models"][name]["seeds"] == len(found["models"][name]["rmse_by_seed"]["1"]) == 2
+        )
+        # A mean of forecasts is no worse than the mean of their errors.
+        assert rmse[name] <= np.mean(found["models"][name]["rmse_by_seed"]["1"])
+        assert {run["seed"] for run in found["finalists"][name]["by_seed"]} == {1, 2}
+
+    # The table of forecasts, and the saved models, say the same as the figures.
+    folder = tmp_path / "runs" / "air"
+    table = pd.read_csv(folder / "forecasts.csv")
+    errors = table["both"] - table["observed"]
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(rmse["both"], rel=1e-4)
+    air = pd.read_csv(tmp_path / "air.csv", index_col="time", parse_dates=True)
+    loaded = [TrainedForecaster.load(folder / "models" / "both" / str(n)) for n in range(2)]
+    mean = np.mean([model.forecast(air)[:, 0] for model in loaded], axis=0)
+    np.testing.assert_allclose(mean[-23:-1], table["both"][-22:], atol=1e-3)
+    for name in ("report.md", "report.html"):
+        assert found["verdict"].split(":")[0] in (folder / name).read_text()
+
+    # With other settings it is another study.
+    refused = compare(*BOTH_SPACES, "--name", "air", "--trials", 3)
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "runs/air-alone exists with other settings than are asked for: study.trials: 2 against 3; "
+        "choose another --name, or ask for the same\n",
+    )
+
+
+@pytest.fixture
+def refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., str]]:
+    """What the command says when it refuses these arguments; asked in this process, to be quick."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LSTM_TUNING_DATA", raising=False)
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def ask(*arguments: object) -> str:
+        assert status_of(app, [str(each) for each in arguments]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert not (tmp_path / "runs").exists()
+        return said.err
+
+    yield ask
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (("trials: 2", "trials: 5"), "study.trials: 2 against 5"),
+        (("2020-03-10", "2020-03-12"), "data.test_from: 2020-03-10 00:00:00 against 2020-03-12"),
+        (("target: pm\n", "target: pm\n  horizon: 2\n"), "data.horizon: 1 against 2"),
+        (
+            ("target: pm\n", "target: pm\n  calendar: [hour_of_day]\n"),
+            "data.calendar: none against hour_of_day",
+        ),
+        (("air.csv", "other.csv"), "against {tmp}/other.csv "),
+    ],
+)
+def test_unequal_terms_are_refused(
+    refusal: Callable[..., str],
+    pair: Callable[..., None],
+    tmp_path: Path,
+    changed: tuple[str, str],
+    told: str,
+) -> None:
+    pair("none")
+    (tmp_path / "other.csv").write_text((tmp_path / "air.csv").read_text().replace("60.0", "61.0"))
+    file = tmp_path / "both.yaml"
+    file.write_text(file.read_text().replace(*changed))
+    found = refusal(*BOTH_SPACES, "--name", "air")
+    assert found.startswith("alone and both must be compared on equal terms, but differ in ")
+    assert told.format(tmp=tmp_path) in found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), r"one or two search spaces .* must be given, but got 0 spaces and 0 studies"),
+        (("air-alone", "--space", "alone.yaml"), "but got 1 spaces and 1 studies"),
+        (BOTH_SPACES + ("--space", "alone.yaml"), "but got 3 spaces and 0 studies"),
+        (
+            ("--space", "alone.yaml", "--space", "./alone.yaml"),
+            "both are called alone; rename a file",
+        ),
+        (("nothing",), "'nothing' holds no study.json"),
+        ((*BOTH_SPACES, "--test-years", "2012;2013"), "--test-years must be years such as 2012,"),
+        ((*BOTH_SPACES, "--test-years", "2019"), "--test-years must lie in the table"),
+        ((*BOTH_SPACES, "--storage", "s3://bucket"), "--storage must be a directory"),
+        (("--space", "persistence.yaml"), "no model may be called 'persistence'"),
+    ],
+)
+def test_what_can_not_be_compared_is_said(
+    refusal: Callable[..., str],
+    pair: Callable[..., None],
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    told: str,
+) -> None:
+    pair("none")
+    (tmp_path / "persistence.yaml").write_text((tmp_path / "alone.yaml").read_text())
+    assert re.search(told, refusal(*arguments, "--name", "air"))
+
+
+def test_check_starts_nothing(compare: Command, pair: Callable[..., None], tmp_path: Path) -> None:
+    pair("none")
+    done = compare(*BOTH_SPACES, "--name", "air", "--check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("space           ") == 2
+    assert not (tmp_path / "runs").exists()

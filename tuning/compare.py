@@ -1,0 +1,333 @@
+"""The command that settles which model is better, on the test hours that no study has read.
+
+python -m tuning.compare --space univariate.yaml --space multivariate.yaml --name air \\
+    --data simulated --trials 6 --max-epochs 10 --finalists 1 --seeds 3
+"""
+
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from lstm_model.errors import InputError
+from lstm_model.files import read_json
+from tuning import options
+from tuning.options import DONE, INTERRUPTED, Manner
+from tuning.progress import Terminal
+from tuning.record import study_name
+from tuning.resume import find_study, read_space_of
+from tuning.run import conduct, import_torch, load, make, stem
+from tuning.search_space import FLAGS, SearchSpace, read_space
+from tuning.summary import describe
+
+if TYPE_CHECKING:
+    from lstm_model.series import Series
+    from lstm_model.sources import Table
+    from tuning.evaluation import Evaluation, Protocol
+    from tuning.study import Study
+
+# Names that a model may not have, because the baselines have them.
+RESERVED = re.compile(r"persistence|same_hour_yesterday|(ridge|lightgbm)_.*")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@dataclass
+class Entrant:
+    """One model of the comparison: its study, and what it reads."""
+
+    name: str
+    space: SearchSpace
+    folder: Path
+    exists: bool
+    table: "Table"
+    series: "Series"
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+def compare(
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="one or two finished studies, instead of spaces")
+    ] = None,
+    name: Annotated[str, typer.Option(help="the comparison's name")] = ...,  # type: ignore[assignment]
+    space: Annotated[
+        list[str] | None,
+        typer.Option(help="search-space file: a path, or a name in search_spaces/; once or twice"),
+    ] = None,
+    finalists: Annotated[
+        int, typer.Option(min=1, help="best configurations of each study to train again")
+    ] = 3,
+    seeds: Annotated[int, typer.Option(min=2, help="trainings of each of them")] = 5,
+    test_years: Annotated[
+        str | None, typer.Option(help="repeat the last step for these years: 2012,2013,2014")
+    ] = None,
+    trials: options.Trials = None,
+    time_budget: options.TimeBudget = None,
+    max_epochs: options.MaxEpochs = None,
+    data: options.Data = None,
+    horizon: options.Horizon = None,
+    calendar: options.Calendar = None,
+    runs: options.Runs = Path("runs"),
+    storage: options.Storage = None,
+    address: options.Address = None,
+    seed: options.Seed = None,
+    cpus_per_trial: options.CpusPerTrial = None,
+    gpus_per_trial: options.GpusPerTrial = None,
+    concurrency: options.Concurrency = None,
+    check: options.Check = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare two models, or one with the baselines, on the test hours; on equal terms.
+
+    Each space's study is RUNS/NAME-SPACE, run first where it isn't there. The comparison is
+    written to RUNS/NAME.
+    """
+    with options.told():
+        begun = time.monotonic()
+        manner = Manner(
+            command=("python", "-m", "tuning.compare", *sys.argv[1:]),
+            budget=options.seconds(time_budget),
+            address=address,
+            concurrency=concurrency,
+            verbose=verbose,
+        )
+        changes = options.overrides(
+            trials=trials,
+            max_epochs=max_epochs,
+            seed=seed,
+            data=data,
+            horizon=horizon,
+            calendar=calendar,
+            cpus_per_trial=cpus_per_trial,
+            gpus_per_trial=gpus_per_trial,
+        )
+        root = options.directory(runs, storage)
+        folder = root / study_name(name)
+        if (folder / "study.json").exists():
+            raise InputError(f"{folder} is a study; choose another --name for the comparison")
+        if not check:
+            import_torch()
+        console = Terminal(quiet=quiet, highlight=False)
+        entrants = enter(studies or [], space or [], changes, root, folder.name, console)
+        from tuning.period import final_series, spans
+
+        periods = spans(entrants[0].table, entrants[0].space.data, _years(test_years))
+        for entrant in entrants:
+            for span in periods:  # what can't be tested is refused before hours of work
+                final_series(entrant.table, entrant.space.data, span)
+        if check:
+            for entrant in entrants:
+                describe(entrant.space, entrant.table, entrant.series, console)
+            return
+        from tuning.evaluation import Protocol
+        from tuning.tuner import ray_session
+
+        protocol = Protocol(finalists, seeds, tuple(periods))
+        with ray_session(address, verbose):
+            evaluation = settle(entrants, protocol, manner, console, begun)
+        evaluation.write(folder)
+        conclude(evaluation, folder, console)
+
+
+def settle(
+    entrants: Sequence[Entrant],
+    protocol: "Protocol",
+    manner: Manner,
+    console: Console,
+    begun: float,
+) -> "Evaluation":
+    """Finish the studies, and hold their models against each other, on the Ray that is there."""
+    from tuning.evaluation import evaluate
+    from tuning.tuner import StopRequest
+
+    studies = {}
+    for entrant in entrants:
+        studies[entrant.name] = finished(entrant, manner, console, begun)
+        begun = time.monotonic()  # of the next study
+    stop = StopRequest()
+    with stop.signals():
+        return evaluate(studies, protocol, stop, console, manner.command)
+
+
+def _years(text: str | None) -> list[int]:
+    """Raises InputError where --test-years is no list of years."""
+    parts = [part.strip() for part in (text or "").split(",") if part.strip()]
+    if not all(re.fullmatch(r"[1-9][0-9]{3}", part) for part in parts):
+        raise InputError(f"--test-years must be years such as 2012,2013,2014, but got {text!r}")
+    return [int(part) for part in parts]
+
+
+def enter(
+    studies: Sequence[str],
+    spaces: Sequence[str],
+    changes: dict[str, Any],
+    root: Path,
+    name: str,
+    console: Console,
+) -> list[Entrant]:
+    """What is to be compared, its data read; nothing is written.
+
+    Raises:
+        InputError: neither one or two spaces nor one or two studies are given, a study that exists
+            is not the one that is asked for, or the terms are not equal.
+    """
+    entrants = [
+        Entrant(model, settled, folder, exists, *load(settled, console, not console.quiet))
+        for model, settled, folder, exists in _named(studies, spaces, changes, root, name)
+    ]
+    refuse_unequal(entrants)
+    return entrants
+
+
+def _named(
+    studies: Sequence[str],
+    spaces: Sequence[str],
+    changes: dict[str, Any],
+    root: Path,
+    name: str,
+) -> list[tuple[str, SearchSpace, Path, bool]]:
+    """(model, space, study's folder, whether it exists) of each."""
+    if bool(studies) == bool(spaces) or max(len(studies), len(spaces)) > 2:
+        raise InputError(
+            "one or two search spaces (--space FILE --space FILE) or one or two finished studies "
+            f"must be given, but got {len(spaces)} spaces and {len(studies)} studies"
+        )
+    found: list[tuple[str, SearchSpace, Path, bool]] = []
+    for each in spaces:
+        settled = read_space(each).overridden(changes)
+        folder = root / study_name(f"{name}-{stem(settled)}")
+        if folder.exists():
+            refuse_other_settings(folder, settled)
+        found.append((stem(settled), settled, folder, folder.exists()))
+    for each in studies:
+        given = [FLAGS[key] for key, value in changes.items() if value is not None]
+        if given:
+            raise InputError(
+                f"{', '.join(given)} can't change in a study that exists: leave it out, or compare "
+                "spaces with --space"
+            )
+        folder = find_study(each, root)
+        settled = read_space_of(folder)
+        state = read_json(folder / "summary.json").get("state")
+        if state != "finished":
+            raise InputError(
+                f"{folder} must be finished, but is {state}; first go on with: "
+                f"python -m tuning.run --resume {folder}"
+            )
+        found.append((stem(settled), settled, folder, True))
+    names = [model for model, *_ in found]
+    if len(set(names)) < len(names):
+        if spaces:
+            raise InputError(
+                f"two different spaces must be given, but both are called {names[0]}; rename a file"
+            )
+        found = [(place.name, settled, place, exists) for _, settled, place, exists in found]
+        if found[0][0] == found[1][0]:
+            raise InputError(f"two different studies must be given, but got {found[0][0]} twice")
+    for model, *_ in found:
+        if RESERVED.fullmatch(model):
+            raise InputError(f"no model may be called {model!r}, as a baseline is; rename the file")
+    return found
+
+
+def refuse_other_settings(folder: Path, asked: SearchSpace) -> None:
+    """Raises InputError where the study that exists is not the one that is asked for."""
+    other = _differences(_settings(read_space_of(folder)), _settings(asked))
+    if other:
+        raise InputError(
+            f"{folder} exists with other settings than are asked for: {'; '.join(other)}; choose "
+            "another --name, or ask for the same"
+        )
+
+
+def refuse_unequal(entrants: Sequence[Entrant]) -> None:
+    """Raises InputError where two models would not be compared on equal terms."""
+    if len(entrants) < 2:
+        return
+    # Features and ranges may differ, and so may what is fixed.
+    free = ("data.features", "data.source", "data.fallback", "search", "fixed", "initial_trials")
+    terms = []
+    for entrant in entrants:
+        settings = {k: v for k, v in _settings(entrant.space).items() if k not in free}
+        terms.append({"data": f"{entrant.table.source} {entrant.table.sha256[:12]}", **settings})
+    unequal = _differences(*terms)
+    if unequal:
+        first, second = (entrant.name for entrant in entrants)
+        raise InputError(
+            f"{first} and {second} must be compared on equal terms, but differ in "
+            f"{'; '.join(unequal)}"
+        )
+
+
+def _settings(space: SearchSpace) -> dict[str, Any]:
+    """All that a study's results depend on, by dotted name."""
+    return {
+        **{f"data.{key}": value for key, value in space.data.model_dump().items()},
+        **{f"study.{key}": value for key, value in space.study.model_dump().items()},
+        "search": dict(space.search),
+        "fixed": dict(space.fixed),
+        "initial_trials": [dict(point) for point in space.initial_trials],
+    }
+
+
+def _differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """`study.trials: 20 against 50` for each setting that differs."""
+    told = []
+    for key in first:
+        if first[key] != second[key]:
+            plain = isinstance(first[key], (str, int, float, tuple, type(None), datetime))
+            told.append(
+                f"{key}: {_said(first[key])} against {_said(second[key])}" if plain else key
+            )
+    return told
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def finished(entrant: Entrant, manner: Manner, console: Console, begun: float) -> "Study":
+    """The entrant's study, run first, or to its end, where that has yet to be done."""
+    study = make(
+        entrant.folder, entrant.space, entrant.table, entrant.series, begun, entrant.exists
+    )
+    ended = [trial for trial in study.trials.values() if not trial.under_way]
+    if len(ended) >= entrant.space.study.trials:
+        console.print(f"Study {study.name}: {len(ended)} trials are there", soft_wrap=True)
+        return study
+    status = conduct(study, manner, console, resumed=entrant.exists)
+    if status == INTERRUPTED:
+        print("The same comparison, asked for again, goes on from there.", file=sys.stderr)
+    if status != DONE:
+        raise typer.Exit(status)
+    return study
+
+
+def conclude(found: "Evaluation", folder: Path, console: Console) -> None:
+    """The models beside the baselines, the verdict, and where the report is."""
+    from tuning.report import models_table
+
+    table = models_table(found.comparison)
+    shown = RichTable(title=f"{folder.name}: the test hours", title_justify="left")
+    for number, heading in enumerate(table.headings):
+        shown.add_column(heading, justify="left" if number < table.text_columns else "right")
+    for row in table.rows:
+        shown.add_row(*row)
+    console.print(shown)
+    console.print(found.comparison["verdict"])
+    console.print(f"Report        {folder / 'report.html'}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(options.status_of(app))

@@ -1,0 +1,302 @@
+"""What the models' errors on the test hours say: tests, breakdowns, and a verdict in words."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lstm_model.series import Series
+from tuning.period import PERSISTENCE, Period
+from tuning.statistics import diebold_mariano, difference, holm
+
+Metric = Literal["rmse", "mae"]
+
+# Steps of the air quality index for PM2.5 in ug/m3 (China's HJ 633-2012), and shares of the
+# training rows for a target of any other kind.
+LEVELS = (35.0, 75.0, 115.0, 150.0, 250.0)
+SHARES = (0.2, 0.4, 0.6, 0.8, 0.95)
+WORST = 10
+SIGNIFICANT = 0.05
+
+
+def paired(
+    period: Period,
+    pairs: Sequence[tuple[str, str]],
+    metrics: Sequence[Metric],
+    *,
+    block: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Each pair's difference in each metric at every lead time, as comparison.json has it.
+
+    Holm's correction covers the lead times of one pair in one metric: one question.
+
+    Args:
+        block: rows of a block of the bootstrap, and the bandwidth of Diebold-Mariano.
+        seed: of the bootstrap.
+    """
+    found = []
+    for a, b in pairs:
+        for metric in metrics:
+            of_pair = [
+                _test(period, a, b, metric, lead, block, seed)
+                for lead in range(1, period.horizon + 1)
+            ]
+            for key in ("p_value", "p_value_bootstrap"):
+                adjusted = holm([test[key] for test in of_pair])
+                for test, value in zip(of_pair, adjusted, strict=True):
+                    test[f"{key}_holm"] = value
+            found += of_pair
+    return found
+
+
+def _test(
+    period: Period, a: str, b: str, metric: Metric, lead: int, block: int, seed: int
+) -> dict[str, Any]:
+    of_a, of_b = (period.errors[model][:, :, lead - 1] for model in (a, b))
+    found = difference(of_a, of_b, metric, seed=seed, block=block)
+    mean_a, mean_b = of_a.mean(axis=0), of_b.mean(axis=0)
+    loss_a, loss_b = (
+        np.square(mean) if metric == "rmse" else np.abs(mean) for mean in (mean_a, mean_b)
+    )
+    beside = diebold_mariano(loss_a, loss_b, bandwidth=block)
+    return {
+        "a": a,
+        "b": b,
+        "metric": metric,
+        "lead_time": lead,
+        "difference": found.difference,
+        "ci95": [found.low, found.high],
+        "p_value_bootstrap": found.p_value,
+        "dm_statistic": beside.statistic,
+        "p_value": beside.p_value,
+    }
+
+
+def breakdowns(
+    period: Period,
+    models: Sequence[str],
+    levels: Sequence[float],
+    kinds: Mapping[str, npt.NDArray[np.object_]],
+) -> list[dict[str, Any]]:
+    """RMSE of the hours of each month, hour of the day, level and category, by lead time.
+
+    Month and hour are of the hour that is forecast; level and category are what was known at the
+    forecast's origin, since sorting by what came of it would favour models that exaggerate
+    (Lerch et al. 2017, doi:10.1214/16-STS588).
+
+    Args:
+        levels: the inner borders between levels, in the target's unit.
+        kinds: (rows of the table,) of each categorical column, the last one known.
+    """
+    squares = {model: np.square(period.mean_errors(model)) for model in models}
+    found = []
+    for by, group, chosen in _groups(period, levels, kinds):
+        for lead in range(1, period.horizon + 1):
+            hours = chosen[:, lead - 1] & period.known[:, lead - 1]
+            if not hours.any():
+                continue
+            found.append(
+                {
+                    "by": by,
+                    "lead_time": lead,
+                    "group": group,
+                    "rows": int(hours.sum()),
+                    "rmse": {
+                        model: float(np.sqrt(squares[model][hours, lead - 1].mean()))
+                        for model in models
+                    },
+                }
+            )
+    return found
+
+
+def _groups(
+    period: Period, levels: Sequence[float], kinds: Mapping[str, npt.NDArray[np.object_]]
+) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
+    """(breakdown, group, (T, L) which forecasts are in it)."""
+
+    def of_hour(values: Any, wanted: int) -> npt.NDArray[np.bool_]:
+        return np.repeat(np.asarray(values == wanted)[:, None], period.horizon, axis=1)
+
+    for month in sorted(set(period.times.month)):
+        yield "month", str(month), of_hour(period.times.month, month)
+    for hour in sorted(set(period.times.hour)):
+        yield "hour of day", f"{hour:02d}", of_hour(period.times.hour, hour)
+    number = np.searchsorted(levels, period.levels, side="right")
+    names = [f"below {levels[0]:g}"]
+    names += [f"{low:g} to {high:g}" for low, high in pairwise(levels)]
+    names += [f"{levels[-1]:g} and more"]
+    for each, name in enumerate(names):
+        yield "level", name, number == each
+    for column, of_row in kinds.items():
+        at_origin = of_row[period.origins]
+        for kind in sorted({str(kind) for kind in of_row if isinstance(kind, str)}):
+            yield column, kind, at_origin == kind
+
+
+def worst(period: Period, model: str, lead: int) -> list[dict[str, Any]]:
+    """The hours that the model missed by most at a lead time."""
+    errors = period.mean_errors(model)[:, lead - 1]
+    order = np.argsort(-np.abs(np.nan_to_num(errors)), kind="stable")[:WORST]
+    return [
+        {
+            "model": model,
+            "lead_time": lead,
+            "time": f"{period.times[row]:%Y-%m-%d %H:%M}",
+            "observed": float(period.observed[row]),
+            "forecast": float(period.observed[row] + errors[row]),
+            "error": float(errors[row]),
+        }
+        for row in order
+        if np.isfinite(errors[row])
+    ]
+
+
+def borders(final: Series, known_air: bool) -> list[float]:
+    """Where levels begin: the air quality index's for PM2.5, else shares of the training rows."""
+    if known_air:
+        return list(LEVELS)
+    target = final.target[: final.split]
+    return sorted({float(q) for q in np.nanquantile(target, SHARES)})
+
+
+def outcomes(found: Sequence[dict[str, Any]], a: str, b: str) -> dict[int, int]:
+    """By lead time: -1 where a's RMSE is lower beyond luck, 1 where b's is, 0 where neither.
+
+    The bootstrap decides, after Holm's correction.
+    """
+    return {
+        test["lead_time"]: int(np.sign(test["difference"]))
+        if test["p_value_bootstrap_holm"] < SIGNIFICANT
+        else 0
+        for test in found
+        if (test["a"], test["b"], test["metric"]) == (a, b, "rmse")
+    }
+
+
+def overall(by_lead_time: Mapping[int, int]) -> str:
+    """ "better", "worse", "mixed" or "no difference", of a against b."""
+    signs = set(by_lead_time.values()) - {0}
+    if len(signs) == 2:
+        return "mixed"
+    return {-1: "better", 1: "worse"}[signs.pop()] if signs else "no difference"
+
+
+def verdict(comparison: Mapping[str, Any]) -> str:
+    """The answer in plain sentences, from comparison.json's own figures."""
+    a, b = comparison["tests"][0]["a"], comparison["tests"][0]["b"]
+    by_lead_time = outcomes(comparison["tests"], a, b)
+    sentences = [_answer(comparison, a, b, by_lead_time), _beside_baselines(comparison)]
+    years = comparison["years"]
+    if years:
+        answer = overall(by_lead_time)
+        agree = [
+            year for year, one in years.items() if overall(outcomes(one["tests"], a, b)) == answer
+        ]
+        listed = f": {', '.join(agree)}" if agree else ""
+        sentences.append(
+            f"The same answer comes of {len(agree)} of {len(years)} other test years{listed}."
+        )
+    if comparison["data"]["simulated"]:
+        sentences.append("The data are simulated: this says nothing about real air.")
+    return " ".join(sentences)
+
+
+def _answer(comparison: Mapping[str, Any], a: str, b: str, signs: Mapping[int, int]) -> str:
+    """Which of the two forecasts better, and where."""
+    target, leads = comparison["target"], comparison["lead_times"]
+    answer = overall(signs)
+    # The winner is named first.
+    first, second = (b, a) if answer == "worse" else (a, b)
+    names = [_named(comparison, model) for model in (first, second)]
+    won = [lead for lead in leads if signs[lead] == (1 if answer == "worse" else -1)]
+    lost = [lead for lead in leads if signs[lead] == (-1 if answer == "worse" else 1)]
+    figures = [_figures(comparison, a, b, first, lead) for lead in sorted({leads[0], leads[-1]})]
+    if len(leads) == 1:
+        when = f"{lead_name(comparison, leads[0])} ahead"
+        if answer == "no difference":
+            return f"No difference is shown between {names[0]} and {names[1]} {when}: {figures[0]}."
+        return f"{names[0]} forecasts {target} {when} better than {names[1]}: {figures[0]}."
+    spread = "; ".join(
+        f"{lead_name(comparison, lead)} ahead, {text}"
+        for lead, text in zip((leads[0], leads[-1]), figures, strict=True)
+    )
+    if answer == "no difference":
+        return (
+            f"No difference is shown between {names[0]} and {names[1]} at any of {len(leads)} "
+            f"lead times: {spread}."
+        )
+    where = f"at {_listed(won)} of {len(leads)} lead times"
+    rest = f", and worse at {_listed(lost)}" if lost else ""
+    return f"{names[0]} forecasts {target} better than {names[1]} {where}{rest}: {spread}."
+
+
+def _figures(comparison: Mapping[str, Any], a: str, b: str, first: str, lead: int) -> str:
+    """RMSE against RMSE, the difference with its interval, and in how many months it is better."""
+    second = b if first == a else a
+    models, unit = comparison["models"], comparison["unit"]
+    rmse = [models[model]["rmse"][str(lead)] for model in (first, second)]
+    test = next(
+        test
+        for test in comparison["tests"]
+        if (test["a"], test["b"], test["metric"], test["lead_time"]) == (a, b, "rmse", lead)
+    )
+    low, high = sorted(end if first == b else -end for end in test["ci95"])
+    months = [
+        one["rmse"][first] < one["rmse"][second]
+        for one in comparison["breakdowns"]
+        if one["by"] == "month" and one["lead_time"] == lead
+    ]
+    told = f", better in {sum(months)} of {len(months)} months" if len(months) > 1 else ""
+    return (
+        f"RMSE {rmse[0]:.2f} against {rmse[1]:.2f}{unit and f' {unit}'}, a difference of "
+        f"{rmse[1] - rmse[0]:.2f} [{low:.2f}, {high:.2f}]{told}"
+    )
+
+
+def _beside_baselines(comparison: Mapping[str, Any]) -> str:
+    """What persistence and ridge come to on the same hours, at the first lead time."""
+    models, lead = comparison["models"], comparison["lead_times"][0]
+    parts = []
+    for model in comparison["finalists"]:
+        signs = outcomes(comparison["tests"], model, PERSISTENCE)
+        beyond = {-1: "beyond luck", 0: "not beyond luck", 1: "worse beyond luck"}[signs[lead]]
+        ridge = models[f"ridge_{model}"]["rmse"][str(lead)]
+        parts.append(
+            f"{model}'s skill is {models[model]['skill'][str(lead)]:.1%} ({beyond}), and ridge "
+            f"regression on the same features has {ridge:.2f}"
+        )
+    persistence = models[PERSISTENCE]["rmse"][str(lead)]
+    return (
+        f"{lead_name(comparison, lead)} ahead, repeating the last value has {persistence:.2f}: "
+        f"{'; '.join(parts)}."
+    )
+
+
+def _named(comparison: Mapping[str, Any], model: str) -> str:
+    """The model with the number of its features, where it has any."""
+    finalist = comparison["finalists"].get(model)
+    if finalist is None:
+        return model
+    count = len(finalist["features"])
+    return f"{model} ({count} feature{'s' if count > 1 else ''})"
+
+
+def lead_name(comparison: Mapping[str, Any], lead: int) -> str:
+    """3 h, or 3 steps of 15 min."""
+    step = comparison["step"]
+    return f"{lead} h" if step == "1 h" else f"{lead} step{'s' if lead > 1 else ''} of {step}"
+
+
+def _listed(leads: Sequence[int]) -> str:
+    """1 to 24, or 1, 3 to 5."""
+    parts: list[list[int]] = []
+    for lead in leads:
+        if parts and parts[-1][-1] == lead - 1:
+            parts[-1].append(lead)
+        else:
+            parts.append([lead])
+    return ", ".join(f"{p[0]} to {p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)

@@ -1,0 +1,423 @@
+"""From finished studies to an answer: finalists, final models, the test hours, and the report.
+
+The test hours are read here and nowhere else, once the finalists have been chosen.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from lstm_model import __version__, figures
+from lstm_model.baselines import boosting_installed, ridge, same_hour_yesterday
+from lstm_model.checkpoint import TrainedForecaster
+from lstm_model.files import write_file
+from lstm_model.metrics import Doubles
+from lstm_model.series import Series
+from lstm_model.training import Validation
+from tuning import comparison as compared
+from tuning.finalists import (
+    Candidate,
+    best_trials,
+    boosting_jobs,
+    candidates,
+    fan_out,
+    fresh_seeds,
+    refitting_jobs,
+    training_jobs,
+)
+from tuning.period import PERSISTENCE, Period, Span, final_series
+from tuning.report import ReportFigure, write_report
+from tuning.search import importances
+from tuning.study import LIBRARIES, Study
+from tuning.summary import step_name
+from tuning.tuner import StopRequest
+
+YESTERDAY = "same_hour_yesterday"
+# Sources whose target is PM2.5 in ug/m3.
+KNOWN_AIR = ("beijing", "simulated")
+# Of the test hours, a stretch around its highest value is drawn.
+EPISODE = pd.Timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How finalists are chosen and where they are tested: the test first, then earlier years."""
+
+    finalists: int
+    seeds: int
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the test showed: comparison.json, and what the report and the folder add to it."""
+
+    comparison: dict[str, Any]
+    period: Period
+    models: dict[str, list[TrainedForecaster]]
+
+    def write(self, folder: Path) -> None:
+        """The comparison's folder; comparison.json comes last, when all else is there."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, seeds in self.models.items():
+            for number, forecaster in enumerate(seeds):
+                place = folder / "models" / name / str(number)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                forecaster.save(place)
+        write_file(folder / "forecasts.csv", forecasts_csv(self.period).encode())
+        write_report(folder, self.comparison, drawn(self.comparison, self.period))
+        text = json.dumps(self.comparison, indent=1) + "\n"
+        write_file(folder / "comparison.json", text.encode())
+
+
+class _Steps:
+    """Tells which step is under way and how far it is."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def run(self, title: str, study: Study, jobs: Sequence[Any], stop: StopRequest) -> list[Any]:
+        begun = time.monotonic()
+        with self._console.status(title) as status:
+            results = fan_out(
+                jobs,
+                study.space.resources,
+                stop,
+                lambda done: status.update(f"{title}: {done} of {len(jobs)}"),
+            )
+        self._console.print(
+            f"{title}: {len(jobs)} trainings in {time.monotonic() - begun:.0f} s", soft_wrap=True
+        )
+        return results
+
+
+def evaluate(
+    studies: Mapping[str, Study],
+    protocol: Protocol,
+    stop: StopRequest,
+    console: Console,
+    command: Sequence[str],
+) -> Evaluation:
+    """Choose each study's finalist, refit it, and test it, on the Ray that is there.
+
+    Raises:
+        TrainingFailed: no configuration of a study could be trained again.
+        KeyboardInterrupt: `stop` asks to.
+    """
+    steps = _Steps(console)
+    ranked = {name: _ranked(name, study, protocol, steps, stop) for name, study in studies.items()}
+    chosen = {name: found[0] for name, found in ranked.items()}
+    periods, models = [], []
+    for span in protocol.spans:
+        trained, forecasts = {}, {}
+        for name, study in studies.items():
+            final = final_series(study.table, study.space.data, span)
+            seeds = fresh_seeds(study.space, protocol.seeds)
+            trained[name] = steps.run(
+                f"Final models of {name} for {span.label}",
+                study,
+                refitting_jobs(study.space, final, chosen[name], seeds),
+                stop,
+            )
+            check = Validation(final)
+            forecasts[name] = np.stack([check.forecast(one.model) for one in trained[name]])
+            forecasts |= _baselines(name, study, final)
+            if boosting_installed():
+                title = f"LightGBM on the features of {name} for {span.label}"
+                leads = steps.run(title, study, boosting_jobs(final), stop)
+                changes = np.stack(leads, axis=1)[check.first :]
+                forecasts[f"lightgbm_{name}"] = changes[None]
+        # Any study's series will do for what happened: they differ in their inputs alone.
+        periods.append(Period.of(final, forecasts))
+        models.append(trained)
+    console.print("Testing the differences", soft_wrap=True)
+    comparison = _comparison(studies, protocol, ranked, periods, command)
+    return Evaluation(comparison, periods[0], models[0])
+
+
+def _ranked(
+    name: str, study: Study, protocol: Protocol, steps: _Steps, stop: StopRequest
+) -> list[Candidate]:
+    """The study's best configurations trained again, the best first."""
+    trials = best_trials(study.trials.values(), protocol.finalists)
+    seeds = fresh_seeds(study.space, protocol.seeds)
+    jobs = training_jobs(study.space, study.series, trials, seeds)
+    title = f"The best {len(trials)} of {name} with {len(seeds)} fresh seeds"
+    return candidates(study.series, trials, steps.run(title, study, jobs, stop))
+
+
+def _baselines(name: str, study: Study, final: Series) -> dict[str, Doubles]:
+    """(1, origins, L) of each; those that learn do so from the model's own features."""
+    first = max(0, final.split - final.horizon)
+    found = {f"ridge_{name}": ridge(final, study.baselines.ridge_form)}
+    yesterday = same_hour_yesterday(final)
+    if yesterday is not None:
+        found[YESTERDAY] = yesterday
+    return {model: changes[None, first:] for model, changes in found.items()}
+
+
+def _comparison(
+    studies: Mapping[str, Study],
+    protocol: Protocol,
+    ranked: Mapping[str, Sequence[Candidate]],
+    periods: Sequence[Period],
+    command: Sequence[str],
+) -> dict[str, Any]:
+    """comparison.json."""
+    study = next(iter(studies.values()))
+    data, test, span = study.space.data, periods[0], protocol.spans[0]
+    pairs = _pairs(studies)
+    seed = study.space.study.seed
+    # Errors at neighbouring hours are alike, for days; those of one long forecast for its length.
+    block = max(round(pd.Timedelta(days=7) / study.table.step), 7 * data.horizon)
+    metrics = test.metrics()
+    order = [*studies, PERSISTENCE, *sorted(set(metrics) - {*studies, PERSISTENCE})]
+    leads = list(range(1, data.horizon + 1))
+    shown = [*studies, PERSISTENCE]
+    final = final_series(study.table, data, span)
+    known_air = study.table.source in KNOWN_AIR
+    facts = study.data()
+    comparison: dict[str, Any] = {
+        "verdict": "",
+        "data": {
+            key: facts[key] for key in ("source", "simulated", "sha256", "warning") if key in facts
+        },
+        "target": data.target,
+        "unit": "ug/m3" if known_air else "",
+        "step": step_name(study.table.step),
+        "train_from": f"{study.table.frame.index[0]:%Y-%m-%d %H:%M}",
+        "validation_from": f"{data.validation_from:%Y-%m-%d %H:%M}",
+        "folds": data.folds,
+        "test_from": f"{span.start:%Y-%m-%d}",
+        "test_until": f"{test.times[-1]:%Y-%m-%d %H:%M}",
+        "lead_times": leads,
+        "rows": test.rows(),
+        "block": block,
+        "models": {model: metrics[model] for model in order},
+        "tests": compared.paired(test, pairs, ("rmse", "mae"), block=block, seed=seed),
+        "finalists": {name: _finalist(studies[name], found) for name, found in ranked.items()},
+        "studies": {name: _study(one) for name, one in studies.items()},
+        "settings": study.space.study.model_dump(mode="json"),
+        "breakdowns": compared.breakdowns(
+            test, shown, compared.borders(final, known_air), _categories(studies)
+        ),
+        "worst": [
+            miss
+            for name in studies
+            for lead in sorted({leads[0], leads[-1]})
+            for miss in compared.worst(test, name, lead)
+        ],
+        "years": {
+            other.label: {
+                "rows": period.rows(),
+                "rmse": {model: found["rmse"] for model, found in period.metrics().items()},
+                "tests": compared.paired(period, pairs[:1], ("rmse",), block=block, seed=seed),
+            }
+            for other, period in zip(protocol.spans[1:], periods[1:], strict=True)
+        },
+        "protocol_notes": _notes(studies, protocol),
+        "versions": {"python": platform.python_version(), "lstm-tuning": __version__}
+        | {name: version(name) for name in LIBRARIES},
+        "command": list(command),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    comparison["verdict"] = compared.verdict(comparison)
+    return comparison
+
+
+def _pairs(studies: Mapping[str, Study]) -> list[tuple[str, str]]:
+    """The question first: the model that reads more against the other, or against persistence."""
+    by_inputs = sorted(studies, key=lambda n: -len(studies[n].series.encoding.channels))
+    pairs = [(by_inputs[0], by_inputs[1])] if len(by_inputs) > 1 else []
+    for name in by_inputs:
+        pairs += [(name, PERSISTENCE), (name, f"ridge_{name}")]
+        if boosting_installed():
+            pairs.append((name, f"lightgbm_{name}"))
+    return pairs
+
+
+def _finalist(study: Study, ranked: Sequence[Candidate]) -> dict[str, Any]:
+    best = ranked[0]
+    data = study.space.data
+    return {
+        "trial": best.trial.id,
+        "config": best.trial.config,
+        "epochs": best.epochs,
+        "features": list(data.features),
+        "calendar": list(data.calendar),
+        "validation": best.score.as_json(),
+        "by_seed": [
+            {"seed": run.seed, "epoch": run.epoch, **run.score.as_json()} for run in best.runs
+        ],
+        "candidates": [
+            {
+                "trial": each.trial.id,
+                "study_rmse": each.trial.rmse,
+                "rmse": each.score.rmse,
+                "rmse_by_seed": [run.score.rmse for run in each.runs],
+            }
+            for each in ranked
+        ],
+        "baselines": study.summary()["baselines"],
+    }
+
+
+def _study(study: Study) -> dict[str, Any]:
+    counts = study.counts
+    found = importances(study.trials.values(), study.space)
+    return {
+        "folder": str(study.folder),
+        "space": study.space.name,
+        "trials": {state: counts[state] for state in ("finished", "stopped_early", "failed")},
+        "importances": found and {"trials": counts["finished"], "shares": found},
+    }
+
+
+def _categories(studies: Mapping[str, Study]) -> dict[str, Any]:
+    """The last known category of every row, for each categorical feature of any study."""
+    found = {}
+    for study in studies.values():
+        for group in study.series.encoding.categorical:
+            found[group.column] = study.table.frame[group.column].ffill().to_numpy(object)
+    return found
+
+
+def _notes(studies: Mapping[str, Study], protocol: Protocol) -> list[str]:
+    """What a reader has to know to judge the figures."""
+    notes = [
+        f"The test hours were read once, after the finalists had been chosen; each model is the "
+        f"mean of {protocol.seeds} trainings with seeds that no trial had.",
+        "Validation figures are of the hours that trials, epochs and finalists were chosen on: "
+        "they flatter every model.",
+    ]
+    data = next(iter(studies.values())).space.data
+    chosen_on = data.rolling_origins[0].validation_from
+    flattered = [span.label for span in protocol.spans[1:] if span.end > chosen_on]
+    if flattered:
+        notes.append(
+            f"The configurations were chosen on hours of {', '.join(flattered)}: there both "
+            "models look better than they are, and their difference may."
+        )
+    if len(protocol.spans) > 1:
+        notes.append(
+            "Models for earlier years learned from fewer rows, with everything else as it is."
+        )
+    return notes
+
+
+def forecasts_csv(period: Period) -> str:
+    """A row for each hour and lead time that counts: what was observed, and every forecast."""
+    known = period.known
+    table = {
+        "time": np.repeat(period.times.strftime("%Y-%m-%d %H:%M"), period.horizon)[known.ravel()],
+        "lead_time": np.tile(np.arange(1, period.horizon + 1), len(period.times))[known.ravel()],
+        "observed": np.repeat(period.observed, period.horizon)[known.ravel()],
+    }
+    for model in period.errors:
+        table[model] = table["observed"] + period.mean_errors(model)[known]
+    return str(pd.DataFrame(table).to_csv(index=False, float_format="%.4f"))
+
+
+def drawn(comparison: Mapping[str, Any], period: Period) -> list[ReportFigure]:
+    """The report's figures."""
+    unit = f" ({comparison['unit']})" if comparison["unit"] else ""
+    quantity = f"{comparison['target']}{unit}"
+    models, leads = comparison["models"], comparison["lead_times"]
+    own = [*comparison["finalists"]]
+    looks = figures.styles(models)
+    main = comparison["tests"][0]
+    of_main = [
+        test
+        for test in comparison["tests"]
+        if (test["a"], test["b"], test["metric"]) == (main["a"], main["b"], "rmse")
+    ]
+    found = []
+    for lead in sorted({leads[0], leads[-1]}):
+        peak = period.times[int(np.nanargmax(period.observed))]
+        near = np.abs(period.times - peak) <= EPISODE / 2
+        ahead = compared.lead_name(comparison, lead)
+        found.append(
+            ReportFigure(
+                f"episode-{lead}",
+                f"The week around the highest value of the test hours, forecast {ahead} ahead.",
+                figures.episode(
+                    period.times[near].to_numpy(),
+                    period.observed[near],
+                    {
+                        name: (period.observed + period.mean_errors(name)[:, lead - 1])[near]
+                        for name in own
+                    },
+                    lead_time=ahead,
+                    quantity=quantity,
+                    looks=looks,
+                ),
+            )
+        )
+    shown = [model for model in models if model != YESTERDAY]
+    found.append(
+        ReportFigure(
+            "error-by-lead-time",
+            f"RMSE on the test hours, and the difference between {main['a']} and {main['b']} with "
+            f"its 95% interval: below zero {main['a']} is better.",
+            figures.error_by_lead_time(
+                {model: [models[model]["rmse"][str(lead)] for lead in leads] for model in shown},
+                leads,
+                quantity=quantity,
+                difference=(
+                    f"{main['a']} - {main['b']}",
+                    [test["difference"] for test in of_main],
+                    [test["ci95"][0] for test in of_main],
+                    [test["ci95"][1] for test in of_main],
+                ),
+                step=comparison["step"],
+                looks=looks,
+            ),
+        )
+    )
+    levels = [
+        one
+        for one in comparison["breakdowns"]
+        if one["by"] == "level" and one["lead_time"] == leads[0]
+    ]
+    found.append(
+        ReportFigure(
+            "error-by-level",
+            f"RMSE {compared.lead_name(comparison, leads[0])} ahead by the last observed value.",
+            figures.error_by_level(
+                [one["group"] for one in levels],
+                [one["rows"] for one in levels],
+                {model: [one["rmse"][model] for one in levels] for model in levels[0]["rmse"]},
+                quantity=quantity,
+                looks=looks,
+            ),
+        )
+    )
+    mattered = {
+        name: one["importances"]
+        for name, one in comparison["studies"].items()
+        if one["importances"]
+    }
+    if mattered:
+        found.append(
+            ReportFigure(
+                "importances",
+                "Which hyperparameters mattered for validation RMSE, by Optuna, of the trials that "
+                "finished; with few trials this is a rough guide.",
+                figures.importances(
+                    {name: one["shares"] for name, one in mattered.items()},
+                    {name: one["trials"] for name, one in mattered.items()},
+                    looks=looks,
+                ),
+            )
+        )
+    return found

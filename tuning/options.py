@@ -1,0 +1,157 @@
+"""The options that the commands share, how a study is run, and how mistakes are told."""
+
+import errno
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lstm_model.errors import InputError
+
+DONE, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+
+Trials = Annotated[int | None, typer.Option(help="configurations to try")]
+TimeBudget = Annotated[
+    str | None, typer.Option(help="stop a study after this long: 90s, 10m, 2h, 1h30m")
+]
+MaxEpochs = Annotated[int | None, typer.Option(help="longest training of a trial")]
+Data = Annotated[str | None, typer.Option(help="beijing, simulated, or a CSV's path")]
+Horizon = Annotated[int | None, typer.Option(help="lead times 1 to this many rows")]
+Calendar = Annotated[
+    str | None,
+    typer.Option(help="inputs from the clock: hour_of_day,day_of_week,day_of_year, or none"),
+]
+Runs = Annotated[Path, typer.Option(help="directory of all studies")]
+Storage = Annotated[
+    str | None, typer.Option(help="directory of all studies that every node shares")
+]
+Address = Annotated[str | None, typer.Option(help="a running Ray cluster: auto, or host:port")]
+Seed = Annotated[int | None, typer.Option(help="of the sampler and the trials")]
+CpusPerTrial = Annotated[float | None, typer.Option(help="cores of each trial")]
+GpusPerTrial = Annotated[
+    float | None, typer.Option(help="GPUs of each trial; below 1, trials share one")
+]
+Concurrency = Annotated[
+    int | None, typer.Option(min=1, help="most trials at once; else as many as fit")
+]
+Check = Annotated[bool, typer.Option("--check", help="say what would run, and stop")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="with Ray's own messages")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="only warnings and errors")]
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a study is run: nothing that its configurations depend on."""
+
+    command: tuple[str, ...]  # as it was typed
+    budget: float | None  # seconds
+    address: str | None
+    concurrency: int | None
+    verbose: bool
+
+
+def overrides(
+    *,
+    trials: int | None,
+    max_epochs: int | None,
+    seed: int | None,
+    data: str | None,
+    horizon: int | None,
+    calendar: str | None,
+    cpus_per_trial: float | None,
+    gpus_per_trial: float | None,
+) -> dict[str, Any]:
+    """The flags as SearchSpace.overridden() takes them."""
+    return {
+        "study.trials": trials,
+        "study.max_epochs": max_epochs,
+        "study.seed": seed,
+        "data.source": data,
+        "data.horizon": horizon,
+        "data.calendar": names(calendar),
+        "resources.cpu": cpus_per_trial,
+        "resources.gpu": gpus_per_trial,
+    }
+
+
+def directory(runs: Path, storage: str | None) -> Path:
+    """Where studies lie.
+
+    Raises:
+        InputError: `storage` is a URI, which would become an odd folder here.
+    """
+    if storage is None:
+        return runs
+    if "://" in storage:
+        raise InputError(
+            f"--storage must be a directory, but got {storage!r}; object stores can't be used yet"
+        )
+    return Path(storage)
+
+
+def seconds(text: str | None) -> float | None:
+    """90s, 10m, 2h, 1h30m or plain seconds; None for a flag that wasn't given.
+
+    Raises:
+        InputError: anything else, or no time at all.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
+    hours, minutes, rest = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+    total = 3600 * hours + 60 * minutes + rest
+    if not total:
+        raise InputError(
+            f"--time-budget must be a time such as 90s, 10m or 1h30m, but got {text!r}"
+        )
+    return float(total)
+
+
+def names(text: str | None) -> tuple[str, ...] | None:
+    """`a,b` as a tuple; `none` or nothing between the commas as an empty one."""
+    if text is None:
+        return None
+    parts = tuple(part.strip() for part in text.split(",") if part.strip())
+    return () if parts == ("none",) else parts
+
+
+def reason(error: OSError) -> str:
+    """The system's own words where there are any."""
+    known = error.errno and error.errno != errno.EIO
+    return os.strerror(error.errno or 0) if known else str(error.strerror or error)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What goes wrong as plain lines on standard error and an exit status."""
+    # Until a study takes the signals over, SIGTERM is a Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except InputError as mistake:
+        print(mistake, file=sys.stderr)
+        raise typer.Exit(USER_ERROR) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{reason(error)}", file=sys.stderr)
+        raise typer.Exit(FAILED) from None
+
+
+def status_of(app: typer.Typer, arguments: list[str] | None = None) -> int:
+    """A command's exit status; a mistake of the user's is told in plain lines."""
+    try:
+        app(args=arguments)
+    except SystemExit as done:
+        # Ray's own handler, which it sets while it starts, exits with the signal's number.
+        return INTERRUPTED if done.code == signal.SIGTERM else int(done.code or 0)
+    return DONE
