@@ -5,7 +5,7 @@
 
 Simulates years of two forecasters' hourly errors, shaped like those of this project's models on
 Beijing in 2013, and asks tuning/statistics.py about each year. The 500 years of the default take
-three minutes.
+one and a half to three minutes.
 
 The truth is the difference to expect over draws of the year and of the seeds. "none": both models
 are made alike, so that it is 0 by symmetry. "worse": b's own part is enlarged; "fixed": the same,
@@ -40,8 +40,8 @@ TRUTH_YEARS = 2000
 SEASON = 0.5  # amplitude of the level's logarithm: winter's errors are 2.7 times those of summer
 VOLATILITY, VOLATILITY_MEMORY = 0.35, 48  # of the level's logarithm: sd, hours
 ENLARGED = 1.9  # b's own part where it is worse
-# Times the RMSE. PM2.5 lies from 0 to 1,000 ug/m3, and no error of 2013 is above 16 at 1 h and 8 at
-# 24 h. Without a bound, one hour in a thousand years is as large as a whole year.
+# Times the RMSE. PM2.5 lies from 0 to 1,000 ug/m3, and no error of 2013 is above 17 at 1 h and 9 at
+# 24 h; Student's t with 3 degrees of freedom knows no such bound.
 LARGEST = 20.0
 
 

@@ -16,7 +16,7 @@ Places = npt.NDArray[np.int64]
 WEEK = 168  # h: errors are dependent over days, and pollution comes in episodes of days
 LEAST_BLOCKS = 10
 # A resample that misses the few weeks in which two models differ seems to have no spread at all:
-# its deviation is stretched by no more than this. Of 800 simulated years 1% came to it.
+# its deviation is stretched by no more than this. Of 800 simulated pairs fewer than 1% came to it.
 MOST_STRETCH = 10.0
 
 

@@ -16,12 +16,14 @@ def half(found: Difference) -> float:
     return (found.high - found.low) / 2
 
 
-def correlated(rng: np.random.Generator, seeds: int, hours: int) -> tuple[Doubles, Doubles]:
+def correlated(
+    rng: np.random.Generator, seeds: int, hours: int, quality: float = 0.1
+) -> tuple[Doubles, Doubles]:
     """Two models whose errors share most, are remembered for hours, and differ by seed."""
     noise = rng.standard_t(4, (3, hours + 20))
     smooth = np.stack([np.convolve(row, 0.7 ** np.arange(20), "valid") for row in noise])
     shared, *own = smooth[:, :hours]
-    of_seed = rng.normal(0, 0.1, (2, seeds, 1)) + rng.normal(0, 0.1, (2, seeds, hours))
+    of_seed = rng.normal(0, quality, (2, seeds, 1)) + rng.normal(0, 0.1, (2, seeds, hours))
     return shared + own[0] * (0.3 + of_seed[0]), shared + own[1] * (0.3 + of_seed[1])
 
 
@@ -82,14 +84,17 @@ def slow(
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize(("seeds_a", "seeds_b"), [(1, 1), (5, 4), (3, 1)])
+@pytest.mark.parametrize(
+    ("seeds_a", "seeds_b", "worse"), [(1, 1, 1.1), (5, 4, 2.0), (3, 1, 1.1), (1, 3, 1.1)]
+)
 def test_it_is_the_bootstrap_that_lists_every_hour(
-    metric: Metric, seeds_a: int, seeds_b: int
+    metric: Metric, seeds_a: int, seeds_b: int, worse: float
 ) -> None:
     rng = np.random.default_rng(seeds_a)
-    a, b = correlated(rng, 5, 250)
-    a, b = a[:seeds_a], b[:seeds_b] * 1.05
-    missing = rng.random(250) < np.where(np.arange(250) < 60, 0.6, 0.02)
+    a, b = correlated(rng, 5, 250, quality=0.4)
+    a, b = a[:seeds_a], b[:seeds_b] * worse
+    a[:, :6] *= 5  # hours that few blocks hold: the replicates' mean is not the difference
+    missing = rng.random(250) < np.where(np.arange(250) > 190, 0.7, 0.02)
     a[:, missing] = b[:, missing] = np.nan
     found = difference(a, b, metric, seed=1, block=12, replicates=8000)
     expected, p_value = slow(a, b, metric, 12, 1500, rng)
@@ -139,8 +144,9 @@ def test_seeds_are_drawn_one_fewer_than_there_are() -> None:
 
     All 64 triples: 2 have a mean of +-3, 6 of +-7/3; so 95% reach to 7/3. Of four draws it were 2.
     """
-    a = np.repeat([[7.0], [9.0], [11.0], [13.0]], 40, axis=1)
-    found = difference(a, np.full((1, 40), 10.0), "mae", seed=3, replicates=20_000)
+    sign = np.tile([1.0, -1.0], 20)  # the seeds are as far off in forecasts too high as too low
+    a = np.array([[7.0], [9.0], [11.0], [13.0]]) * sign
+    found = difference(a, 10 * sign[None], "mae", seed=3, replicates=20_000)
     assert found.difference == 0
     assert half(found) == pytest.approx(7 / 3, abs=0.05)
 
@@ -275,6 +281,23 @@ def test_missing_hours_stay_in_their_place() -> None:
     assert half(dropped) > 0.1
 
 
+def test_a_resample_is_as_long_as_the_series() -> None:
+    """21 h of 1, 3, 1, ... in blocks of 2: ten of any kind and one hour, so 41 / 21 or 43 / 21.
+
+    The seeds of b, which hardly differ, are there to give the blocks, all alike, a scale.
+    """
+    a = np.tile([1.0, 3.0], 11)[None, :21]
+    b = np.array([[9.999], [10.001]]) * np.ones(21)
+    assert half(difference(a, b, "mae", seed=0)) == pytest.approx(1 / 21, rel=0.1)
+
+
+@pytest.mark.parametrize("hour", [0, 19])
+def test_the_first_and_the_last_hour_are_drawn_too(hour: int) -> None:
+    a = np.zeros((1, 20))
+    a[0, hour] = 1
+    assert half(difference(a, np.zeros((1, 20)), "mae", seed=0)) > 0
+
+
 @pytest.mark.parametrize(("hours", "block"), [(2, 1), (9, 1), (50, 5), (1679, 167), (1680, 168)])
 def test_a_short_series_has_its_blocks_cut_to_a_tenth(hours: int, block: int) -> None:
     a, b = correlated(np.random.default_rng(16), 2, hours)
@@ -343,7 +366,8 @@ def test_the_statistic_is_that_of_a_double_loop(bandwidth: int) -> None:
     found = diebold_mariano(a, b, bandwidth=bandwidth)
     # There are 60 hours: a longer bandwidth is that of 59.
     assert found.statistic == pytest.approx(newey_west(a - b, min(bandwidth, 59)), rel=1e-9)
-    assert diebold_mariano(b, a, bandwidth=bandwidth).statistic == -found.statistic
+    swapped = diebold_mariano(b, a, bandwidth=bandwidth)
+    assert (swapped.statistic, swapped.p_value) == (-found.statistic, found.p_value)
 
 
 @pytest.mark.parametrize(
