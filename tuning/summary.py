@@ -60,6 +60,9 @@ def describe(space: SearchSpace, table: "Table", series: "Series", console: Cons
     say("forecast", f"{data.target} at lead times 1 to {data.horizon}")
     say("training", f"{_span(series, 0, series.split)}; {_rows(training)}")
     say("validation", f"{_span(series, series.split, len(series.times))}; {_rows(validation)}")
+    for fold in reversed(series.earlier):
+        last = len(fold.times)
+        say("earlier fold", f"{_span(fold, fold.split, last)}; {_rows(fold.validation)}")
     rest = len(table.frame) - len(series.times)
     say("test", f"{rest:,} rows from {data.test_from:%Y-%m-%d %H:%M}, not read")
     channels = series.encoding.channels

@@ -112,7 +112,7 @@ def test_the_summary_agrees_with_the_trials(finished: Finished) -> None:
     assert told["best"]["validation"]["rmse"] == float(best["rmse"])
     assert 0 < told["trial_seconds"] < 2 * told["wall_seconds"]
     assert told["data"]["features"] == ["pm", "temp", "wind"]
-    assert told["data"]["input_channels"] == 4
+    assert told["data"]["input_channels"] == 6
     assert told["data"]["rows"] == 1500
     assert told["data"]["simulated"] is False
     by_lead_time = told["best"]["validation"]["by_lead_time"]
@@ -308,17 +308,20 @@ def test_a_time_budget_ends_it_as_done(run: Run, space: Space, tmp_path: Path) -
 def test_check_says_what_would_run_and_starts_nothing(
     run: Run, space: Space, tmp_path: Path
 ) -> None:
-    space(horizon=2)
+    path = space(horizon=2)
+    path.write_text(path.read_text().replace("  horizon: 2\n", "  horizon: 2\n  folds: 2\n"))
     before = sorted(tmp_path.iterdir())
     done = run("--space", "tiny.yaml", "--check", "--trials", 7, "--cpus-per-trial", 2)
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(tmp_path.iterdir()) == before
     lines = {line[:16].strip(): line[16:] for line in done.stdout.splitlines()}
-    assert lines["channels"] == "4: pm, temp, wind=NW, wind=SE"
+    assert lines["channels"] == "6: pm, temp, wind=NW, wind=SE, pm:mean24, pm:mean168"
     # 960 rows before 10 February; rows 40, 41 and 700 are missing, and row 0 has no row before it.
     assert "956 forecasts scored at lead time 1, 955 at lead time 2" in lines["training"]
     # Fifteen days without row 1100.
     assert "359 forecasts scored at lead time 1, 359 at lead time 2" in lines["validation"]
+    # The fold before is as long: from 26 January, and row 700 is the 30th's.
+    assert lines["earlier fold"].startswith("2020-01-26 00:00 to 2020-02-09 23:00; 359 forecasts")
     assert lines["budget"].startswith("7 trials of at most 4 epochs")
     assert lines["each trial"].startswith("2 CPU, 0 GPU")
     assert lines["test"] == "180 rows from 2020-02-25 00:00, not read"

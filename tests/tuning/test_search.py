@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.storages.journal import JournalFileBackend
@@ -12,7 +13,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from tuning.record import State, Trial
-from tuning.search import Journal, OptunaSearcher, distribution, frozen, sampler
+from tuning.search import Journal, OptunaSearcher, distribution, frozen, importances, sampler
 from tuning.search_space import Entry, SearchSpace, read_space
 
 
@@ -275,3 +276,30 @@ def test_the_journal_is_one_that_optuna_opens(tiny: SearchSpace, tmp_path: Path)
 def test_a_record_that_contradicts_itself_is_not_passed_on(tiny: SearchSpace) -> None:
     with pytest.raises(ValueError, match="trial 3 is finished, but its record has no RMSE"):
         frozen(Trial(3, {"hidden_size": 8}, "finished"), tiny)
+
+
+def test_importances_are_of_the_trials_that_finished(space: Callable[..., Path]) -> None:
+    """The RMSE follows the learning rate alone; trials that stopped early would say otherwise."""
+    settled = read_space(str(space()))
+    rng = np.random.default_rng(1)
+
+    def trial(number: int, state: str) -> Trial:
+        config = {
+            "hidden_size": int(rng.integers(4, 17)),
+            "num_layers": 1,
+            "learning_rate": float(10 ** rng.uniform(-3, -1.31)),
+            "loss": str(rng.choice(["mse", "mae"])),
+        }
+        value = config["learning_rate"] if state == "finished" else config["hidden_size"]
+        return Trial(number, config, state, best={"epoch": 1, "rmse": value})  # type: ignore[arg-type]
+
+    trials = [trial(n, "finished" if n % 2 else "stopped_early") for n in range(60)]
+    found = importances(trials, settled)
+    assert found is not None
+    assert list(found) == sorted(found, key=lambda name: -found[name])
+    assert set(found) == {"hidden_size", "num_layers", "learning_rate", "loss"}
+    assert found["learning_rate"] > 0.8
+    assert sum(found.values()) == pytest.approx(1)
+    # Seven finished trials say next to nothing.
+    assert importances(trials[:14], settled) is None
+    assert importances(trials[:16], settled) is not None
