@@ -107,16 +107,13 @@ class Period:
         """
         rows = np.arange(final.split, len(final.target))
         leads = np.arange(1, final.horizon + 1)
-        first = max(0, final.split - final.horizon)
-        # An hour that could only be forecast from before the table has no origin.
-        exists = rows[:, None] - leads >= first
-        origins = np.maximum(rows[:, None] - leads, first)
-        known = final.validation[origins, leads - 1] & exists
+        first = final.split - final.horizon  # training alone has more rows than that
+        origins = rows[:, None] - leads
         changes = final.changes[first:]
 
         def by_hour(forecast: Doubles) -> Doubles:
-            errors = (forecast - changes)[:, origins - first, leads - 1]
-            return np.asarray(np.where(known, errors, np.nan))
+            # A change that is not known is NaN, and so is the error.
+            return np.asarray((forecast - changes)[:, origins - first, leads - 1])
 
         every = {**forecasts, PERSISTENCE: np.zeros((1, *changes.shape))}
         return cls(
