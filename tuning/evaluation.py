@@ -131,7 +131,7 @@ def evaluate(
             )
             check = Validation(final)
             forecasts[name] = np.stack([check.forecast(one.model) for one in trained[name]])
-            forecasts |= _baselines(name, study, final)
+            forecasts |= _baselines(name, study, final, check.first)
             if boosting_installed():
                 title = f"LightGBM on the features of {name} for {span.label}"
                 leads = steps.run(title, study, boosting_jobs(final), stop)
@@ -156,9 +156,8 @@ def _ranked(
     return candidates(study.series, trials, steps.run(title, study, jobs, stop))
 
 
-def _baselines(name: str, study: Study, final: Series) -> dict[str, Doubles]:
+def _baselines(name: str, study: Study, final: Series, first: int) -> dict[str, Doubles]:
     """(1, origins, L) of each; those that learn do so from the model's own features."""
-    first = max(0, final.split - final.horizon)
     found = {f"ridge_{name}": ridge(final, study.baselines.ridge_form)}
     yesterday = same_hour_yesterday(final)
     if yesterday is not None:

@@ -73,8 +73,14 @@ def fresh_seeds(space: SearchSpace, count: int) -> list[int]:
 
 
 def best_trials(trials: Iterable[Trial], count: int) -> list[Trial]:
-    """Those with the lowest validation RMSE, of configurations that differ."""
+    """Those with the lowest validation RMSE, of configurations that differ.
+
+    Raises:
+        TrainingFailed: no trial came to a result.
+    """
     scored = [trial for trial in trials if trial.best and trial.state != "failed"]
+    if not scored:
+        raise TrainingFailed("no trial of the study came to a result; change its space")
     chosen: list[Trial] = []
     for trial in sorted(scored, key=lambda trial: (trial.rmse, trial.id)):
         if all(trial.config != other.config for other in chosen):

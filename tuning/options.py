@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lstm_model.errors import InputError
+from lstm_model.errors import InputError, TrainingFailed
 
 DONE, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -141,6 +141,9 @@ def told() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
+    except TrainingFailed as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        raise typer.Exit(FAILED) from None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"error: {where}{reason(error)}", file=sys.stderr)

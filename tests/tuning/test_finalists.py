@@ -1,11 +1,13 @@
 """Trainings with fresh seeds, held against the same ones run here; on one real Ray."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import typer
 
 from lstm_model.configuration import Configuration
 from lstm_model.errors import TrainingFailed
@@ -24,6 +26,7 @@ from tuning.finalists import (
     refitting_jobs,
     training_jobs,
 )
+from tuning.options import told
 from tuning.record import Trial
 from tuning.search_space import SearchSpace, read_space
 from tuning.tuner import StopRequest, ray_session
@@ -68,6 +71,19 @@ def test_the_best_trials_are_of_configurations_that_differ() -> None:
     ]
     assert [each.id for each in best_trials(trials, 3)] == [1, 0, 4]
     assert [each.id for each in best_trials(trials, 2)] == [1, 0]
+
+
+def test_a_study_in_which_all_trials_failed_has_no_finalist(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(typer.Exit) as ended, told():
+        best_trials([trial(0, 1.0, 8, "failed"), Trial(1, {}, "failed")], 3)
+    signal.signal(signal.SIGTERM, handler)
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr().err == (
+        "error: no trial of the study came to a result; change its space\n"
+    )
 
 
 def test_seeds_are_none_that_a_trial_had(made: Made) -> None:
