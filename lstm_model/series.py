@@ -24,9 +24,9 @@ Floats = npt.NDArray[np.float32]
 # Beijing columns that takes pm2.5, Iws, Is and Ir, and leaves the weather's levels alone.
 SKEW_FOR_LOGARITHM = 1.0
 
-# The target's means over these spans are inputs too: an LSTM has to learn slowly what a running
-# mean knows at once. They take 0.2 to 0.5 off the RMSE a day ahead (docs/LOG.md).
-MEANS_OVER = (pd.Timedelta(days=1), pd.Timedelta(days=7))
+# Means of the past are inputs too: an LSTM has to learn slowly what a running mean knows at once
+# (docs/LOG.md has what they gain).
+DAY, WEEK = pd.Timedelta(days=1), pd.Timedelta(days=7)
 
 PERIODS = {"hour_of_day": 24.0, "day_of_week": 7.0, "day_of_year": 365.25}
 
@@ -63,10 +63,10 @@ class CategoryChannels:
 
 @dataclass(frozen=True)
 class PastChannel:
-    """The target's mean over the last `rows` rows, this one included; scaled as numeric ones are.
+    """A feature's mean over the last `rows` rows, this one included; scaled as numeric ones are.
 
-    One row without a logarithm is its level, beside the logarithm that its own channel holds: a
-    forecast change is proportional to the one, and what causes it to the other.
+    One row without a logarithm is the target's level, beside the logarithm that its own channel
+    holds: a forecast change is proportional to the one, and what causes it to the other.
     """
 
     column: str
@@ -78,6 +78,13 @@ class PastChannel:
     @property
     def name(self) -> str:
         return f"{self.column}:level" if self.rows == 1 else f"{self.column}:mean{self.rows}"
+
+    def learned(self, column: "pd.Series[Any]") -> "PastChannel":
+        """With the mean and the scale of this training column."""
+        seen = self.encode(column.ffill().to_numpy(np.float64))
+        known = seen[np.isfinite(seen)]
+        mean, scale = (float(known.mean()), float(known.std())) if len(known) else (0.0, 0.0)
+        return replace(self, mean=mean, scale=scale)
 
     def encode(self, values: Doubles) -> Doubles:
         """(T,) filled in the column's unit -> (T,) scaled; NaN before the first value."""
@@ -123,19 +130,19 @@ class Encoding:
             else:
                 kinds = tuple(sorted(str(kind) for kind in column.unique()))
                 categorical.append(CategoryChannels(str(name), kinds))
-        own = next(channel for channel in numeric if channel.column == target)
-        shapes = [PastChannel(target, 1, False)] if own.logarithm else []
-        for span in MEANS_OVER:
-            if (rows := round(span / step)) > 1:
-                shapes.append(PastChannel(target, rows, own.logarithm))
-        values = training[target].ffill().to_numpy(np.float64)
         past = []
-        for shape in shapes:
-            seen = shape.encode(values)
-            known = seen[np.isfinite(seen)]
-            mean, scale = (float(known.mean()), float(known.std())) if len(known) else (0.0, 0.0)
-            past.append(replace(shape, mean=mean, scale=scale))
-        return cls(tuple(numeric), tuple(categorical), tuple(calendar), tuple(past))
+        for channel in numeric:
+            if channel.column == target and channel.logarithm:
+                past.append(PastChannel(target, 1, False))
+            for span in (DAY, WEEK) if channel.column == target else (DAY,):
+                if (rows := round(span / step)) > 1:
+                    past.append(PastChannel(channel.column, rows, channel.logarithm))
+        return cls(
+            tuple(numeric),
+            tuple(categorical),
+            tuple(calendar),
+            tuple(channel.learned(training[channel.column]) for channel in past),
+        )
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def test_it_finds_its_search_spaces(unpacked: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "channels        14: pm2.5, DEWP, TEMP, PRES" in done.stdout
+    assert "channels        20: pm2.5, DEWP, TEMP, PRES" in done.stdout
     where = subprocess.run(
         [sys.executable, "-c", "import tuning; print(tuning.__file__)"],
         capture_output=True,

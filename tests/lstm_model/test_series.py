@@ -247,3 +247,14 @@ def test_means_are_over_days_and_weeks_whatever_the_step(settings: Settings) -> 
     assert names["15min"] == ("pm", "pm:mean96", "pm:mean672")
     assert names["1D"] == ("pm", "pm:mean7")
     assert names["7D"] == ("pm",)
+
+
+def test_other_numeric_features_have_their_mean_over_a_day(
+    table: pd.DataFrame, settings: Settings
+) -> None:
+    series = Series.from_table(table, HOUR, settings(features=["pm", "temp", "wind"]))
+    assert series.encoding.channels[-3:] == ("pm:mean24", "pm:mean168", "temp:mean24")
+    temp = table["temp"].ffill().to_numpy()
+    naive = np.array([temp[max(0, row - 23) : row + 1].mean() for row in range(len(temp))])
+    expected = (naive - naive[:300].mean()) / naive[:300].std()
+    np.testing.assert_allclose(series.inputs[:, -1], expected[:360], atol=1e-5)

@@ -112,7 +112,7 @@ def test_the_summary_agrees_with_the_trials(finished: Finished) -> None:
     assert told["best"]["validation"]["rmse"] == float(best["rmse"])
     assert 0 < told["trial_seconds"] < 2 * told["wall_seconds"]
     assert told["data"]["features"] == ["pm", "temp", "wind"]
-    assert told["data"]["input_channels"] == 6
+    assert told["data"]["input_channels"] == 7
     assert told["data"]["rows"] == 1500
     assert told["data"]["simulated"] is False
     by_lead_time = told["best"]["validation"]["by_lead_time"]
@@ -315,7 +315,7 @@ def test_check_says_what_would_run_and_starts_nothing(
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(tmp_path.iterdir()) == before
     lines = {line[:16].strip(): line[16:] for line in done.stdout.splitlines()}
-    assert lines["channels"] == "6: pm, temp, wind=NW, wind=SE, pm:mean24, pm:mean168"
+    assert lines["channels"] == "7: pm, temp, wind=NW, wind=SE, pm:mean24, pm:mean168, temp:mean24"
     # 960 rows before 10 February; rows 40, 41 and 700 are missing, and row 0 has no row before it.
     assert "956 forecasts scored at lead time 1, 955 at lead time 2" in lines["training"]
     # Fifteen days without row 1100.
