@@ -174,9 +174,14 @@ def error_by_level(
     *,
     quantity: str,
     by: str = "level",
+    step: str = "1 h",
     looks: Mapping[str, Style] | None = None,
 ) -> Figure:
-    """RMSE in each of G groups of hours, (G,) by model, with the number of hours."""
+    """RMSE in each of G groups of rows, (G,) by model, with the number of rows.
+
+    Args:
+        step: the time from one row to the next.
+    """
     looks = looks or styles(rmse)
     figure, (axes,) = _panels(4.4, 1)
     width = 0.8 / max(len(rmse), 1)
@@ -184,13 +189,14 @@ def error_by_level(
         middle = np.arange(len(labels)) + (number - (len(rmse) - 1) / 2) * width
         colour = looks[model].colour
         axes.bar(middle, _numbers(values), 0.92 * width, color=colour, label=_name(model))
-    crowded = len(labels) * (max(map(len, [*labels, "1,000 h"])) + 2) > 90
+    unit, counted = ("h", "hours") if step == "1 h" else ("rows", "rows")
+    crowded = len(labels) * (max(map(len, [*labels, f"1,000 {unit}"])) + 2) > 90
     between = ":  " if crowded else "\n"
-    names = [f"{text}{between}{count:,} h" for text, count in zip(labels, rows, strict=True)]
+    names = [f"{text}{between}{count:,} {unit}" for text, count in zip(labels, rows, strict=True)]
     axes.set_xticks(range(len(names)), map(_plain, names), rotation=90 if crowded else 0)
     axes.grid(axis="x", visible=False)
     axes.set_ylabel(_plain(f"RMSE of {quantity}"))
-    _title(axes, f"RMSE of {quantity} by {by}, with the number of hours")
+    _title(axes, f"RMSE of {quantity} by {by}, with the number of {counted}")
     _legend(figure, [label(model) for model in rmse])
     return figure
 

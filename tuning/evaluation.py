@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from lstm_model import __version__, figures
+from lstm_model import __version__
 from lstm_model.baselines import boosting_installed, ridge, same_hour_yesterday
 from lstm_model.checkpoint import TrainedForecaster
 from lstm_model.files import write_file
@@ -35,18 +35,16 @@ from tuning.finalists import (
     refitting_jobs,
     training_jobs,
 )
-from tuning.period import PERSISTENCE, Period, Span, final_series
-from tuning.report import ReportFigure, write_report
+from tuning.period import PERSISTENCE, YESTERDAY, Period, Span, final_series
+from tuning.report import write_report
+from tuning.report_figures import drawn
 from tuning.search import importances
 from tuning.study import LIBRARIES, Study
 from tuning.summary import step_name
 from tuning.tuner import StopRequest
 
-YESTERDAY = "same_hour_yesterday"
 # Sources whose target is PM2.5 in ug/m3.
 KNOWN_AIR = ("beijing", "simulated")
-# Of the test hours, a stretch around its highest value is drawn.
-EPISODE = pd.Timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Evaluation:
                 place = folder / "models" / name / str(number)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 forecaster.save(place)
-        write_file(folder / "forecasts.csv", forecasts_csv(self.period).encode())
+        write_file(folder / "forecasts.csv", self.period.csv().encode())
         write_report(folder, self.comparison, drawn(self.comparison, self.period))
         text = json.dumps(self.comparison, indent=1) + "\n"
         write_file(folder / "comparison.json", text.encode())
@@ -312,111 +310,3 @@ def _notes(studies: Mapping[str, Study], protocol: Protocol) -> list[str]:
             "Models for earlier years learned from fewer rows, with everything else as it is."
         )
     return notes
-
-
-def forecasts_csv(period: Period) -> str:
-    """A row for each hour and lead time that counts: what was observed, and every forecast."""
-    known = period.known
-    table = {
-        "time": np.repeat(period.times.strftime("%Y-%m-%d %H:%M"), period.horizon)[known.ravel()],
-        "lead_time": np.tile(np.arange(1, period.horizon + 1), len(period.times))[known.ravel()],
-        "observed": np.repeat(period.observed, period.horizon)[known.ravel()],
-    }
-    for model in period.errors:
-        table[model] = table["observed"] + period.mean_errors(model)[known]
-    return str(pd.DataFrame(table).to_csv(index=False, float_format="%.4f"))
-
-
-def drawn(comparison: Mapping[str, Any], period: Period) -> list[ReportFigure]:
-    """The report's figures."""
-    unit = f" ({comparison['unit']})" if comparison["unit"] else ""
-    quantity = f"{comparison['target']}{unit}"
-    models, leads = comparison["models"], comparison["lead_times"]
-    own = [*comparison["finalists"]]
-    looks = figures.styles(models)
-    main = comparison["tests"][0]
-    of_main = [
-        test
-        for test in comparison["tests"]
-        if (test["a"], test["b"], test["metric"]) == (main["a"], main["b"], "rmse")
-    ]
-    found = []
-    for lead in sorted({leads[0], leads[-1]}):
-        peak = period.times[int(np.nanargmax(period.observed))]
-        near = np.abs(period.times - peak) <= EPISODE / 2
-        ahead = compared.lead_name(comparison, lead)
-        found.append(
-            ReportFigure(
-                f"episode-{lead}",
-                f"The week around the highest value of the test hours, forecast {ahead} ahead.",
-                figures.episode(
-                    period.times[near].to_numpy(),
-                    period.observed[near],
-                    {
-                        name: (period.observed + period.mean_errors(name)[:, lead - 1])[near]
-                        for name in own
-                    },
-                    lead_time=ahead,
-                    quantity=quantity,
-                    looks=looks,
-                ),
-            )
-        )
-    shown = [model for model in models if model != YESTERDAY]
-    found.append(
-        ReportFigure(
-            "error-by-lead-time",
-            f"RMSE on the test hours, and the difference between {main['a']} and {main['b']} with "
-            f"its 95% interval: below zero {main['a']} is better.",
-            figures.error_by_lead_time(
-                {model: [models[model]["rmse"][str(lead)] for lead in leads] for model in shown},
-                leads,
-                quantity=quantity,
-                difference=(
-                    f"{main['a']} - {main['b']}",
-                    [test["difference"] for test in of_main],
-                    [test["ci95"][0] for test in of_main],
-                    [test["ci95"][1] for test in of_main],
-                ),
-                step=comparison["step"],
-                looks=looks,
-            ),
-        )
-    )
-    levels = [
-        one
-        for one in comparison["breakdowns"]
-        if one["by"] == "level" and one["lead_time"] == leads[0]
-    ]
-    found.append(
-        ReportFigure(
-            "error-by-level",
-            f"RMSE {compared.lead_name(comparison, leads[0])} ahead by the last observed value.",
-            figures.error_by_level(
-                [one["group"] for one in levels],
-                [one["rows"] for one in levels],
-                {model: [one["rmse"][model] for one in levels] for model in levels[0]["rmse"]},
-                quantity=quantity,
-                looks=looks,
-            ),
-        )
-    )
-    mattered = {
-        name: one["importances"]
-        for name, one in comparison["studies"].items()
-        if one["importances"]
-    }
-    if mattered:
-        found.append(
-            ReportFigure(
-                "importances",
-                "Which hyperparameters mattered for validation RMSE, by Optuna, of the trials that "
-                "finished; with few trials this is a rough guide.",
-                figures.importances(
-                    {name: one["shares"] for name, one in mattered.items()},
-                    {name: one["trials"] for name, one in mattered.items()},
-                    looks=looks,
-                ),
-            )
-        )
-    return found

@@ -20,6 +20,7 @@ from lstm_model.series import Series
 from lstm_model.sources import Table
 
 PERSISTENCE = "persistence"
+YESTERDAY = "same_hour_yesterday"
 
 
 @dataclass(frozen=True)
@@ -157,3 +158,16 @@ class Period:
 
     def _score(self, errors: Doubles) -> Score:
         return score(errors, self.known, rmse(self.errors[PERSISTENCE][0], self.known))
+
+    def csv(self) -> str:
+        """A row for each hour and lead time that counts: what was observed, and every forecast."""
+        known = self.known
+        times = self.times.strftime("%Y-%m-%d %H:%M")
+        table = {
+            "time": np.repeat(times, self.horizon)[known.ravel()],
+            "lead_time": np.tile(np.arange(1, self.horizon + 1), len(self.times))[known.ravel()],
+            "observed": np.repeat(self.observed, self.horizon)[known.ravel()],
+        }
+        for model in self.errors:
+            table[model] = table["observed"] + self.mean_errors(model)[known]
+        return str(pd.DataFrame(table).to_csv(index=False, float_format="%.4f"))
