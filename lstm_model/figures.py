@@ -8,16 +8,22 @@ from io import BytesIO
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
-from lstm_model.metrics import Doubles
+from lstm_model.metrics import Doubles, Mask
 
 WIDTH = 8.0  # inches; shown 900 px wide, a text of 10 points is 16 px high
 DPI = 150
 LONGEST_NAME = 40  # characters
+WEEK = np.timedelta64(7, "D")
+LEAST_OBSERVED = 0.9  # share of a week that is worth showing
+OFF_THE_SCALE = 4.0  # times as far above the best trial as the third quartile
+Times = npt.NDArray[np.datetime64]
 Difference = tuple[str, Sequence[float], Sequence[float], Sequence[float]]
 
 
@@ -69,7 +75,7 @@ def label(model: str) -> str:
 
 
 def episode(
-    times: npt.NDArray[np.datetime64],
+    times: Times,
     observed: Doubles,
     forecasts: Mapping[str, Doubles],
     *,
@@ -88,19 +94,86 @@ def episode(
     """
     looks = looks or styles(forecasts)
     figure, (axes,) = _panels(4.4, 1)
-    # On top, so that a gap is seen; dots show an observation that stands alone between two gaps.
-    axes.plot(times, observed, "ko-", lw=1.4, markersize=2.4, label="observed", zorder=3)
-    for model, values in forecasts.items():
-        look = looks[model]
-        line = axes.plot(times, values, color=look.colour, label=_name(model))
-        line[0].set(linestyle=look.dash, linewidth=0.8 * look.width)
-    locator = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    axes.margins(x=0.01)
+    _observation(axes, times, observed)
+    _forecasts(axes, times, forecasts, looks)
     axes.set_ylabel(_plain(quantity))
     _title(axes, f"{quantity}: observed, and as forecast {lead_time} before")
-    _legend(figure, [label(model) for model in forecasts])
+    _legend(figure)
+    return figure
+
+
+def three_weeks(times: Times, observed: Doubles) -> dict[str, slice]:
+    """A low, a middle and the highest week of a period, as rows of it, by the means observed.
+
+    The period is cut into weeks (7 rows, where those are longer) that begin at its first row; of a
+    period that is shorter, all of it is one. The low week's mean is the lowest decile, the middle
+    one's the median. Weeks that are observed less than LEAST_OBSERVED are passed over, but where
+    that leaves fewer than three, the three least missing ones are chosen from.
+
+    Args:
+        times: (T,) with one step between them.
+        observed: (T,) NaN where nothing was.
+
+    Returns:
+        Rows by "low", "middle" and "highest", fewer in a period of fewer weeks.
+    """
+    rows = max(round(WEEK / (times[1] - times[0])), 7) if len(times) > 1 else 7
+    rows = max(min(rows, len(times)), 1)
+    starts = np.arange(0, len(times) - rows + 1, rows)
+    weeks = [observed[start : start + rows] for start in starts]
+    seen = np.array([np.isfinite(week).mean() for week in weeks])
+    order = np.argsort(-seen, kind="stable")
+    order = order[: max(int((seen >= LEAST_OBSERVED).sum()), 3)]
+    # A week without any observation is shown only where there is nothing else.
+    order = order[seen[order] > 0] if (seen > 0).any() else order[:1]
+    means = np.array([np.nanmean(weeks[at]) if seen[at] else 0.0 for at in order])
+    ranked = starts[order[np.lexsort((order, means))]]
+    last = len(ranked) - 1
+    ranks = {"low": round(0.1 * last), "middle": last // 2, "highest": last}
+    found: dict[int, str] = {}
+    for name in ("highest", "low", "middle"):
+        if last >= 0:
+            found.setdefault(ranks[name], name)
+    return {
+        found[rank]: slice(int(ranked[rank]), int(ranked[rank]) + rows) for rank in sorted(found)
+    }
+
+
+def weeks(
+    times: Times,
+    observed: Doubles,
+    forecasts: Mapping[str, Doubles],
+    chosen: Mapping[str, slice],
+    *,
+    lead_time: str,
+    quantity: str,
+    looks: Mapping[str, Style] | None = None,
+) -> Figure:
+    """As episode(), for some stretches of a period below one another, each on its own scale.
+
+    Args:
+        times: (T,) when the forecasts are valid.
+        observed: (T,) NaN where nothing was, which stays a gap.
+        forecasts: (T,) by model, made `lead_time` ("1 h") before `times`.
+        chosen: the rows of each stretch by its name, one or more, as three_weeks() has them.
+        quantity: what is forecast, with its unit.
+        looks: styles() of all models of a report, where a figure shows some of them.
+    """
+    looks = looks or styles(forecasts)
+    figure, panels = _stacked([2.2 if len(chosen) > 1 else 4.0] * len(chosen))
+    heading = f"{quantity}: observed, and as forecast {lead_time} before\n"
+    for axes, (name, rows) in zip(panels, chosen.items(), strict=True):
+        part = {model: values[rows] for model, values in forecasts.items()}
+        _observation(axes, times[rows], observed[rows], width=1.0)
+        _forecasts(axes, times[rows], part, looks)
+        axes.xaxis.get_offset_text().set_visible(False)  # the title has the dates
+        known = observed[rows][np.isfinite(observed[rows])]
+        level = f"mean {known.mean():.4g}" if len(known) else "nothing observed"
+        first, *_, last = np.datetime_as_string(times[rows][[0, -1]], unit="D")
+        days = first if first == last else f"{first} to {last}"
+        _title(axes, f"{heading}{name[:1].upper()}{name[1:]}: {days}, {level}")
+        heading = ""
+    _legend(figure)
     return figure
 
 
@@ -135,7 +208,7 @@ def error_by_lead_time(
     if several:
         axes.set_ylabel(_plain(f"RMSE of {quantity}"))
         _lead_time_axis(axes, lead_times, f"lead time ({unit})")
-        _legend(figure, [label(model) for model in rmse])
+        _legend(figure)
     else:
         _rows_of_dots(axes, {model: _numbers(values)[0] for model, values in rmse.items()})
         axes.set_xlabel(_plain(f"RMSE of {quantity}"))
@@ -189,15 +262,133 @@ def error_by_level(
         middle = np.arange(len(labels)) + (number - (len(rmse) - 1) / 2) * width
         colour = looks[model].colour
         axes.bar(middle, _numbers(values), 0.92 * width, color=colour, label=_name(model))
+    counted = _group_axis(axes, labels, rows, step)
+    axes.set_ylabel(_plain(f"RMSE of {quantity}"))
+    _title(axes, f"RMSE of {quantity} by {by}, with the number of {counted}")
+    _legend(figure)
+    return figure
+
+
+def residuals_by_level(
+    errors: Mapping[str, Doubles],
+    groups: Mapping[str, Mask],
+    *,
+    quantity: str,
+    by: str = "last observed level",
+    step: str = "1 h",
+    looks: Mapping[str, Style] | None = None,
+) -> Figure:
+    """How errors are distributed in each of G groups of rows, with the number of rows.
+
+    A dot is the median, the thick line holds the middle half of the errors, the thin one 90%.
+
+    Args:
+        errors: (T,) by model: forecast minus observation, in the target's unit. A row where one of
+            them is NaN is left out for all, so that they are shown for the same rows.
+        groups: (T,) which rows belong to a group, by its label.
+        step: the time from one row to the next.
+    """
+    looks = looks or styles(errors)
+    figure, (axes,) = _panels(4.4, 1)
+    scored = np.isfinite(np.stack(list(errors.values()))).all(axis=0)
+    members = [mask & scored for mask in groups.values()]
+    axes.axhline(0.0, color="grey", linewidth=1)
+    for number, (model, values) in enumerate(errors.items()):
+        look = looks[model]
+        places = np.arange(len(groups)) + 0.5 * (number - (len(errors) - 1) / 2) / len(errors)
+        shares = [
+            np.quantile(values[rows], [0.05, 0.25, 0.5, 0.75, 0.95])
+            if rows.any()
+            else np.full(5, np.nan)
+            for rows in members
+        ]
+        lowest, low, middle, high, highest = np.reshape(shares, (-1, 5)).T
+        axes.vlines(places, lowest, highest, color=look.colour, linewidth=1.4)
+        axes.vlines(places, low, high, color=look.colour, linewidth=7)
+        dots = axes.plot(places, middle, "o", color=look.colour, label=_name(model))
+        # A dot in the line's own colour would not be seen on it.
+        dots[0].set(markersize=6, markerfacecolor="white", markeredgewidth=1.6)
+    counted = _group_axis(axes, list(groups), [int(rows.sum()) for rows in members], step)
+    axes.set_xlim(-0.6, len(groups) - 0.4)
+    axes.set_ylabel(_plain(f"error of {quantity}"))
+    _title(
+        axes,
+        f"Forecast minus observation by {by}: median, the middle 50% and 90%, and the number of "
+        f"{counted}",
+    )
+    _legend(figure)
+    return figure
+
+
+def _group_axis(axes: Axes, labels: Sequence[str], rows: Sequence[int], step: str) -> str:
+    """Groups with their numbers of rows below them; returns what is counted."""
     unit, counted = ("h", "hours") if step == "1 h" else ("rows", "rows")
     crowded = len(labels) * (max(map(len, [*labels, f"1,000 {unit}"])) + 2) > 90
     between = ":  " if crowded else "\n"
     names = [f"{text}{between}{count:,} {unit}" for text, count in zip(labels, rows, strict=True)]
     axes.set_xticks(range(len(names)), map(_plain, names), rotation=90 if crowded else 0)
     axes.grid(axis="x", visible=False)
-    axes.set_ylabel(_plain(f"RMSE of {quantity}"))
-    _title(axes, f"RMSE of {quantity} by {by}, with the number of {counted}")
-    _legend(figure, [label(model) for model in rmse])
+    return counted
+
+
+def gates(
+    times: Times, observed: Doubles, shares: Mapping[str, Doubles], *, quantity: str
+) -> Figure:
+    """What a layer's gates let through over an episode, below what was observed in it.
+
+    Args:
+        times: (T,) when the inputs were read.
+        observed: (T,) NaN where nothing was, which stays a gap.
+        shares: (T, H) from 0 to 1 of `forget`, `retain` and `output`, as LSTMForecaster.gates()
+            has them; others are not drawn.
+        quantity: what is observed, with its unit.
+    """
+    figure, panels = _stacked([1.7, 2.7, 1.5, 1.6], shared=True)
+    top, heat, *bands = panels
+    _observation(top, times, observed)
+    _title(top, f"{quantity}: observed")
+    forget = shares["forget"]
+    # Each row of time is a column as wide as the step, its time in the middle.
+    at = np.asarray(date2num(times))  # type: ignore[no-untyped-call]
+    half = (at[1] - at[0]) / 2 if len(at) > 1 else 0.5
+    image = heat.imshow(
+        forget[:, np.argsort(forget.mean(axis=0), kind="stable")].T,
+        aspect="auto",
+        origin="lower",
+        extent=(at[0] - half, at[-1] + half, 0, forget.shape[1]),
+        vmin=0.0,
+        vmax=1.0,
+    )
+    figure.colorbar(image, ax=heat, pad=0.01, aspect=15)
+    heat.grid(visible=False)
+    heat.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    heat.set_ylabel("unit, by mean")
+    _title(heat, "Forget gate: share of the long-term memory that each hidden unit keeps")
+    for axes, gate, text in zip(
+        bands,
+        ("retain", "output"),
+        (
+            "Input gate: share of the potential long-term memory that is added",
+            "Output gate: share of the potential short-term memory that is passed on",
+        ),
+        strict=True,
+    ):
+        low, high = np.quantile(shares[gate], [0.1, 0.9], axis=1)
+        axes.fill_between(
+            at,
+            low,
+            high,
+            color=STRONG[0],
+            alpha=0.25,
+            linewidth=0,
+            label="10% to 90% of the units",
+        )
+        axes.plot(times, shares[gate].mean(axis=1), color=STRONG[0], label="mean over the units")
+        axes.set_ylim(0.0, 1.0)
+        axes.set_yticks([0.0, 0.5, 1.0])
+        axes.set_ylabel("share")
+        _title(axes, text)
+    _legend(figure, bands[0])
     return figure
 
 
@@ -219,10 +410,86 @@ def importances(
     return figure
 
 
-def png(figure: Figure) -> bytes:
+def optimisation_history(
+    trials: Sequence[int],
+    rmse: Sequence[float | None],
+    stopped: Sequence[bool],
+    references: Mapping[str, float],
+    *,
+    study: str,
+    quantity: str,
+    looks: Mapping[str, Style] | None = None,
+) -> Figure:
+    """Every trial's validation RMSE, the best so far, and what the baselines come to.
+
+    The scale is made for the better three quarters of the trials, so that they can be told apart;
+    what is far above them is marked at its upper edge.
+
+    Args:
+        trials: (N,) their numbers, in any order.
+        rmse: (N,) at each one's best epoch; None where a trial has none, and is left out.
+        stopped: (N,) which were stopped early.
+        references: RMSE by baseline on the same rows.
+        quantity: what is forecast, with its unit.
+        looks: styles() of all models of a report, where a figure shows some of them.
+    """
+    looks = looks or styles([study, *references])
+    colour = looks[study].colour
+    figure, (axes,) = _panels(4.4, 1)
+    order = np.argsort(trials, kind="stable")
+    number, value = np.array(trials, np.int64)[order], _numbers(rmse)[order]
+    early = np.array(stopped, np.bool_)[order]
+    known = np.isfinite(value)
+    limit = _reach(value[known], list(references.values()))
+    off = known & (value > limit)
+    shown = [each for each in (*value[known], *references.values()) if each <= limit]
+    margin = 0.06 * (limit - min(shown, default=limit)) or 1.0
+    axes.set_ylim(min(shown, default=limit) - margin, top := limit + margin)
+    if known.any():
+        best = int(np.nanargmin(value))
+        line = axes.step(number[known], np.minimum.accumulate(value[known]), where="post")
+        line[0].set(color=colour, linewidth=1.4)
+        line[0].set_label(f"best so far: {value[best]:#.4g}, trial {number[best]}")
+    for text, chosen, inside in (("finished", ~early, colour), ("stopped early", early, "white")):
+        for marker, rows, suffix in (("o", ~off, ""), ("^", off, ", off the scale")):
+            if (at := chosen & rows & known).any():
+                # On the edge the whole mark is seen, not the half inside.
+                dots = axes.plot(number[at], np.minimum(value[at], top), marker, clip_on=False)
+                dots[0].set(color=colour, markerfacecolor=inside, markersize=6, zorder=3)
+                dots[0].set_label(text + suffix)
+    for model, level in references.items():
+        beyond = " (off the scale)" if level > limit else ""
+        look = looks[model]
+        rule = axes.axhline(level, color=look.colour, linestyle=look.dash, linewidth=1.6)
+        rule.set_label(f"{_name(model)} {level:#.4g}{beyond}")
+    axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 5, 10], integer=True))
+    axes.set_xlabel("trial")
+    axes.set_ylabel(_plain(f"RMSE of {quantity}"))
+    _title(axes, f"{study}: validation RMSE of {known.sum()} trials")
+    _legend(figure)
+    return figure
+
+
+def _reach(values: Doubles, references: Sequence[float]) -> float:
+    """The upper end of a scale that shows how the good ones of (N,) values differ."""
+    if not len(values):
+        return max(references, default=1.0)
+    best, quartile = np.quantile(values, [0.0, 0.75])
+    far = best + OFF_THE_SCALE * (quartile - best) if quartile > best else np.inf
+    return max(float(value) for value in (*values, *references) if value <= far)
+
+
+def png(figure: Figure, dpi: int = DPI) -> bytes:
     """The figure as a PNG, the same bytes whenever it is made."""
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]  # savefig() would draw twice
+    pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+    image = Image.fromarray(np.asarray(pixels)).convert("RGB")
+    # 256 colours are all that lines and letters need, in a third of the bytes.
+    few = image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    few.save(buffer, "png")
     return buffer.getvalue()
 
 
@@ -232,25 +499,58 @@ def _split(model: str) -> tuple[str, str]:
     return (kind, inputs) if kind in KINDS and inputs else ("", model)
 
 
-def _numbers(values: Sequence[float]) -> Doubles:
+def _numbers(values: Sequence[float | None]) -> Doubles:
     """(L,) with NaN for None, which is JSON's way to say that there is no number."""
     return np.array(values, np.float64)
 
 
 def _panels(height: float, count: int) -> tuple[Figure, list[Axes]]:
+    """Beside one another."""
     figure = Figure((WIDTH, height), layout="constrained")
-    panels = list(figure.subplots(1, count, squeeze=False)[0])
+    return figure, _prepared(figure.subplots(1, count, squeeze=False)[0])
+
+
+def _stacked(heights: Sequence[float], *, shared: bool = False) -> tuple[Figure, list[Axes]]:
+    """Below one another, with one axis of time for all where it is shared."""
+    figure = Figure((WIDTH, sum(heights)), layout="constrained")
+    panels = figure.subplots(len(heights), 1, squeeze=False, sharex=shared, height_ratios=heights)
+    return figure, _prepared(panels[:, 0])
+
+
+def _prepared(panels: Iterable[Axes]) -> list[Axes]:
+    panels = list(panels)
     for axes in panels:
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    return figure, panels
+    return panels
+
+
+def _observation(axes: Axes, times: Times, observed: Doubles, *, width: float = 1.4) -> None:
+    # On top, so that a gap is seen; dots show an observation that stands alone between two gaps.
+    line = axes.plot(times, observed, "ko-", label="observed", zorder=3)
+    line[0].set(linewidth=width, markersize=1 + width)
+    locator = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axes.margins(x=0.01)
+
+
+def _forecasts(
+    axes: Axes, times: Times, forecasts: Mapping[str, Doubles], looks: Mapping[str, Style]
+) -> None:
+    for model, values in forecasts.items():
+        look = looks[model]
+        line = axes.plot(times, values, color=look.colour, label=_name(model))
+        line[0].set(linestyle=look.dash, linewidth=0.8 * look.width)
+        line[0].set_zorder(1.9 if model in REFERENCES else 2.0)  # a model is not to be hidden
 
 
 def _title(axes: Axes, text: str) -> None:
     """Broken to the width of its panel."""
-    assert axes.figure is not None
-    width = 76 // len(axes.figure.axes)
+    place = axes.get_subplotspec()
+    assert place is not None
+    width = 76 // place.get_gridspec().ncols
     lines = [textwrap.fill(line, width) for line in text.split("\n")]
     axes.set_title(_plain("\n".join(lines)), loc="left", fontsize=11)
 
@@ -275,8 +575,13 @@ def _name(model: str) -> str:
     return " " * short.startswith("_") + _plain(short)
 
 
-def _legend(figure: Figure, names: Sequence[str]) -> None:
-    """Below the panels, where no data are."""
-    longest = min(max(map(len, names), default=0), LONGEST_NAME)
-    columns = max(1, 100 // (longest + 6))
-    figure.legend(loc="outside lower center", ncols=columns, frameon=False)
+def _legend(figure: Figure, of: Axes | None = None) -> None:
+    """Below the panels, where no data are; of the first panel, where no other is named."""
+    handles, texts = (of or figure.axes[0]).get_legend_handles_labels()
+    lengths = [len(str(text)) + 6 for text in texts]
+
+    def width(columns: int) -> int:
+        return sum(max(each, default=0) for each in np.array_split(lengths, columns))
+
+    columns = next((n for n in range(len(texts), 1, -1) if width(n) <= 100), 1)
+    figure.legend(handles, texts, loc="outside lower center", ncols=columns, frameon=False)

@@ -2,10 +2,13 @@
 
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lstm_model.cell import Cell, Gates
 from lstm_model.configuration import Configuration
+from lstm_model.metrics import Doubles
 
 
 class LSTMForecaster(nn.Module):
@@ -50,3 +53,24 @@ class LSTMForecaster(nn.Module):
         short_term, _ = self.lstm(inputs)
         out: Tensor = self.head(self.drop(short_term[:, skip:]))
         return out
+
+    @torch.inference_mode()
+    def gates(self, inputs: Tensor, skip: int = 0) -> dict[str, Doubles]:
+        """What the last layer's gates decided at every step after the first `skip`, by cell.py.
+
+        Dropout plays no part, as in a forecast.
+
+        Args:
+            inputs: (T, F) float32, scaled as Series.inputs.
+            skip: steps in which the memories settle from zero (training.WARM_UP_ROWS are enough).
+
+        Returns:
+            (T - skip, H) by the names of cell.Gates and cell.Memories.
+        """
+        short_term = inputs[None]
+        for layer in range(self.lstm.num_layers):
+            memories, steps = Cell.from_torch(self.lstm, layer).run(short_term)
+            short_term = memories.short_term
+        decided = Gates(*(torch.cat(values) for values in zip(*steps, strict=True)))
+        found = decided._asdict() | {k: v[0] for k, v in memories._asdict().items()}
+        return {k: np.asarray(v[skip:].cpu().numpy(), np.float64) for k, v in found.items()}
