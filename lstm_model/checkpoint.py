@@ -138,14 +138,20 @@ class TrainedForecaster:
 
 def write_state(folder: Path, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
     """A training's state (Fit.state), into a folder that the caller makes whole."""
-    (folder / "training.safetensors").write_bytes(dump_tensors(tensors))
-    (folder / "training.json").write_text(json.dumps(numbers))
+    content = dump_tensors(tensors)
+    (folder / "training.safetensors").write_bytes(content)
+    whole = {**numbers, "tensors_sha256": hashlib.sha256(content).hexdigest()}
+    (folder / "training.json").write_text(json.dumps(whole))
 
 
 def read_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What write_state() wrote; raises InputError where it can't be read."""
+    """What write_state() wrote; raises InputError where it can't be read or is not the same."""
+    numbers = read_json(folder / "training.json")
     try:
-        tensors = load_tensors((folder / "training.safetensors").read_bytes())
+        content = (folder / "training.safetensors").read_bytes()
+        # A machine that dies may leave a file of the right length with nothing in it.
+        if hashlib.sha256(content).hexdigest() != numbers.pop("tensors_sha256", None):
+            raise InputError(f"{folder / 'training.safetensors'} is damaged: its hash is another")
+        return load_tensors(content), numbers
     except (OSError, SafetensorError) as error:
         raise InputError(f"{folder / 'training.safetensors'} can't be read: {error}") from error
-    return tensors, read_json(folder / "training.json")

@@ -184,6 +184,14 @@ class DataSettings(BaseModel):
                 "validation_from must come before test_from, but got "
                 f"{self.validation_from:%Y-%m-%d %H:%M} and {self.test_from:%Y-%m-%d %H:%M}"
             )
+        if (self.folds - 1) * (self.test_from - self.validation_from) > (
+            self.validation_from - datetime.min
+        ):
+            raise ValueError(
+                "folds must not go back beyond the year 1, but each is as long as from "
+                f"{self.validation_from:%Y-%m-%d} to {self.test_from:%Y-%m-%d}, and there are "
+                f"{self.folds}; ask for fewer, or move test_from"
+            )
         for key in ("features", "calendar"):
             names = getattr(self, key)
             twice = sorted({name for name in names if names.count(name) > 1})

@@ -1,8 +1,10 @@
 """Files that are read or refused with their name, and written whole or not at all."""
 
+import errno
 import json
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,16 +12,32 @@ from typing import Any
 from lstm_model.errors import InputError
 
 
+def read_bytes(file: Path, most: int = -1) -> bytes:
+    """A regular file's bytes, or its first `most`.
+
+    Raises:
+        OSError: it can't be read, or is a pipe, which may be waited for without end, or a device,
+            which may have no end.
+    """
+    mode = file.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a folder tells what it is
+        raise OSError(errno.EINVAL, "it is a pipe or a device, and must be a regular file")
+    with open(file, "rb") as opened:
+        return opened.read(most)
+
+
 def read_json(file: Path) -> dict[str, Any]:
     """A JSON object from a file; raises InputError naming the file where it isn't one."""
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(read_bytes(file))
     except FileNotFoundError:
         raise InputError(f"{file} does not exist") from None
     except OSError as error:
         raise InputError(f"{file} can't be read: {error.strerror}") from error
     except ValueError as error:
         raise InputError(f"{file} is damaged: {error}") from error
+    except RecursionError:
+        raise InputError(f"{file} is damaged: it is nested too deep") from None
     if not isinstance(content, dict):
         raise InputError(f"{file} is damaged: it holds no JSON object")
     return content

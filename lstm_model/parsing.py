@@ -63,6 +63,8 @@ def _rows(raw: bytes, file: str) -> Iterator[tuple[int, list[str]]]:
     """Each row that isn't blank, with the line at which it begins."""
     line = 1
     try:
+        if (nul := raw.find(0)) >= 0:  # as in UTF-16, or where a disk has lost a block
+            raise UnicodeDecodeError("utf-8", raw, nul, nul + 1, "NUL is no text")
         lines = io.StringIO(raw.decode("utf-8-sig"), newline="")
         for row in (reader := csv.reader(lines, strict=True, skipinitialspace=True)):
             if row:

@@ -23,6 +23,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from lstm_model.configuration import DataSettings
 from lstm_model.errors import SourceUnavailable, TableError
+from lstm_model.files import read_bytes
 from lstm_model.parsing import check_splits, parsed
 
 # Chen, S. (2015). Beijing PM2.5. https://doi.org/10.24432/C5JS49. Licence: CC BY 4.0.
@@ -101,7 +102,7 @@ def load_table(settings: DataSettings, *, progress: bool = False) -> Table:
 
 def _file(source: str) -> bytes:
     try:
-        return Path(source).expanduser().read_bytes()
+        return read_bytes(Path(source).expanduser())
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: NUL; RuntimeError: ~nobody
         reason = getattr(error, "strerror", None) or error
         raise TableError(
@@ -114,14 +115,14 @@ def _beijing(progress: bool) -> bytes:
     if folder := os.environ.get(DATA_VARIABLE):
         path = Path(folder) / BEIJING_FILE
         try:
-            return _known(path.read_bytes(), f"{DATA_VARIABLE} is set, but {path}")
+            return _known(read_bytes(path), f"{DATA_VARIABLE} is set, but {path}")
         except OSError as error:
             reason = f"{DATA_VARIABLE} is set, but {path}: {error.strerror}"
             raise SourceUnavailable(reason) from error
 
     cached = pooch.os_cache("lstm-tuning") / BEIJING_FILE
     with suppress(OSError, SourceUnavailable):
-        return _known(cached.read_bytes(), str(cached))
+        return _known(read_bytes(cached), str(cached))
     raw = _unzip(_download(progress))
     with suppress(OSError):  # a cache that can't be written costs the next run a download, no more
         cached.parent.mkdir(parents=True, exist_ok=True)

@@ -129,7 +129,7 @@ def compare(
                 describe(entrant.space, entrant.table, entrant.series, console)
             return
         from tuning.evaluation import Protocol
-        from tuning.tuner import ray_session
+        from tuning.ray_session import ray_session
 
         protocol = Protocol(finalists, seeds, tuple(periods))
         with ray_session(address, verbose):
@@ -161,7 +161,9 @@ def settle(
 def _years(text: str | None) -> list[int]:
     """Raises InputError where --test-years is no list of years."""
     parts = [part.strip() for part in (text or "").split(",") if part.strip()]
-    if not all(re.fullmatch(r"[1-9][0-9]{3}", part) for part in parts):
+    if (text is not None and not parts) or not all(
+        re.fullmatch(r"[1-9][0-9]{3}", part) for part in parts
+    ):
         raise InputError(f"--test-years must be years such as 2012,2013,2014, but got {text!r}")
     return [int(part) for part in parts]
 

@@ -176,7 +176,7 @@ class _Composer:
         if not isinstance(event, yaml.ScalarEvent):
             self.mistake(event, "a key must be a plain name")
             if isinstance(event, yaml.CollectionStartEvent):
-                self.skip()
+                self.skip(_place(event.start_mark))
             return None
         if event.anchor is not None or event.tag is not None:
             self.mistake(event, "a key must be a plain name, without an anchor or a tag")
@@ -185,13 +185,15 @@ class _Composer:
             return None
         return self.text(event)
 
-    def skip(self) -> None:
-        """Pass over the rest of a list or block that has begun."""
+    def skip(self, place: Place) -> None:
+        """Pass over the rest of a list or block that has begun at `place`."""
         depth = 1
         while depth:
             event = next(self.events)
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise _TooDeep(place)
 
     def scalar(self, event: yaml.ScalarEvent) -> object:
         plain = event.style is None

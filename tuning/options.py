@@ -1,9 +1,11 @@
 """The options that the commands share, how a study is run, and how mistakes are told."""
 
 import errno
+import io
 import os
 import re
 import signal
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from lstm_model.errors import InputError, TrainingFailed
+from tuning.located_yaml import shown
 
 DONE, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -85,15 +88,25 @@ def directory(runs: Path, storage: str | None) -> Path:
     """Where studies lie.
 
     Raises:
-        InputError: `storage` is a URI, which would become an odd folder here.
+        InputError: no folder can lie there; or `storage` is a URI, which would become an odd one.
     """
-    if storage is None:
-        return runs
-    if "://" in storage:
+    if storage is not None and "://" in storage:
         raise InputError(
             f"--storage must be a directory, but got {storage!r}; object stores can't be used yet"
         )
-    return Path(storage)
+    flag, folder = ("--runs", runs) if storage is None else ("--storage", Path(storage))
+    try:
+        other = None if stat.S_ISDIR(folder.stat().st_mode) else os.strerror(errno.ENOTDIR)
+    except FileNotFoundError:
+        other = None  # it will be made
+    except (OSError, ValueError) as error:  # ValueError: NUL
+        other = reason(error) if isinstance(error, OSError) else str(error)
+    if other:
+        raise InputError(
+            f"{flag} must be a directory, there or to be made, but got {shown(str(folder))}: "
+            f"{other}; name another one"
+        )
+    return folder
 
 
 def seconds(text: str | None) -> float | None:
@@ -104,7 +117,7 @@ def seconds(text: str | None) -> float | None:
     """
     if text is None:
         return None
-    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
+    found = re.fullmatch(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", text.strip())
     hours, minutes, rest = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
     total = 3600 * hours + 60 * minutes + rest
     if not total:
@@ -152,6 +165,9 @@ def told() -> Iterator[None]:
 
 def status_of(app: typer.Typer, arguments: list[str] | None = None) -> int:
     """A command's exit status; a mistake of the user's is told in plain lines."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may hold what the terminal can't show; standard error escapes it already.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(args=arguments)
     except SystemExit as done:

@@ -49,10 +49,10 @@ def spans(table: Table, settings: DataSettings, years: Sequence[int]) -> list[Sp
     label = f"{start.year}" if whole_year else f"{start:%Y-%m-%d} to {end - table.step:%Y-%m-%d}"
     found = [Span(label, start, end.to_pydatetime())]
     for year in sorted(set(years)):
-        begins, ends = datetime(year, 1, 1), datetime(year + 1, 1, 1)
+        begins = datetime(year, 1, 1)
         if begins == start:
             continue  # the test itself
-        if not (first < begins and ends <= start):
+        if not (first < begins < start and (ends := datetime(year + 1, 1, 1)) <= start):
             raise InputError(
                 f"--test-years must lie in the table, with rows before them, and before test_from "
                 f"({start:%Y-%m-%d}), or be the test's own, but got {year}; the table begins at "

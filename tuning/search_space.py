@@ -15,6 +15,7 @@ from typing import Any
 
 from lstm_model.configuration import HYPERPARAMETERS, Configuration, DataSettings
 from lstm_model.errors import InputError
+from lstm_model.files import read_bytes
 from tuning.located_yaml import Mistake, Place, near, shown
 from tuning.space_reader import Reader
 from tuning.space_rules import Entry, Resources, StudySettings, Value, validated
@@ -153,8 +154,7 @@ def _find(name: str) -> tuple[str, str]:
 
 def _read_bytes(path: str, label: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            raw = file.read(LARGEST + 1)
+        raw = read_bytes(FilePath(path), LARGEST + 1)
     except IsADirectoryError:
         raise SpaceError(f"{label}: must be a file, but got a folder") from None
     except OSError as error:

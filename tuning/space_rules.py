@@ -157,6 +157,7 @@ def _mend(values: dict[str, Any], key: str) -> None:
         values.update(target="any", features=["any"])
     elif key in ("validation_from", "test_from"):
         values[key] = datetime.min if key == "validation_from" else datetime.max
+        values.pop("folds", None)  # none but one fits between these
     else:
         values.pop(key, None)
 

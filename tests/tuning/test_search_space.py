@@ -144,7 +144,7 @@ def test_the_contracts_example_reads_as_it_says() -> None:
     other = space.configuration({"hidden_size": 16, "num_layers": 2, "dropout": 0.3})
     assert (other.hidden_size, other.num_layers, other.dropout) == (16, 2, 0.3)
     assert other.context_length == 24
-    assert read_space("day_ahead").configuration({}).context_length == 48
+    assert read_space("day_ahead").configuration({}).context_length == 24
 
 
 def test_a_space_survives_pickling() -> None:  # Ray carries it to other processes
@@ -164,15 +164,15 @@ def test_what_may_be_left_out_is_as_in_the_contract() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "features", "horizon", "calendar", "context"),
+    ("name", "features", "horizon", "calendar"),
     [
-        ("univariate", 1, 1, (), 24),
-        ("multivariate", 8, 1, (), 24),
-        ("day_ahead", 8, 24, ("hour_of_day", "day_of_year", "day_of_week"), 48),
+        ("univariate", 1, 1, ()),
+        ("multivariate", 8, 1, ()),
+        ("day_ahead", 8, 24, ("hour_of_day", "day_of_year", "day_of_week")),
     ],
 )
 def test_the_shipped_files_are_read(
-    name: str, features: int, horizon: int, calendar: tuple[str, ...], context: int
+    name: str, features: int, horizon: int, calendar: tuple[str, ...]
 ) -> None:
     space = read_space(name)
     assert space == read_space(f"{name}.yaml")
@@ -182,7 +182,7 @@ def test_the_shipped_files_are_read(
     assert (space.data.horizon, space.data.calendar) == (horizon, calendar)
     assert (space.data.source, space.data.fallback) == ("beijing", "simulated")
     assert (space.data.validation_from.year, space.data.test_from.year) == (2013, 2014)
-    assert space.fixed == {"loss": "huber", "huber_delta": 0.3, "context_length": context}
+    assert space.fixed == {"loss": "huber", "huber_delta": 0.3, "context_length": 24}
     assert list(space.search) == [
         "hidden_size",
         "num_layers",
