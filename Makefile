@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := --data simulated --trials 6 --max-epochs 20 --finalists 1 --seeds 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test check faults bench clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ check: install ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+faults: install ## studies that are killed and damaged at random moments, at most 15 minutes
+	$(BIN)/python -m tests.faults.campaign
 
 bench: install ## the simulated air beside the real one, a trial's speed, the statistics' coverage
 	$(BIN)/python -m benchmarks.simulated_air

@@ -5,7 +5,10 @@ import math
 import re
 from dataclasses import asdict, dataclass, field, fields
 from itertools import accumulate
+from pathlib import PurePosixPath
 from typing import Any, Literal, Self
+
+from pydantic import TypeAdapter, ValidationError
 
 from lstm_model.errors import InputError
 
@@ -70,7 +73,38 @@ class Trial:
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        return cls(**{f.name: saved[f.name] for f in fields(cls)})
+        """What content() wrote.
+
+        Raises:
+            ValueError: it is no such thing, or contradicts itself.
+        """
+        lacking = [f.name for f in fields(cls) if f.name not in saved]
+        if lacking:
+            raise ValueError(f"it lacks {', '.join(lacking)}")
+        try:
+            trial = TypeAdapter(cls).validate_python(saved)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        if [epoch.get("epoch") for epoch in trial.history] != list(range(1, trial.epochs + 1)):
+            raise ValueError("its history skips epochs")
+        if any("rmse" not in epoch for epoch in trial.history) or not all(
+            {"epoch", "rmse", "mae", "skill"} <= set(best)
+            for best in (trial.best, trial.saved)
+            if best
+        ):
+            raise ValueError("it lacks metrics")
+        if type(saved["id"]) is not int or not math.isfinite(trial.seconds):
+            raise ValueError("its id and seconds must be numbers")
+        if trial.state == "finished" and trial.best is None:
+            raise ValueError("it is finished, but has no RMSE")
+        if trial.best and not 1 <= trial.best["epoch"] <= trial.epochs:
+            raise ValueError("its best epoch is not in its history")
+        # A record from elsewhere must not make a worker read outside the study's folder.
+        path = PurePosixPath(trial.checkpoint or "checkpoints")
+        if not path.is_relative_to("checkpoints") or ".." in path.parts:
+            raise ValueError(f"its checkpoint lies outside the study: {trial.checkpoint}")
+        return trial
 
 
 def study_name(name: str) -> str:

@@ -1,6 +1,8 @@
 """A study's folder read back: what was asked for, and the trials that there are."""
 
-from dataclasses import replace
+import json
+import os
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ def find_study(name: str, runs: Path) -> Path:
         InputError: there is no such study; the message lists those that there are.
     """
     for folder in (Path(name), runs / name):
-        if (folder / "study.json").is_file():
+        if os.path.isfile(folder / "study.json"):  # False for a name that no folder can have
             return folder
     there = sorted(file.parent.name for file in runs.glob("*/study.json"))
     raise InputError(
@@ -47,6 +49,24 @@ def read_space_of(folder: Path) -> SearchSpace:
         )
     space = read_space(str(folder / "space.yaml"))
     try:
+        # As JSON would give it back: lists for tuples.
+        now = json.loads(json.dumps(searched(space)))
+        if other := [key for key, value in now.items() if settings[key] != value]:
+            raise InputError(
+                f"{folder / 'space.yaml'} must be as the study was begun with it (study.json says "
+                f"how), but its {', '.join(other)} changed; put it back, or begin another study"
+            )
+        for kind, saved in (
+            (DataSettings, settings["data"]["settings"]),
+            (StudySettings, settings["settings"]),
+            (Resources, settings["resources"]),
+        ):
+            if lacking := [name for name in kind.model_fields if name not in saved]:
+                raise KeyError(", ".join(lacking))  # defaults would make another study of it
+        if not isinstance(settings["space"], str) or not isinstance(
+            settings["data"]["sha256"], str
+        ):
+            raise TypeError("space and sha256 must be text")
         return replace(
             space,
             name=settings["space"],
@@ -55,7 +75,19 @@ def read_space_of(folder: Path) -> SearchSpace:
             resources=Resources(**settings["resources"]),
         )
     except (KeyError, TypeError, ValidationError) as error:
-        raise InputError(f"{folder / 'study.json'} is damaged: {error}") from error
+        raise InputError(
+            f"{folder / 'study.json'} is damaged: {error}; the trials' records beside it can still "
+            "be read, but not gone on with; bring it back, or begin another study"
+        ) from error
+
+
+def searched(space: SearchSpace) -> dict[str, Any]:
+    """What trials are made of, as study.json has it."""
+    return {
+        "search": {name: asdict(entry) for name, entry in space.search.items()},
+        "fixed": dict(space.fixed),
+        "initial_trials": [dict(point) for point in space.initial_trials],
+    }
 
 
 def refuse_other_data(folder: Path, table: Table) -> None:
@@ -73,13 +105,25 @@ def read_trials(folder: Path) -> dict[int, Trial]:
     """Every trial's record, by number.
 
     Raises:
-        InputError: a record is damaged; the message names the file.
+        InputError: records are damaged; a line for each names the file and the way on.
     """
-    trials = {}
-    for file in (folder / "trials").glob("[0-9]*.json"):
+    trials, damaged = {}, []
+    files = [file for file in (folder / "trials").glob("*.json") if file.stem.isdecimal()]
+    for file in sorted(files, key=lambda file: int(file.stem)):
         try:
             trial = Trial.from_json(read_json(file))
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{file} is damaged: it lacks {error}") from error
-        trials[trial.id] = trial
-    return dict(sorted(trials.items()))
+            if file.name != f"{trial.id}.json":
+                raise ValueError(f"it is of trial {trial.id}")
+            trials[trial.id] = trial
+        except InputError as error:
+            damaged.append(str(error))
+        except ValueError as error:
+            damaged.append(f"{file} is damaged: {error}")
+    if damaged:
+        whole = f"the records of {len(trials)} other trials are whole"
+        raise InputError(
+            "\n".join(
+                [*damaged, f"{whole}; remove what is damaged, and these trials will run again"]
+            )
+        )
+    return trials

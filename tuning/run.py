@@ -113,7 +113,7 @@ def run(
             fit_here(settled, series, console)
         else:
             study = make(folder, settled, table, series, begun, resumed=resume is not None)
-            from tuning.tuner import ray_session
+            from tuning.ray_session import ray_session
 
             with ray_session(address, verbose):
                 status = conduct(study, manner, console, resumed=resume is not None)
@@ -180,7 +180,8 @@ def make(
 
 def conduct(study: "Study", manner: Manner, console: Console, resumed: bool) -> int:
     """Run a study to its end on the Ray that is there; the exit status."""
-    from tuning.tuner import StopRequest, run_trials, slots
+    from tuning.ray_session import slots
+    from tuning.tuner import StopRequest, run_trials
 
     stop = StopRequest(manner.budget)
     resources = study.space.resources
@@ -190,7 +191,8 @@ def conduct(study: "Study", manner: Manner, console: Console, resumed: bool) -> 
         if resources.gpu and not manner.address:
             refuse_blind_torch(resources.gpu)
         if resumed:
-            study.go_on(manner.command)
+            for told in study.go_on(manner.command):
+                print(f"warning: {told}", file=sys.stderr)
         else:
             study.begin(manner.command)
         try:
@@ -209,7 +211,8 @@ def conduct(study: "Study", manner: Manner, console: Console, resumed: bool) -> 
                 )
                 return FAILED
             raise
-        study.finish("interrupted" if stop.signal else "finished" if study.best else "failed")
+        done = study.best is not None and not stop.hopeless
+        study.finish("interrupted" if stop.signal else "finished" if done else "failed")
     return conclude(study, stop, console)
 
 
@@ -238,8 +241,15 @@ def listen(study: "Study", console: Console, at_once: int) -> None:
 def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
     """Say how it ended and where things are; the exit status."""
     counts = study.counts
+    reasons = [trial.reason for trial in study.trials.values() if trial.state == "failed"]
+    if stop.hopeless:
+        print(
+            f"error: {study.name} was ended, because all of its first {counts['failed']} trials "
+            f"failed, the first with: {reasons[0]}",
+            file=sys.stderr,
+        )
+        return FAILED
     if study.best is None:
-        reasons = [trial.reason for trial in study.trials.values() if trial.reason]
         if stop.signal is None:
             why = f"; the first failed with: {reasons[0]}" if reasons else " in the time given"
             print(f"error: no trial of {study.name} came to a result{why}", file=sys.stderr)
@@ -251,6 +261,7 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
         if study.table.simulated:
             console.print("The data are SIMULATED: these figures say nothing about Beijing.")
         console.print(f"Best model    {study.folder / 'best'}", soft_wrap=True)
+        console.print(f"Disk use      {study.disk_bytes / 1e6:.1f} MB", soft_wrap=True)
         ridge = study.baselines.ridge.rmse
         if study.best.saved and study.best.saved["rmse"] >= ridge:
             console.print(f"The best trial is no better than ridge regression ({ridge:.3f}).")

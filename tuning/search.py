@@ -104,10 +104,11 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
         self._optuna = optuna.create_study(direction="minimize", storage=InMemoryStorage())
         self._live: dict[str, optuna.Trial] = {}
         self._points = list(space.initial_trials)
-        self._next = 0
         self._unfinished: list[Trial] = []
-        for trial in sorted(past, key=lambda trial: trial.id):
-            self._next = trial.id + 1
+        known = {trial.id: trial for trial in past}
+        # A record may be missing among the others, where its file was damaged: it runs again.
+        self._numbers = [number for number in range(space.study.trials) if number not in known]
+        for _, trial in sorted(known.items()):
             if trial.under_way:
                 self._unfinished.append(trial)
             else:
@@ -119,8 +120,7 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
         Trials that were under way when the study ended come first, with `checkpoint`, where they
         go on from, and `past`, the lowest RMSE so far after each epoch that they had.
         """
-        ended = self._next >= self._space.study.trials and not self._unfinished
-        if self._stopping() or ended:
+        if self._stopping() or not (self._numbers or self._unfinished):
             return str(Searcher.FINISHED)
         if len(self._live) >= self._concurrency:
             return None
@@ -136,7 +136,7 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
                 "checkpoint": record.checkpoint,
                 "past": record.lowest,
             }
-        number, self._next = self._next, self._next + 1
+        number = self._numbers.pop(0)
         # A sampler made anew from (seed, number) answers the same whether or not the study was
         # interrupted before this question, without any state of its own to keep.
         seed = mixed_seed(self._space.study.seed, number)

@@ -21,7 +21,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -29,12 +28,13 @@ from typing import Any, Literal, Protocol
 
 from lstm_model import __version__
 from lstm_model.baselines import Baselines
+from lstm_model.checkpoint import TrainedForecaster, read_state
 from lstm_model.errors import InputError
 from lstm_model.files import read_json, write_file, write_folder
 from lstm_model.series import Series
 from lstm_model.sources import Table
 from tuning.record import State, Trial
-from tuning.resume import FORMAT
+from tuning.resume import FORMAT, read_trials, searched
 from tuning.search import Journal
 from tuning.search_space import SearchSpace
 
@@ -85,6 +85,8 @@ class Study:
         self._journal = Journal(self.name, space)
         self._derived = self._journalled = -float("inf")
         self._held: int | None = None
+        # Of the whole folder, when it was last begun, taken up or finished.
+        self.disk_bytes = 0
 
     @property
     def name(self) -> str:
@@ -131,26 +133,82 @@ class Study:
                 f"{self.folder} can't be written: {error.strerror}; choose another --runs directory"
             ) from error
 
-    def go_on(self, command: Sequence[str]) -> None:
+    def go_on(self, command: Sequence[str]) -> list[str]:
         """Take up the folder again, with the trials that it holds.
 
+        Returns:
+            What was found damaged and is made again, to be told.
+
         Raises:
-            InputError: another process is at it.
+            InputError: another process is at it, or a record is damaged.
         """
         self._lock()
+        self.trials = read_trials(self.folder)  # now that nobody else writes them
         before = read_json(self.folder / "study.json")
         before["settings"]["trials"] = self.space.study.trials
         before.setdefault("resumed", []).append({"command": list(command), "at": _now()})
         write_file(self.folder / "study.json", _json(before))
+        told = [
+            *self._recover_best(),
+            *(
+                said
+                for trial in self.trials.values()
+                if trial.under_way and (said := self._back_to_checkpoint(trial))
+            ),
+        ]
         for trial in self.trials.values():
-            if trial.under_way:
-                trial.state = "interrupted"
-                self._cut_to_checkpoint(trial)
-            else:
-                self._journal.add(trial)
-        with suppress(InputError):  # none was kept yet
-            self._kept = read_json(self.folder / "best" / KEPT)
+            if not trial.under_way:
+                try:
+                    self._journal.add(trial)
+                except ValueError as error:
+                    file = self.folder / "trials" / f"{trial.id}.json"
+                    raise InputError(f"{file} is damaged: {error}") from error
+        self._sweep()
         self._derive(last=True)
+        return told
+
+    def _recover_best(self) -> list[str]:
+        """Find what best/ holds; where its model is lost, that trial has to run again."""
+        best = self.folder / "best"
+        # A kill between two renames leaves the folder under a temporary name.
+        for folder in (best, *sorted(self.folder.glob(".best.*"))):
+            try:
+                TrainedForecaster.load(folder)
+                kept = read_json(folder / KEPT)
+            except InputError:
+                continue
+            if kept.get("trial") in self.trials and "rmse" in (kept.get("saved") or {}):
+                self._kept = kept
+                if folder != best:
+                    shutil.rmtree(best, ignore_errors=True)
+                    folder.rename(best)
+                return []
+        ended = [
+            trial
+            for trial in self.trials.values()
+            if trial.state in ("finished", "stopped_early") and trial.best
+        ]
+        if not ended:
+            return []
+        lost = min(ended, key=lambda trial: (trial.rmse, trial.id))
+        lost.state, lost.checkpoint, lost.reason = "interrupted", None, None
+        return [f"{best} holds no model that can be read: trial {lost.id} runs again to make it"]
+
+    def _sweep(self) -> None:
+        """Remove what a kill left behind: half-written files, checkpoints that nobody needs."""
+        for left in (*self.folder.glob(".*"), *(self.folder / "trials").glob(".*")):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        needed = {
+            (self.folder / trial.checkpoint).parent
+            for trial in self.trials.values()
+            if trial.under_way and trial.checkpoint
+        }
+        for left in (self.folder / "checkpoints").glob("*/*"):
+            if left not in needed:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        for attempt in (self.folder / "checkpoints").glob("*"):
+            with suppress(OSError):  # some are needed
+                attempt.rmdir()
 
     def _lock(self) -> None:
         """Hold the study until this process ends, however it does. space.yaml is never replaced."""
@@ -162,17 +220,25 @@ class Study:
                 f"another process is running {self.folder}; wait for its end, or stop it"
             ) from None
 
-    def _cut_to_checkpoint(self, trial: Trial) -> None:
-        """Forget the epochs since the trial's last checkpoint: they will run again."""
-        epochs = 0
+    def _back_to_checkpoint(self, trial: Trial) -> str | None:
+        """Forget the epochs since the trial's last checkpoint: they will run again.
+
+        Returns:
+            What is to be told where the checkpoint is damaged.
+        """
+        trial.state, epochs, told = "interrupted", 0, None
         if trial.checkpoint is not None:
             try:
-                epochs = read_json(self.folder / trial.checkpoint / "training.json")["epoch"]
-            except (InputError, KeyError):
-                trial.checkpoint = None  # a damaged one: the trial starts anew
+                _, numbers = read_state(self.folder / trial.checkpoint)
+                epochs = int(numbers["epoch"])
+            except (InputError, KeyError, TypeError, ValueError) as error:
+                told = f"the checkpoint of trial {trial.id} is lost, so it starts anew: {error}"
+                trial.checkpoint = None
+        if trial.checkpoint is None:
+            trial.saved = None
         del trial.history[epochs:]
-        if trial.best and trial.best["epoch"] > epochs:
-            trial.best = None
+        trial.best = trial.saved
+        return told
 
     def started(self, id: int, config: dict[str, Any]) -> None:
         """A trial starts, or starts again from its last checkpoint."""
@@ -291,6 +357,7 @@ class Study:
             "baselines": reference,
             "wall_seconds": round(self.wall_seconds, 3),
             "trial_seconds": round(sum(trial.seconds for trial in self.trials.values()), 3),
+            "disk_bytes": self.disk_bytes,
         }
 
     def data(self) -> dict[str, Any]:
@@ -316,10 +383,8 @@ class Study:
             "data": self.data() | {"settings": space.data.model_dump(mode="json")},
             "settings": space.study.model_dump(mode="json"),
             "resources": space.resources.model_dump(mode="json"),
-            "search": {name: asdict(entry) for name, entry in space.search.items()},
-            "fixed": dict(space.fixed),
+            **searched(space),
             "defaults": space.defaults,
-            "initial_trials": [dict(point) for point in space.initial_trials],
             "input_channels": list(self.series.encoding.channels),
             "seed": space.study.seed,
             "versions": {"python": platform.python_version(), "lstm-tuning": __version__}
@@ -335,6 +400,9 @@ class Study:
     def _derive(self, last: bool = False) -> None:
         """Rewrite what is derived from the records, unless that was done a moment ago."""
         now = time.monotonic()
+        if last:
+            files = [file.stat() for file in self.folder.rglob("*") if file.is_file()]
+            self.disk_bytes = sum(file.st_size for file in files)
         if last or now - self._derived >= DERIVE_SECONDS:
             write_file(self.folder / "summary.json", _json(self.summary()))
             write_file(self.folder / "trials.csv", trials_csv(self.trials, self.space))
@@ -346,6 +414,8 @@ class Study:
 
 def refuse_existing(folder: Path) -> None:
     """Raises InputError where a new study would meet an old one."""
+    if folder.exists() and not (folder / "study.json").exists():
+        raise InputError(f"{folder} exists, and is no study: remove it, or choose another --name")
     if folder.exists():
         raise InputError(
             f"{folder} exists; go on with it: --resume {folder}, or choose another --name"

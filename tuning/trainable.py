@@ -15,10 +15,6 @@ from lstm_model.errors import InputError, TrainingFailed
 from lstm_model.series import Series
 from lstm_model.training import Epoch, Fit
 
-# A trial that is killed loses no more than this much work; an epoch that takes longer is saved by
-# itself. Every trial is saved at its end besides.
-CHECKPOINT_SECONDS = 10.0
-
 
 class Trainable(tune.Trainable):  # type: ignore[misc]
     """One trial after another in the same process: an epoch a step.
@@ -37,6 +33,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         seed: int,
         threads: int,
         gpu: bool,
+        checkpoint_seconds: float,
     ) -> None:
         """config: what OptunaSearcher suggests. The rest is the same for all trials of a study.
 
@@ -46,6 +43,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         self._series, self._target, self._folder = series, target, folder
         self._max_epochs, self._seed = max_epochs, seed
         self._device = "cuda" if gpu else "cpu"
+        self._checkpoint_seconds = checkpoint_seconds
         self._made: Fit | None = None
         self._begin(config)
 
@@ -90,7 +88,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
             epochs = self._made.epoch if self._made else 0
             return {"epoch": epochs, "rmse": math.nan, "reason": reason, DONE: True}
         done = epoch.number >= self._max_epochs
-        due = time.monotonic() - self._saved >= CHECKPOINT_SECONDS
+        due = time.monotonic() - self._saved >= self._checkpoint_seconds
         result = {
             "epoch": epoch.number,
             "rmse": epoch.best.score.rmse,

@@ -1,29 +1,20 @@
-"""Ray, started, given trials and stopped: what Tune says happens, the study is told."""
+"""Trials on the Ray that is there: what Tune says happens, the study is told."""
 
 import errno
-import logging
 import math
 import os
-import shutil
 import signal
-import socket
-import subprocess
-import tempfile
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeGuard
-from unittest import mock
 
 import ray
 from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 
-from lstm_model.errors import InputError
 from tuning.record import State
 from tuning.scheduling import scheduler
 from tuning.search import OptunaSearcher, Unsaved
@@ -31,8 +22,11 @@ from tuning.study import Study
 
 # How often a trial is tried again from its checkpoint where its worker or machine dies.
 RETRIES = 3
-# How long a cluster may take to answer at all.
-REACH_SECONDS = 5.0
+# A trial that is killed loses no more than this much work; an epoch that takes longer is saved by
+# itself. Every trial is saved at its end besides.
+CHECKPOINT_SECONDS = 10.0
+# Where the first trials all fail, the next ones would too.
+FAILURES_TO_GIVE_UP = 5
 # After a request to stop, trials may end their epoch for this long before they are cut off.
 STOP_SECONDS = 15.0
 
@@ -46,6 +40,7 @@ class StopRequest:
         self._requested = math.inf
         self.signal: signal.Signals | None = None
         self.failure: BaseException | None = None
+        self.hopeless = False
 
     @property
     def since(self) -> float:
@@ -58,6 +53,11 @@ class StopRequest:
     def fail(self, failure: BaseException) -> None:
         """The study can't be kept any more: end it in order."""
         self.failure = self.failure or failure
+        self._requested = min(self._requested, time.monotonic())
+
+    def give_up(self) -> None:
+        """Every trial fails: end the study."""
+        self.hopeless = True
         self._requested = min(self._requested, time.monotonic())
 
     def _take(self, number: int, frame: FrameType | None) -> None:
@@ -78,94 +78,6 @@ class StopRequest:
         finally:
             for number, handler in zip(taken, old, strict=True):
                 signal.signal(number, handler)
-
-
-@contextmanager
-def ray_session(address: str | None, verbose: bool) -> Iterator[None]:
-    """A Ray of this command's own, or the cluster at `address`.
-
-    Raises:
-        InputError: there is no cluster at `address`.
-    """
-    # Ray and Tune warn of much that the user did not choose, and print the traceback of each
-    # trial's error, which its record gives the reason of.
-    level = logging.INFO if verbose else logging.CRITICAL
-    if not verbose:
-        warnings.filterwarnings("ignore", module=r"ray\..*")
-    if address:
-        _reach(address)
-        try:
-            ray.init(address=address, logging_level=level, log_to_driver=verbose)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise InputError(
-                f"--address must name a running Ray cluster, but got {address!r}: {error}"
-            ) from error
-        try:
-            yield
-        finally:
-            ray.shutdown()
-        return
-    # Short, because Unix sockets in it may have names of 107 bytes at most.
-    temporary = tempfile.mkdtemp(prefix="lstm-ray-", dir="/tmp")
-    try:
-        # In a session of its own, because Ctrl-C, `timeout` and batch systems signal to a whole
-        # process group: the command ends its trials in order, and then Ray. Ray has no setting for
-        # it, and its client exits on the spot, with status 1, where its server has ended.
-        apart = partial(subprocess.Popen, start_new_session=True)
-        with mock.patch("ray._private.services.ConsolePopen", apart):
-            ray.init(
-                address="local",  # whatever RAY_ADDRESS says
-                include_dashboard=False,
-                logging_level=level,
-                log_to_driver=verbose,
-                _temp_dir=temporary,
-                # Workers import torch while they wait for their first trial.
-                _system_config={"preload_python_modules": ["torch"]},
-            )
-        yield
-    finally:
-        ray.shutdown()
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _reach(address: str) -> None:
-    """Ray itself would try for minutes.
-
-    Raises:
-        InputError: nobody listens at `address`.
-    """
-    if address == "auto":
-        return
-    rule = f"--address must name a running Ray cluster, auto or host:port, but got {address!r}"
-    host, _, port = address.rpartition(":")
-    if "://" in address or not host or not port.isdecimal():
-        raise InputError(rule)
-    try:
-        with socket.create_connection((host, int(port)), timeout=REACH_SECONDS):
-            return
-    except (OSError, OverflowError) as error:
-        raise InputError(f"{rule}: {error}") from None
-
-
-def slots(cpu: float, gpu: float, limit: int | None = None) -> int:
-    """How many trials fit at once on what Ray has now.
-
-    Raises:
-        InputError: not even one.
-    """
-    have = ray.cluster_resources()
-    fits: list[int] = [math.floor(have.get("CPU", 0) / cpu + 1e-9)]
-    if gpu:
-        # A share of a GPU is a share of one and the same.
-        each = math.floor(1 / gpu + 1e-9) if gpu < 1 else 1 / gpu
-        fits.append(math.floor(have.get("GPU", 0) * each + 1e-9))
-    if min(fits) < 1:
-        raise InputError(
-            f"each trial asks for {cpu:g} CPU and {gpu:g} GPU, but there are "
-            f"{have.get('CPU', 0):g} and {have.get('GPU', 0):g}; "
-            "ask for less: --cpus-per-trial, --gpus-per-trial"
-        )
-    return min([*fits, limit] if limit else fits)
 
 
 class _Stopper(Unsaved, tune.Stopper):  # type: ignore[misc]
@@ -220,10 +132,11 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
     ) -> None:
         result = trial.last_result or {}
+        if reason := result.get("reason"):
+            self._failed(trial.config["trial"], reason)
+            return
         with self._guarded():
-            if reason := result.get("reason"):
-                self._study.ended(trial.config["trial"], "failed", reason)
-            elif result.get("epoch", 0) >= self._study.space.study.max_epochs:
+            if result.get("epoch", 0) >= self._study.space.study.max_epochs:
                 self._study.ended(trial.config["trial"], "finished")
             else:
                 state: State = "interrupted" if self._stop else "stopped_early"
@@ -246,13 +159,23 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
         reason = text.splitlines()[-1] if text else repr(cause)
         if isinstance(cause, ray.exceptions.RayActorError) and "creation task" not in text:
             reason = f"its worker died {RETRIES + 1} times"
-        # A worker that dies while the study is being stopped was stopped with it.
-        state: State = "interrupted" if self._stop else "failed"
         number = trial.config["trial"]
         with self._guarded():
             if number not in self._study.trials:  # its worker died before it had started
                 self._study.started(number, trial.config["config"])
-            self._study.ended(number, state, reason)
+            if self._stop:
+                # A worker that dies while the study is being stopped was stopped with it.
+                self._study.ended(number, "interrupted", reason)
+                return
+        self._failed(number, reason)
+
+    def _failed(self, number: int, reason: str) -> None:
+        """A trial failed; where all that ended did, the next ones would too."""
+        with self._guarded():
+            self._study.ended(number, "failed", reason)
+            states = [each.state for each in self._study.trials.values() if not each.under_way]
+            if len(states) >= FAILURES_TO_GIVE_UP and set(states) == {"failed"}:
+                self._stop.give_up()
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -285,6 +208,7 @@ def run_trials(study: Study, stop: StopRequest, *, concurrency: int, verbose: bo
         seed=space.study.seed,
         threads=max(1, int(resources.cpu)),
         gpu=resources.gpu > 0,
+        checkpoint_seconds=CHECKPOINT_SECONDS,
     )
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu}),
@@ -302,7 +226,8 @@ def run_trials(study: Study, stop: StopRequest, *, concurrency: int, verbose: bo
             trial_dirname_creator=_name,
         ),
         run_config=tune.RunConfig(
-            name=str(len(list(checkpoints.glob("*")))),  # of their own, each time it is resumed
+            # Checkpoints of their own, each time it is resumed.
+            name=str(max((int(one.name) for one in checkpoints.glob("[0-9]*")), default=-1) + 1),
             storage_path=str(checkpoints.resolve()),
             stop=_Stopper(stop),
             callbacks=[_Messenger(study, stop)],

@@ -131,7 +131,7 @@ def rewrite(folder: Path, **changes: object) -> None:
 
 
 def test_a_missing_state_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"training\.safetensors can't be read"):
+    with pytest.raises(InputError, match=r"training\.json does not exist"):
         read_state(tmp_path)
 
 

@@ -16,7 +16,7 @@ from tuning.evaluation import Protocol
 from tuning.options import Manner
 from tuning.period import spans
 from tuning.progress import Terminal
-from tuning.tuner import ray_session
+from tuning.ray_session import ray_session
 
 BOTH = ("alone.yaml", "both.yaml")
 MANNER = Manner(("python",), budget=None, address=None, concurrency=None, verbose=False)

@@ -27,9 +27,10 @@ from tuning.finalists import (
     training_jobs,
 )
 from tuning.options import told
+from tuning.ray_session import ray_session
 from tuning.record import Trial
 from tuning.search_space import SearchSpace, read_space
-from tuning.tuner import StopRequest, ray_session
+from tuning.tuner import StopRequest
 
 Made = tuple[SearchSpace, Series]
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from lstm_model.checkpoint import TrainedForecaster, write_state
 from lstm_model.errors import InputError
+from lstm_model.forecaster import LSTMForecaster
 from tests.tuning.test_study import CONFIG, checkpoint, report
 from tuning.resume import find_study, read_space_of, read_trials, refuse_other_data
 from tuning.study import Study
@@ -54,10 +56,10 @@ def test_records_come_back_in_order(study: Study) -> None:
     [
         ("study.json", "{", r"study\.json is damaged"),
         ("study.json", '{"format": 2}', "the format must be 1, but got 2"),
-        ("study.json", '{"format": 1}', r"study\.json is damaged"),
+        ("study.json", '{"format": 1}', r"study\.json is damaged.* records beside it can still be"),
         ("space.yaml", "version: 3", "version"),
         ("trials/0.json", "", r"trials/0\.json is damaged"),
-        ("trials/0.json", '{"id": 0}', r"trials/0\.json is damaged: it lacks 'config'"),
+        ("trials/0.json", '{"id": 0}', r"trials/0\.json is damaged: it lacks config, state"),
     ],
 )
 def test_a_damaged_file_is_named(study: Study, file: str, content: str, message: str) -> None:
@@ -67,11 +69,15 @@ def test_a_damaged_file_is_named(study: Study, file: str, content: str, message:
         read(study.folder)
 
 
-def reopened(study: Study) -> Study:
+def replicated(study: Study) -> Study:
+    """The same study in another process."""
     study.release()  # as its process does when it ends
-    found = read_trials(study.folder)
-    again = Study(study.folder, study.space, study.table, study.series, study.baselines, 0.0, found)
-    again.go_on(["--resume"])
+    return Study(study.folder, study.space, study.table, study.series, study.baselines, 0.0)
+
+
+def reopened(study: Study) -> Study:
+    again = replicated(study)
+    assert again.go_on(["--resume"]) == []
     return again
 
 
@@ -80,7 +86,7 @@ def test_what_was_under_way_goes_back_to_its_checkpoint(study: Study) -> None:
     for epoch, rmse in ((1, 9.0), (2, 8.0)):
         study.reported(0, report(epoch, rmse))
     folder = checkpoint(study, 0)
-    (folder / "training.json").write_text(json.dumps({"epoch": 2}))
+    write_state(folder, {}, {"epoch": 2})
     study.checkpointed(0, folder)
     study.reported(0, report(3, 7.0))
     study._write(study.trials[0])  # as the next checkpoint would, just before a kill
@@ -90,18 +96,24 @@ def test_what_was_under_way_goes_back_to_its_checkpoint(study: Study) -> None:
     again = reopened(study)
     assert [trial.state for trial in again.trials.values()] == ["interrupted", "interrupted"]
     assert again.trials[0].lowest == [9.0, 8.0]
-    assert again.trials[0].best is None, "the best epoch came after the checkpoint"
+    assert again.trials[0].best == report(2, 8.0)["best"], "the better one came after it"
     assert again.trials[1].epochs == 0, "without a checkpoint it starts anew"
 
 
-def test_a_damaged_checkpoint_means_a_start_anew(study: Study) -> None:
+@pytest.mark.parametrize("file", ["training.json", "training.safetensors"])
+def test_a_damaged_checkpoint_means_a_start_anew(study: Study, file: str) -> None:
     study.started(0, CONFIG)
     study.reported(0, report(1, 9.0))
     folder = checkpoint(study, 0)
-    (folder / "training.json").write_text("{")
+    write_state(folder, {}, {"epoch": 1})
+    (folder / file).write_bytes((folder / file).read_bytes()[:-1])
     study.checkpointed(0, folder)
-    again = reopened(study)
-    assert (again.trials[0].checkpoint, again.trials[0].epochs) == (None, 0)
+    found = replicated(study)
+    (told,) = found.go_on([])
+    assert told.startswith("the checkpoint of trial 0 is lost, so it starts anew: ")
+    assert file in told
+    trial = found.trials[0]
+    assert (trial.checkpoint, trial.epochs, trial.best, trial.saved) == (None, 0, None, None)
 
 
 def test_a_study_that_runs_is_not_run_twice(study: Study) -> None:
@@ -120,3 +132,118 @@ def test_trials_are_added_to_the_budget(study: Study, space: Callable[..., Path]
     study.space = study.space.overridden({"study.trials": 40})
     reopened(study)
     assert read_space_of(study.folder).study.trials == 40
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"id": 5}, "it is of trial 5"),
+        ({"state": "done"}, "state: Input should be"),
+        ({"seconds": "long"}, "seconds: "),
+        ({"history": [{"epoch": 2, "rmse": 1.0}]}, "its history skips epochs"),
+        ({"history": [{"epoch": 1}]}, "it lacks metrics"),
+        ({"best": {"epoch": 1}}, "it lacks metrics"),
+        ({"best": None}, "it is finished, but has no RMSE"),
+        ({"checkpoint": "../other/checkpoints"}, "its checkpoint lies outside the study"),
+        ({"checkpoint": "checkpoints/../../other"}, "its checkpoint lies outside the study"),
+        ({"checkpoint": "/checkpoints"}, "its checkpoint lies outside the study"),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_damaged(
+    study: Study, change: dict[str, object], message: str
+) -> None:
+    for id in range(3):
+        study.started(id, CONFIG)
+        study.reported(id, report(1, 9.0))
+        study.ended(id, "finished")
+    file = study.folder / "trials" / "1.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    before = sorted((path, path.read_bytes()) for path in study.folder.rglob("*.*"))
+    with pytest.raises(InputError) as refused:
+        replicated(study).go_on([])
+    first, last = str(refused.value).splitlines()
+    assert first.startswith(f"{file} is damaged: {message}")
+    assert last == (
+        "the records of 2 other trials are whole; remove what is damaged, and these trials will "
+        "run again"
+    )
+    assert sorted((path, path.read_bytes()) for path in study.folder.rglob("*.*")) == before
+
+
+def test_a_record_of_another_space_is_damaged(study: Study) -> None:
+    study.started(0, {**CONFIG, "hidden_size": 4000})
+    study.reported(0, report(1, 9.0))
+    record = study.trials[0]
+    record.state = "failed"
+    study._write(record)
+    with pytest.raises(InputError, match=r"trials/0\.json is damaged: .*4000"):
+        replicated(study).go_on([])
+
+
+def test_a_space_that_was_changed_is_refused(study: Study) -> None:
+    file = study.folder / "space.yaml"
+    file.write_text(file.read_text().replace("high: 16", "high: 32"))
+    with pytest.raises(InputError, match=r"space\.yaml must be as .*, but its search changed"):
+        read_space_of(study.folder)
+
+
+@pytest.fixture
+def trained(study: Study) -> TrainedForecaster:
+    space = study.space
+    config = space.configuration(space.initial_trials[0])
+    model = LSTMForecaster.seeded(len(study.series.encoding.channels), config, 1, seed=1)
+    return TrainedForecaster.of(study.series, space.data.target, config, model.state_dict())
+
+
+def ended(study: Study, id: int, rmse: float, forecaster: TrainedForecaster) -> None:
+    """Trial `id` with one epoch."""
+    study.started(id, CONFIG)
+    study.reported(id, report(1, rmse))
+    folder = checkpoint(study, id)
+    forecaster.save(folder / "best")
+    study.checkpointed(id, folder)
+    study.ended(id, "finished")
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "model.json", "trial.json"])
+def test_a_lost_best_model_is_made_again(
+    study: Study, trained: TrainedForecaster, file: str
+) -> None:
+    ended(study, 0, 9.0, trained)
+    ended(study, 1, 8.0, trained)
+    damaged = study.folder / "best" / file
+    damaged.write_bytes(damaged.read_bytes()[:-3])
+    again = replicated(study)
+    (told,) = again.go_on([])
+    assert told.endswith("best holds no model that can be read: trial 1 runs again to make it")
+    assert [trial.state for trial in again.trials.values()] == ["finished", "interrupted"]
+    assert (again.trials[1].epochs, again.trials[1].saved, again.best) == (0, None, None)
+
+
+def test_a_best_model_between_two_renames_is_found(
+    study: Study, trained: TrainedForecaster
+) -> None:
+    """A kill in the middle of replacing best/: the new folder is whole, and has yet to move."""
+    ended(study, 0, 9.0, trained)
+    (study.folder / "best").rename(study.folder / ".best.new")
+    (study.folder / "trials" / ".0.json.half").write_text("{")
+    again = reopened(study)
+    assert again.best is not None
+    assert again.best.id == 0
+    assert (study.folder / "best" / "model.safetensors").exists()
+    assert not list(study.folder.rglob(".*"))
+
+
+def test_checkpoints_that_nobody_needs_are_removed(study: Study) -> None:
+    for id in range(2):
+        study.started(id, CONFIG)
+        study.reported(id, report(1, 9.0))
+        folder = checkpoint(study, id)
+        write_state(folder, {}, {"epoch": 1})
+        study.checkpointed(id, folder)
+    # Killed after the record was written, before its checkpoints were removed.
+    study.trials[0].state, study.trials[0].checkpoint = "failed", None
+    study._write(study.trials[0])
+    again = reopened(study)
+    left = [str(path.relative_to(again.folder)) for path in again.folder.glob("checkpoints/*/*")]
+    assert left == ["checkpoints/0/1"]

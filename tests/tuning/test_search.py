@@ -187,6 +187,18 @@ def test_what_was_under_way_comes_first_with_its_checkpoint(tiny: SearchSpace) -
     assert values[records[1].config["learning_rate"]] == 27.0
 
 
+def test_a_record_that_is_missing_among_others_runs_again(space: Callable[..., Path]) -> None:
+    tiny = read_space(str(space(trials=4)))
+    config = {"hidden_size": 8, "num_layers": 1, "learning_rate": 0.01, "loss": "mse"}
+    past = tuple(finished(number, config) for number in (0, 2))
+    again = searcher(tiny, past=past, concurrency=9)
+    first, second = again.suggest("a"), again.suggest("b")
+    assert isinstance(first, dict)
+    assert isinstance(second, dict)
+    assert (first["trial"], second["trial"]) == (1, 3)
+    assert again.suggest("c") == Searcher.FINISHED
+
+
 def test_a_budget_that_is_spent_still_ends_what_was_under_way(
     space: Callable[..., Path],
 ) -> None:

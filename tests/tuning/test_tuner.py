@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,12 +20,13 @@ from lstm_model.series import Series
 from lstm_model.sources import load_table
 from lstm_model.training import Fit
 from tuning import ray_environment, trainable, tuner
+from tuning.ray_session import ray_session, slots
 from tuning.record import Trial
 from tuning.resume import read_trials
 from tuning.search_space import read_space
 from tuning.study import Study
 from tuning.trainable import Trainable
-from tuning.tuner import StopRequest, ray_session, run_trials, slots
+from tuning.tuner import FAILURES_TO_GIVE_UP, StopRequest, run_trials
 
 FAILS, DIES, DIES_ONCE, ASKS_TOO_MUCH = 5, 6, 7, 9
 
@@ -108,6 +110,21 @@ def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_given_up(
     assert [made.trials[number].state for number in range(3)] == ["finished", "failed", "finished"]
     assert [epoch["epoch"] for epoch in made.trials[0].history] == [1, 2, 3], "none counted twice"
     assert made.trials[1].reason == "its worker died 2 times"
+
+
+def test_a_study_in_which_every_trial_fails_is_given_up(
+    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainable, "Trainable", Fragile)
+    made, stop = study([FAILS] * 9), StopRequest()
+    run_trials(made, stop, concurrency=1, verbose=False)
+    assert stop.hopeless
+    assert [trial.state for trial in made.trials.values()] == ["failed"] * FAILURES_TO_GIVE_UP
+
+    made, stop = study([8] + [FAILS] * 6, folder="one-good"), StopRequest()
+    run_trials(made, stop, concurrency=1, verbose=False)
+    assert not stop.hopeless
+    assert made.counts == {"finished": 1, "failed": 6}
 
 
 def test_a_request_to_stop_interrupts_trials_with_their_checkpoints(
@@ -268,6 +285,30 @@ def test_ray_listens_on_loopback_alone() -> None:
     }
     assert listening, "Ray listens somewhere"
     assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+def test_ray_turns_away_who_has_no_token() -> None:
+    """Anybody on this machine can reach the port, and nobody else can use it."""
+    address = ray.get_runtime_context().gcs_address
+    code = (
+        "from ray._raylet import GcsClient;"
+        f"print(GcsClient(address={address!r}).internal_kv_keys(b'', None, timeout=5))"
+    )
+
+    def asked(mode: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "RAY_AUTH_MODE": mode},
+            timeout=60,
+            check=False,
+        )
+
+    assert asked("token").returncode == 0
+    refused = asked("disabled")
+    assert refused.returncode != 0
+    assert "Unauthenticated" in refused.stderr or "token" in refused.stderr
 
 
 def test_signals_are_given_back() -> None:
