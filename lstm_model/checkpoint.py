@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lstm_model.configuration import Configuration
 from lstm_model.errors import InputError
-from lstm_model.files import read_json, write_folder
+from lstm_model.files import Place, read_json, write_folder
 from lstm_model.forecaster import LSTMForecaster
 from lstm_model.metrics import Doubles, Score
 from lstm_model.series import Encoding, Series
@@ -77,7 +77,7 @@ class TrainedForecaster:
         last = frame[self.target].ffill().to_numpy(np.float64)
         return np.asarray(last[:, None] + change)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Place) -> None:
         """Write the folder, in place of one that may be there.
 
         The new folder is complete before the old one moves away.
@@ -98,7 +98,7 @@ class TrainedForecaster:
         write_folder(folder, {WEIGHTS: weights, SETTINGS: json.dumps(settings, indent=1).encode()})
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Place) -> Self:
         """What save() wrote.
 
         Raises:
@@ -129,7 +129,8 @@ class TrainedForecaster:
                 settings["validation"] and Score.from_json(settings["validation"]),
             )
         except OSError as error:
-            raise InputError(f"{folder / WEIGHTS} can't be read: {error.strerror}") from error
+            why = error.strerror or error
+            raise InputError(f"{folder / WEIGHTS} can't be read: {why}") from error
         except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             if isinstance(error, InputError):
                 raise
@@ -144,7 +145,7 @@ def write_state(folder: Path, tensors: dict[str, Tensor], numbers: dict[str, Any
     (folder / "training.json").write_text(json.dumps(whole))
 
 
-def read_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_state(folder: Place) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What write_state() wrote; raises InputError where it can't be read or is not the same."""
     numbers = read_json(folder / "training.json")
     try:

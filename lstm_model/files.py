@@ -7,18 +7,30 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 from lstm_model.errors import InputError
 
 
-def read_bytes(file: Path, most: int = -1) -> bytes:
+class Place(Protocol):
+    """A file or folder: a Path, or what behaves like one where files lie elsewhere."""
+
+    @property
+    def name(self) -> str: ...
+    def __truediv__(self, name: str, /) -> Self: ...
+    def read_bytes(self) -> bytes: ...
+    def write_bytes(self, content: bytes, /) -> object: ...
+
+
+def read_bytes(file: Place, most: int = -1) -> bytes:
     """A regular file's bytes, or its first `most`.
 
     Raises:
         OSError: it can't be read, or is a pipe, which may be waited for without end, or a device,
             which may have no end.
     """
+    if not isinstance(file, Path):
+        return file.read_bytes()[: most if most >= 0 else None]
     mode = file.stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a folder tells what it is
         raise OSError(errno.EINVAL, "it is a pipe or a device, and must be a regular file")
@@ -26,14 +38,14 @@ def read_bytes(file: Path, most: int = -1) -> bytes:
         return opened.read(most)
 
 
-def read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Place) -> dict[str, Any]:
     """A JSON object from a file; raises InputError naming the file where it isn't one."""
     try:
         content = json.loads(read_bytes(file))
     except FileNotFoundError:
         raise InputError(f"{file} does not exist") from None
     except OSError as error:
-        raise InputError(f"{file} can't be read: {error.strerror}") from error
+        raise InputError(f"{file} can't be read: {error.strerror or error}") from error
     except ValueError as error:
         raise InputError(f"{file} is damaged: {error}") from error
     except RecursionError:
@@ -43,8 +55,11 @@ def read_json(file: Path) -> dict[str, Any]:
     return content
 
 
-def write_file(file: Path, content: bytes) -> None:
+def write_file(file: Place, content: bytes) -> None:
     """Write to a temporary name and move it into place: readers see the old file or the new one."""
+    if not isinstance(file, Path):
+        file.write_bytes(content)  # an object store shows a file when it is whole
+        return
     handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
         with os.fdopen(handle, "wb") as out:
@@ -58,12 +73,17 @@ def write_file(file: Path, content: bytes) -> None:
         raise
 
 
-def write_folder(folder: Path, files: dict[str, bytes]) -> None:
+def write_folder(folder: Place, files: dict[str, bytes]) -> None:
     """Write a folder under a temporary name and swap it in for the one that may be there.
 
     Whatever is raised on the way, one of the two is there after it. Only a kill between the two
-    renames leaves neither under the folder's name.
+    renames leaves neither under the folder's name. An object store can't rename: there the files
+    are put one after another, and what reads them has to see whether they belong together.
     """
+    if not isinstance(folder, Path):
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        return
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     old = temporary.with_name(temporary.name + ".old")

@@ -19,13 +19,14 @@ from rich.table import Table as RichTable
 
 from lstm_model.errors import InputError
 from lstm_model.files import read_json
-from tuning import options
+from tuning import options, ray_environment
 from tuning.options import DONE, INTERRUPTED, Manner
 from tuning.progress import Terminal
 from tuning.record import study_name
 from tuning.resume import find_study, read_space_of
 from tuning.run import conduct, import_torch, load, make, stem
 from tuning.search_space import FLAGS, SearchSpace, read_space
+from tuning.storage import Place
 from tuning.summary import describe
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Entrant:
 
     name: str
     space: SearchSpace
-    folder: Path
+    folder: Place
     exists: bool
     table: "Table"
     series: "Series"
@@ -93,6 +94,8 @@ def compare(
     """
     with options.told():
         begun = time.monotonic()
+        address = ray_environment.cluster(address)
+        ray_environment.prepare(address)
         manner = Manner(
             command=("python", "-m", "tuning.compare", *sys.argv[1:]),
             budget=options.seconds(time_budget),
@@ -172,7 +175,7 @@ def enter(
     studies: Sequence[str],
     spaces: Sequence[str],
     changes: dict[str, Any],
-    root: Path,
+    root: Place,
     name: str,
     console: Console,
 ) -> list[Entrant]:
@@ -194,16 +197,16 @@ def _named(
     studies: Sequence[str],
     spaces: Sequence[str],
     changes: dict[str, Any],
-    root: Path,
+    root: Place,
     name: str,
-) -> list[tuple[str, SearchSpace, Path, bool]]:
+) -> list[tuple[str, SearchSpace, Place, bool]]:
     """(model, space, study's folder, whether it exists) of each."""
     if bool(studies) == bool(spaces) or max(len(studies), len(spaces)) > 2:
         raise InputError(
             "one or two search spaces (--space FILE --space FILE) or one or two finished studies "
             f"must be given, but got {len(spaces)} spaces and {len(studies)} studies"
         )
-    found: list[tuple[str, SearchSpace, Path, bool]] = []
+    found: list[tuple[str, SearchSpace, Place, bool]] = []
     for each in spaces:
         settled = read_space(each).overridden(changes)
         folder = root / study_name(f"{name}-{stem(settled)}")
@@ -241,7 +244,7 @@ def _named(
     return found
 
 
-def refuse_other_settings(folder: Path, asked: SearchSpace) -> None:
+def refuse_other_settings(folder: Place, asked: SearchSpace) -> None:
     """Raises InputError where the study that exists is not the one that is asked for."""
     other = _differences(_settings(read_space_of(folder)), _settings(asked))
     if other:
@@ -316,7 +319,7 @@ def finished(entrant: Entrant, manner: Manner, console: Console, begun: float) -
     return study
 
 
-def conclude(found: "Evaluation", folder: Path, console: Console) -> None:
+def conclude(found: "Evaluation", folder: Place, console: Console) -> None:
     """The models beside the baselines, the verdict, and where the report is."""
     from tuning.report import models_table
 

@@ -17,6 +17,7 @@ import typer
 
 from lstm_model.errors import InputError, TrainingFailed
 from tuning.located_yaml import shown
+from tuning.storage import Place, place
 
 DONE, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -33,7 +34,8 @@ Calendar = Annotated[
 ]
 Runs = Annotated[Path, typer.Option(help="directory of all studies")]
 Storage = Annotated[
-    str | None, typer.Option(help="directory of all studies that every node shares")
+    str | None,
+    typer.Option(help="where all studies lie, for every node: a shared directory, s3://bucket/..."),
 ]
 Address = Annotated[str | None, typer.Option(help="a running Ray cluster: auto, or host:port")]
 Seed = Annotated[int | None, typer.Option(help="of the sampler and the trials")]
@@ -84,17 +86,15 @@ def overrides(
     }
 
 
-def directory(runs: Path, storage: str | None) -> Path:
+def directory(runs: Path, storage: str | None) -> Place:
     """Where studies lie.
 
     Raises:
-        InputError: no folder can lie there; or `storage` is a URI, which would become an odd one.
+        InputError: no folder can lie there.
     """
-    if storage is not None and "://" in storage:
-        raise InputError(
-            f"--storage must be a directory, but got {storage!r}; object stores can't be used yet"
-        )
-    flag, folder = ("--runs", runs) if storage is None else ("--storage", Path(storage))
+    flag, folder = ("--runs", runs) if storage is None else ("--storage", place(storage))
+    if not isinstance(folder, Path):
+        return folder  # whether it can be written is tried before a study starts
     try:
         other = None if stat.S_ISDIR(folder.stat().st_mode) else os.strerror(errno.ENOTDIR)
     except FileNotFoundError:

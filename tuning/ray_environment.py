@@ -2,9 +2,9 @@
 
 import os
 
+# Of a Ray of the command's own. Loopback only: without this it listens on every address.
+OWN = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 SETTINGS = {
-    # Loopback only: without this a Ray on one machine listens on every address.
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     # Our own progress and records take the place of Tune's tables and loggers.
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -22,7 +22,13 @@ SETTINGS = {
 }
 
 
-def prepare() -> None:
-    """Set what the user has not set."""
-    for name, value in SETTINGS.items():
+def prepare(address: str | None = None) -> None:
+    """Set what the user has not set. address: of a cluster, where it is not a Ray of our own."""
+    for name, value in (SETTINGS if address else SETTINGS | OWN).items():
         os.environ.setdefault(name, value)
+
+
+def cluster(address: str | None) -> str | None:
+    """The cluster to use: the one at `address`, else the one whose job this process is."""
+    in_a_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+    return address or ("auto" if in_a_job else None)

@@ -10,23 +10,26 @@ from pydantic import ValidationError
 
 from lstm_model.configuration import DataSettings
 from lstm_model.errors import InputError
-from lstm_model.files import read_json
+from lstm_model.files import read_bytes, read_json
 from lstm_model.sources import Table
 from tuning.record import Trial
-from tuning.search_space import Resources, SearchSpace, StudySettings, read_space
+from tuning.search_space import Resources, SearchSpace, StudySettings, parse_space
+from tuning.storage import Place, place
 
 # Of study.json; another one is refused.
 FORMAT = 1
 
 
-def find_study(name: str, runs: Path) -> Path:
-    """The folder that `name` means: a path, or a study in `runs`.
+def find_study(name: str, runs: Place) -> Place:
+    """The folder that `name` means: a path or URI, or a study in `runs`.
 
     Raises:
         InputError: there is no such study; the message lists those that there are.
     """
-    for folder in (Path(name), runs / name):
-        if os.path.isfile(folder / "study.json"):  # False for a name that no folder can have
+    for folder in (place(name), runs / name):
+        file = folder / "study.json"
+        # isfile() is False for a name that no folder can have.
+        if os.path.isfile(file) if isinstance(file, Path) else file.is_file():
             return folder
     there = sorted(file.parent.name for file in runs.glob("*/study.json"))
     raise InputError(
@@ -35,7 +38,7 @@ def find_study(name: str, runs: Path) -> Path:
     )
 
 
-def read_space_of(folder: Path) -> SearchSpace:
+def read_space_of(folder: Place) -> SearchSpace:
     """The search space of a study, with the flags that it was begun with.
 
     Raises:
@@ -47,7 +50,11 @@ def read_space_of(folder: Path) -> SearchSpace:
             f"{folder / 'study.json'}: the format must be {FORMAT}, but got "
             f"{settings.get('format')!r}; go on with the version that wrote it"
         )
-    space = read_space(str(folder / "space.yaml"))
+    file = folder / "space.yaml"
+    try:
+        space = parse_space(read_bytes(file), str(file), str(folder))
+    except OSError as error:
+        raise InputError(f"{file} can't be read: {error.strerror or error}") from error
     try:
         # As JSON would give it back: lists for tuples.
         now = json.loads(json.dumps(searched(space)))
@@ -90,7 +97,7 @@ def searched(space: SearchSpace) -> dict[str, Any]:
     }
 
 
-def refuse_other_data(folder: Path, table: Table) -> None:
+def refuse_other_data(folder: Place, table: Table) -> None:
     """Raises InputError where the table is not the one that the study was begun with."""
     before: dict[str, Any] = read_json(folder / "study.json")["data"]
     if before.get("sha256") != table.sha256:
@@ -101,7 +108,7 @@ def refuse_other_data(folder: Path, table: Table) -> None:
         )
 
 
-def read_trials(folder: Path) -> dict[int, Trial]:
+def read_trials(folder: Place) -> dict[int, Trial]:
     """Every trial's record, by number.
 
     Raises:

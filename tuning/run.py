@@ -25,6 +25,7 @@ from tuning.progress import Progress, Terminal
 from tuning.record import study_name
 from tuning.resume import find_study, read_space_of, read_trials, refuse_other_data
 from tuning.search_space import FLAGS, Entry, SearchSpace, Value, read_space
+from tuning.storage import Place
 from tuning.summary import best_table, describe, short
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def run(
     """
     with options.told():
         begun = time.monotonic()
+        address = ray_environment.cluster(address)
+        ray_environment.prepare(address)
         manner = Manner(
             command=("python", "-m", "tuning.run", *sys.argv[1:]),
             budget=options.seconds(time_budget),
@@ -121,10 +124,15 @@ def run(
 
 
 def import_torch() -> None:
-    """Begin to: it takes seconds, while the data are read and Ray starts. (Ray itself has to be
-    started by the main thread: it dies with the one that started it.)
+    """Begin to, and what figures take: it takes seconds, while the data are read and Ray starts.
+    (Ray itself has to be started by the main thread: it dies with the one that started it.)
     """
-    threading.Thread(target=lambda: __import__("torch"), daemon=True).start()
+
+    def begin() -> None:
+        import matplotlib.figure  # noqa: F401
+        import torch  # noqa: F401
+
+    threading.Thread(target=begin, daemon=True).start()
 
 
 def stem(space: SearchSpace) -> str:
@@ -157,7 +165,7 @@ def load(space: SearchSpace, console: Console, progress: bool) -> "tuple[Table, 
 
 
 def make(
-    folder: Path,
+    folder: Place,
     space: SearchSpace,
     table: "Table",
     series: "Series",
@@ -165,7 +173,6 @@ def make(
     resumed: bool,
 ) -> "Study":
     """The study, with its baselines, and its trials where it is resumed; nothing is written."""
-    ray_environment.prepare()
     from lstm_model.baselines import evaluate
     from tuning.study import Study, refuse_existing
 
@@ -180,23 +187,29 @@ def make(
 
 def conduct(study: "Study", manner: Manner, console: Console, resumed: bool) -> int:
     """Run a study to its end on the Ray that is there; the exit status."""
-    from tuning.ray_session import slots
+    from tuning.ray_session import gpus_here, refuse_unshared, slots
     from tuning.tuner import StopRequest, run_trials
 
     stop = StopRequest(manner.budget)
     resources = study.space.resources
     # Signals are taken once Ray runs, because it sets a handler of its own for SIGTERM.
     with stop.signals():
-        at_once = slots(resources.cpu, resources.gpu, manner.concurrency)
+        at_once = slots(resources.cpu, resources.gpu, manner.concurrency, bool(manner.address))
         if resources.gpu and not manner.address:
             refuse_blind_torch(resources.gpu)
+        refuse_unshared(study.folder.parent)
+        if (gpus := gpus_here()) and not resources.gpu:
+            console.print(
+                f"Ray has {gpus:g} GPUs, and no trial asks for any: see --gpus-per-trial",
+                soft_wrap=True,
+            )
         if resumed:
             for told in study.go_on(manner.command):
                 print(f"warning: {told}", file=sys.stderr)
         else:
             study.begin(manner.command)
         try:
-            listen(study, console, at_once)
+            listen(study, console, at_once())
             run_trials(study, stop, concurrency=at_once, verbose=manner.verbose)
         except BaseException as error:
             # Leave what can still be written in order.

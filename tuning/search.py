@@ -94,7 +94,7 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
         self,
         space: SearchSpace,
         *,
-        concurrency: int,
+        concurrency: Callable[[], int],
         stopping: Callable[[], bool],
         past: Iterable[Trial] = (),
     ) -> None:
@@ -122,7 +122,7 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
         """
         if self._stopping() or not (self._numbers or self._unfinished):
             return str(Searcher.FINISHED)
-        if len(self._live) >= self._concurrency:
+        if len(self._live) >= self._concurrency():
             return None
         if self._unfinished:
             record = self._unfinished.pop(0)
@@ -234,10 +234,16 @@ class Journal:
         self._lines = _LogLines()
         storage: BaseStorage = JournalStorage(self._lines)
         self._optuna = optuna.create_study(study_name=name, direction="minimize", storage=storage)
+        self._head = list(self._lines.logs)
+        self._trials: dict[int, list[dict[str, Any]]] = {}
 
     def add(self, record: Trial) -> None:
-        """A trial that has ended. Optuna numbers trials as they are added."""
+        """A trial that has ended."""
+        before = len(self._lines.logs)
         self._optuna.add_trial(frozen(record, self._space))
+        self._trials[record.id] = self._lines.logs[before:]
 
     def content(self) -> bytes:
-        return "".join(json.dumps(log) + "\n" for log in self._lines.logs).encode()
+        """The file. Optuna numbers trials as they come: those that are all there as we do."""
+        trials = [log for _, logs in sorted(self._trials.items()) for log in logs]
+        return "".join(json.dumps(log) + "\n" for log in self._head + trials).encode()

@@ -118,7 +118,14 @@ def read_space(name: str) -> SearchSpace:
     SpaceError holds every mistake of the file, in its order, a line each.
     """
     path, label = _find(name)
-    raw = _read_bytes(path, label)
+    return parse_space(_read_bytes(path, label), label, os.path.dirname(path))
+
+
+def parse_space(raw: bytes, label: str, folder: str) -> SearchSpace:
+    """A search space from its text; a relative source lies in `folder`.
+
+    SpaceError holds every mistake, as read_space() has them.
+    """
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -127,7 +134,7 @@ def read_space(name: str) -> SearchSpace:
         rule = f"must be UTF-8 text, but got the byte 0x{raw[error.start]:02x}"
         raise SpaceError(_line(label, Mistake(place, rule))) from None
     reader = Reader(text)
-    parts = reader.parts(os.path.dirname(path))
+    parts = reader.parts(folder)
     if parts is None:
         ordered = sorted(dict.fromkeys(reader.mistakes), key=lambda mistake: mistake.place)
         raise SpaceError("\n".join(_line(label, mistake) for mistake in ordered))

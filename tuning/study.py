@@ -13,9 +13,9 @@ import csv
 import fcntl
 import io
 import json
+import math
 import os
 import platform
-import shutil
 import subprocess
 import time
 from collections import Counter
@@ -37,12 +37,16 @@ from tuning.record import State, Trial
 from tuning.resume import FORMAT, read_trials, searched
 from tuning.search import Journal
 from tuning.search_space import SearchSpace
+from tuning.storage import Place, bytes_in, inside, remove
 
 Outcome = Literal["running", "finished", "interrupted", "failed"]
 
 # What is derived is rewritten whole, so at most this often while trials run.
 DERIVE_SECONDS = 1.0
 JOURNAL_SECONDS = 10.0
+
+# Who runs a study that lies where files can't be locked, and how long a killed one holds it.
+LEASE, LEASE_SECONDS = "running.json", 60.0
 
 # Beside the model in best/: which trial it is of.
 KEPT = "trial.json"
@@ -64,7 +68,7 @@ class Study:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Place,
         space: SearchSpace,
         table: Table,
         series: Series,
@@ -85,6 +89,7 @@ class Study:
         self._journal = Journal(self.name, space)
         self._derived = self._journalled = -float("inf")
         self._held: int | None = None
+        self._leased: float | None = None
         # Of the whole folder, when it was last begun, taken up or finished.
         self.disk_bytes = 0
 
@@ -130,7 +135,8 @@ class Study:
             self._derive(last=True)
         except OSError as error:
             raise InputError(
-                f"{self.folder} can't be written: {error.strerror}; choose another --runs directory"
+                f"{self.folder} can't be written: {error.strerror or error}; choose another --runs "
+                "directory or --storage"
             ) from error
 
     def go_on(self, command: Sequence[str]) -> list[str]:
@@ -171,7 +177,8 @@ class Study:
         """Find what best/ holds; where its model is lost, that trial has to run again."""
         best = self.folder / "best"
         # A kill between two renames leaves the folder under a temporary name.
-        for folder in (best, *sorted(self.folder.glob(".best.*"))):
+        between = sorted(self.folder.glob(".best.*")) if isinstance(self.folder, Path) else []
+        for folder in (best, *between):
             try:
                 TrainedForecaster.load(folder)
                 kept = read_json(folder / KEPT)
@@ -179,9 +186,9 @@ class Study:
                 continue
             if kept.get("trial") in self.trials and "rmse" in (kept.get("saved") or {}):
                 self._kept = kept
-                if folder != best:
-                    shutil.rmtree(best, ignore_errors=True)
-                    folder.rename(best)
+                if isinstance(folder, Path) and folder != best:
+                    remove(best)
+                    folder.rename(self.folder / "best")  # type: ignore[arg-type]
                 return []
         ended = [
             trial
@@ -197,7 +204,7 @@ class Study:
     def _sweep(self) -> None:
         """Remove what a kill left behind: half-written files, checkpoints that nobody needs."""
         for left in (*self.folder.glob(".*"), *(self.folder / "trials").glob(".*")):
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+            remove(left)
         needed = {
             (self.folder / trial.checkpoint).parent
             for trial in self.trials.values()
@@ -205,13 +212,13 @@ class Study:
         }
         for left in (self.folder / "checkpoints").glob("*/*"):
             if left not in needed:
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
-        for attempt in (self.folder / "checkpoints").glob("*"):
-            with suppress(OSError):  # some are needed
-                attempt.rmdir()
+                remove(left)
 
     def _lock(self) -> None:
         """Hold the study until this process ends, however it does. space.yaml is never replaced."""
+        if not isinstance(self.folder, Path):
+            self._lease()
+            return
         self._held = os.open(self.folder / "space.yaml", os.O_RDONLY)
         try:
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -219,6 +226,35 @@ class Study:
             raise InputError(
                 f"another process is running {self.folder}; wait for its end, or stop it"
             ) from None
+
+    def _lease(self) -> None:
+        """Where files can't be locked: a file that says who runs the study, and is kept fresh."""
+        try:
+            other = read_json(self.folder / LEASE)
+        except InputError:
+            other = {}  # there is none
+        age = time.time() - float(other.get("at", 0))
+        if age < LEASE_SECONDS:
+            raise InputError(
+                f"another process ({other.get('by')}) ran {self.folder} {age:.0f} s ago; wait for "
+                f"its end, or, if it was killed, until {LEASE_SECONDS:g} s have passed"
+            )
+        self._leased = -math.inf
+        self.alive()
+
+    def alive(self) -> None:
+        """Called again and again while trials run."""
+        now = time.monotonic()
+        if self._leased is not None and now - self._leased >= LEASE_SECONDS / 4:
+            self._leased = now
+            by = f"process {os.getpid()} on {platform.node()}"
+            write_file(self.folder / LEASE, _json({"by": by, "at": time.time()}))
+
+    def attempt(self) -> Place:
+        """A folder for the checkpoints of this run of the study."""
+        folder = self.folder / "checkpoints"
+        numbers = [int(there.name) for there in folder.glob("*") if there.name.isdecimal()]
+        return folder / str(max(numbers, default=-1) + 1)
 
     def _back_to_checkpoint(self, trial: Trial) -> str | None:
         """Forget the epochs since the trial's last checkpoint: they will run again.
@@ -256,10 +292,10 @@ class Study:
         for listener in self.listeners:
             listener.reported(self, trial)
 
-    def checkpointed(self, id: int, checkpoint: Path) -> None:
-        """A trial's checkpoint is complete."""
+    def checkpointed(self, id: int, checkpoint: str | Path) -> None:
+        """A trial's checkpoint is complete; its path is in the folder's file system."""
         trial = self.trials[id]
-        trial.checkpoint = str(checkpoint.resolve().relative_to(self.folder.resolve()))
+        trial.checkpoint = inside(self.folder, checkpoint)
         trial.saved = trial.best
         self._write(trial)
 
@@ -274,7 +310,7 @@ class Study:
         self._write(trial)
         if state != "interrupted":
             for attempt in (self.folder / "checkpoints").glob("*"):
-                shutil.rmtree(attempt / str(id), ignore_errors=True)
+                remove(attempt / str(id))
             self._journal.add(trial)
         self._derive()
         for listener in self.listeners:
@@ -309,7 +345,7 @@ class Study:
                 if trial.state == "running":
                     self.ended(trial.id, "interrupted")
             if not any(trial.under_way for trial in self.trials.values()):
-                shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+                remove(self.folder / "checkpoints")
             self._derive(last=True)
         finally:
             for listener in self.listeners:
@@ -321,6 +357,10 @@ class Study:
         if self._held is not None:
             os.close(self._held)
             self._held = None
+        if self._leased is not None:
+            self._leased = None
+            with suppress(OSError):  # then it ends by itself
+                remove(self.folder / LEASE)
 
     def summary(self) -> dict[str, Any]:
         """The outcome so far, as summary.json has it."""
@@ -401,8 +441,7 @@ class Study:
         """Rewrite what is derived from the records, unless that was done a moment ago."""
         now = time.monotonic()
         if last:
-            files = [file.stat() for file in self.folder.rglob("*") if file.is_file()]
-            self.disk_bytes = sum(file.st_size for file in files)
+            self.disk_bytes = bytes_in(self.folder)
         if last or now - self._derived >= DERIVE_SECONDS:
             write_file(self.folder / "summary.json", _json(self.summary()))
             write_file(self.folder / "trials.csv", trials_csv(self.trials, self.space))
@@ -412,7 +451,7 @@ class Study:
             self._journalled = now
 
 
-def refuse_existing(folder: Path) -> None:
+def refuse_existing(folder: Place) -> None:
     """Raises InputError where a new study would meet an old one."""
     if folder.exists() and not (folder / "study.json").exists():
         raise InputError(f"{folder} exists, and is no study: remove it, or choose another --name")

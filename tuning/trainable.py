@@ -14,6 +14,7 @@ from lstm_model.configuration import Configuration
 from lstm_model.errors import InputError, TrainingFailed
 from lstm_model.series import Series
 from lstm_model.training import Epoch, Fit
+from tuning.storage import Place
 
 
 class Trainable(tune.Trainable):  # type: ignore[misc]
@@ -27,7 +28,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         self,
         config: dict[str, Any],
         series: Series,
-        folder: Path,
+        folder: Place,
         target: str,
         max_epochs: int,
         seed: int,

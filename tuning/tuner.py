@@ -5,7 +5,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -18,6 +18,7 @@ from ray.tune.experiment import Trial as RayTrial
 from tuning.record import State
 from tuning.scheduling import scheduler
 from tuning.search import OptunaSearcher, Unsaved
+from tuning.storage import Place
 from tuning.study import Study
 
 # How often a trial is tried again from its checkpoint where its worker or machine dies.
@@ -117,6 +118,10 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
             with self._guarded():
                 self._study.reported(trial.config["trial"], result["report"])
 
+    def on_step_end(self, iteration: int, trials: list[RayTrial], **info: Any) -> None:
+        with self._guarded():
+            self._study.alive()
+
     def on_checkpoint(
         self,
         iteration: int,
@@ -126,7 +131,7 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
         **info: Any,
     ) -> None:
         with self._guarded():
-            self._study.checkpointed(trial.config["trial"], Path(checkpoint.path))
+            self._study.checkpointed(trial.config["trial"], checkpoint.path)
 
     def on_trial_complete(
         self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
@@ -186,8 +191,13 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
             self._stop.fail(failure)
 
 
-def run_trials(study: Study, stop: StopRequest, *, concurrency: int, verbose: bool) -> None:
+def run_trials(
+    study: Study, stop: StopRequest, *, concurrency: Callable[[], int], verbose: bool
+) -> None:
     """Run the study's trials on the Ray that is there until all have ended or `stop` says so.
+
+    Args:
+        concurrency: how many trials may be under way now.
 
     Raises:
         OSError: the study's folder could not be written any more.
@@ -198,7 +208,7 @@ def run_trials(study: Study, stop: StopRequest, *, concurrency: int, verbose: bo
     space = study.space
     resources = space.resources
     past = list(study.trials.values())
-    checkpoints = study.folder / "checkpoints"
+    attempt = study.attempt()
     trainable = tune.with_parameters(
         Trainable,
         series=study.series,
@@ -226,9 +236,8 @@ def run_trials(study: Study, stop: StopRequest, *, concurrency: int, verbose: bo
             trial_dirname_creator=_name,
         ),
         run_config=tune.RunConfig(
-            # Checkpoints of their own, each time it is resumed.
-            name=str(max((int(one.name) for one in checkpoints.glob("[0-9]*")), default=-1) + 1),
-            storage_path=str(checkpoints.resolve()),
+            name=attempt.name,
+            **_storage(attempt.parent),
             stop=_Stopper(stop),
             callbacks=[_Messenger(study, stop)],
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_at_end=True),
@@ -243,6 +252,13 @@ def run_trials(study: Study, stop: StopRequest, *, concurrency: int, verbose: bo
         stop.fail(OSError(errno.EIO, f"Tune's own files are cut off ({error})"))
     if stop.failure:
         raise stop.failure
+
+
+def _storage(folder: Place) -> dict[str, Any]:
+    """Where Tune puts checkpoints, in its terms."""
+    if isinstance(folder, Path):
+        return {"storage_path": str(folder.resolve())}
+    return {"storage_path": folder.path, "storage_filesystem": folder.system}
 
 
 def _of_storage(cause: BaseException) -> TypeGuard[OSError]:

@@ -5,17 +5,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.faults.campaign import SPACE as UNDER_FIRE
 from tests.faults.campaign import campaign, write_table
 from tuning.resume import read_trials
 
 
 def test_nothing_is_lost_or_counted_twice(tmp_path: Path) -> None:
-    tally = campaign(tmp_path, ["worker", "machine"], seed=1, trials=6, max_epochs=40)
+    kinds = ["worker", "machine"]
+    tally = campaign(tmp_path, kinds, seed=1, trials=6, max_epochs=40, outlive=False)
     assert tally.problems == []
     assert tally.faults == {"worker": 1, "machine": 1}
 
 
+@pytest.mark.slow
 def test_a_study_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
     """One worker, killed between a checkpoint and its record, and between two checkpoints."""
     write_table(tmp_path / "air.csv")

@@ -25,7 +25,7 @@ def tiny(space: Callable[..., Path]) -> SearchSpace:
 def searcher(
     space: SearchSpace, concurrency: int = 1, past: tuple[Trial, ...] = ()
 ) -> OptunaSearcher:
-    return OptunaSearcher(space, concurrency=concurrency, stopping=lambda: False, past=past)
+    return OptunaSearcher(space, concurrency=lambda: concurrency, stopping=lambda: False, past=past)
 
 
 def told(search: OptunaSearcher) -> list[optuna.trial.FrozenTrial]:
@@ -88,7 +88,7 @@ def test_no_more_than_the_slots_are_under_way(tiny: SearchSpace) -> None:
 
 
 def test_a_stop_request_ends_the_search(tiny: SearchSpace) -> None:
-    search = OptunaSearcher(tiny, concurrency=9, stopping=lambda: True)
+    search = OptunaSearcher(tiny, concurrency=lambda: 9, stopping=lambda: True)
     assert search.suggest("a") == Searcher.FINISHED
 
 

@@ -18,7 +18,7 @@ from lstm_model.checkpoint import write_state
 from lstm_model.errors import InputError, TrainingFailed
 from lstm_model.series import Series
 from lstm_model.sources import load_table
-from lstm_model.training import Fit
+from lstm_model.training import Epoch, Fit
 from tuning import ray_environment, trainable, tuner
 from tuning.ray_session import ray_session, slots
 from tuning.record import Trial
@@ -48,6 +48,20 @@ class Fragile(Trainable):
             )
             self._fit.run_epoch = lambda: (_ for _ in ()).throw(error)  # type: ignore[method-assign]
         return super().step()
+
+
+class Hopeless(Trainable):
+    def step(self) -> dict[str, Any]:
+        self._fit.run_epoch = self._fail  # type: ignore[method-assign]
+        return super().step()
+
+    def _fail(self) -> Epoch:
+        raise TrainingFailed("NaN")
+
+
+class HopelessButForTheFirst(Hopeless):
+    def step(self) -> dict[str, Any]:
+        return super().step() if self._suggested["trial"] else Trainable.step(self)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -89,7 +103,7 @@ def test_a_trial_that_fails_says_why_and_the_study_goes_on(
 ) -> None:
     monkeypatch.setattr(trainable, "Trainable", Fragile)
     made = study([4, FAILS, ASKS_TOO_MUCH, 8])
-    run_trials(made, StopRequest(), concurrency=2, verbose=False)
+    run_trials(made, StopRequest(), concurrency=lambda: 2, verbose=False)
     states = [(trial.state, trial.reason) for _, trial in sorted(made.trials.items())]
     assert states == [
         ("finished", None),
@@ -106,7 +120,7 @@ def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_given_up(
     monkeypatch.setattr(trainable, "Trainable", Fragile)
     monkeypatch.setattr(tuner, "RETRIES", 1)
     made = study([DIES_ONCE, DIES, 8])
-    run_trials(made, StopRequest(), concurrency=1, verbose=False)
+    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
     assert [made.trials[number].state for number in range(3)] == ["finished", "failed", "finished"]
     assert [epoch["epoch"] for epoch in made.trials[0].history] == [1, 2, 3], "none counted twice"
     assert made.trials[1].reason == "its worker died 2 times"
@@ -115,14 +129,15 @@ def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_given_up(
 def test_a_study_in_which_every_trial_fails_is_given_up(
     study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainable, "Trainable", Fragile)
-    made, stop = study([FAILS] * 9), StopRequest()
-    run_trials(made, stop, concurrency=1, verbose=False)
+    monkeypatch.setattr(trainable, "Trainable", Hopeless)
+    made, stop = study([8], trials=9), StopRequest()
+    run_trials(made, stop, concurrency=lambda: 1, verbose=False)
     assert stop.hopeless
     assert [trial.state for trial in made.trials.values()] == ["failed"] * FAILURES_TO_GIVE_UP
 
-    made, stop = study([8] + [FAILS] * 6, folder="one-good"), StopRequest()
-    run_trials(made, stop, concurrency=1, verbose=False)
+    monkeypatch.setattr(trainable, "Trainable", HopelessButForTheFirst)
+    made, stop = study([8], trials=7, folder="one-good"), StopRequest()
+    run_trials(made, stop, concurrency=lambda: 1, verbose=False)
     assert not stop.hopeless
     assert made.counts == {"finished": 1, "failed": 6}
 
@@ -134,7 +149,7 @@ def test_a_request_to_stop_interrupts_trials_with_their_checkpoints(
     stop = StopRequest()
 
     made.listeners.append(StopsAt(stop, 1, 3))
-    run_trials(made, stop, concurrency=2, verbose=False)
+    run_trials(made, stop, concurrency=lambda: 2, verbose=False)
     assert [trial.state for trial in made.trials.values()] == ["interrupted", "interrupted"]
     for trial in made.trials.values():
         assert trial.checkpoint is not None
@@ -151,7 +166,7 @@ def test_a_folder_that_can_not_be_written_ends_the_study(
 
     monkeypatch.setattr(made, "reported", full)
     with pytest.raises(OSError, match="No space left"):
-        run_trials(made, StopRequest(), concurrency=1, verbose=False)
+        run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
 
 
 class Unborn(Trainable):
@@ -167,7 +182,7 @@ def test_a_worker_that_can_not_start_is_a_failed_trial(
     monkeypatch.setattr(trainable, "Trainable", Unborn)
     monkeypatch.setattr(tuner, "RETRIES", 0)
     made = study([8])
-    run_trials(made, StopRequest(), concurrency=1, verbose=False)
+    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
     assert made.trials[0].state == "failed"
     assert made.trials[0].reason is not None
     assert "no such device" in made.trials[0].reason
@@ -192,7 +207,7 @@ def test_a_study_that_was_stopped_ends_as_one_that_was_not(
 ) -> None:
     """One worker, stopped at three moments and resumed each time: the same to the last bit."""
     whole = study([8, 12], max_epochs=6, trials=5, scheduler="asha", folder="whole")
-    run_trials(whole, StopRequest(), concurrency=1, verbose=False)
+    run_trials(whole, StopRequest(), concurrency=lambda: 1, verbose=False)
     whole.finish("finished")
 
     parts = study([8, 12], max_epochs=6, trials=5, scheduler="asha", folder="parts")
@@ -201,7 +216,7 @@ def test_a_study_that_was_stopped_ends_as_one_that_was_not(
         stop = StopRequest()
         if moment:
             parts.listeners.append(StopsAt(stop, *moment))
-        run_trials(parts, stop, concurrency=1, verbose=False)
+        run_trials(parts, stop, concurrency=lambda: 1, verbose=False)
         states.append([trial.state for trial in parts.trials.values()])
         parts.finish("interrupted" if moment else "finished")
         if moment:
@@ -230,7 +245,7 @@ def test_a_study_that_was_stopped_ends_as_one_that_was_not(
 def test_a_trial_that_was_resumed_at_its_very_end_is_finished(study: Callable[..., Study]) -> None:
     """Saved after its last epoch, but the study ended before it heard of that."""
     made = study([8], max_epochs=3)
-    run_trials(made, StopRequest(), concurrency=1, verbose=False)
+    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
     made.finish("finished")
     best = made.trials[0].best
 
@@ -251,7 +266,7 @@ def test_a_trial_that_was_resumed_at_its_very_end_is_finished(study: Callable[..
         trials=read_trials(made.folder),
     )
     again.go_on([])
-    run_trials(again, StopRequest(), concurrency=1, verbose=False)
+    run_trials(again, StopRequest(), concurrency=lambda: 1, verbose=False)
     assert (again.trials[0].state, again.trials[0].epochs) == ("finished", 3)
     assert again.trials[0].best == best
 
@@ -264,13 +279,22 @@ def test_as_many_trials_as_fit(
     cpu: float, limit: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
-    assert slots(cpu, 0, limit) == expected
+    assert slots(cpu, 0, limit)() == expected
+
+
+def test_on_a_cluster_one_more_waits_than_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    have = {"CPU": 0.0}
+    monkeypatch.setattr(ray, "cluster_resources", lambda: have)
+    at_once, limited = slots(1, 0, cluster=True), slots(1, 0, 16, cluster=True)
+    assert (at_once(), limited()) == (1, 16), "an autoscaler is asked for the first node"
+    have["CPU"] = 8.0
+    assert (at_once(), limited()) == (9, 16)
 
 
 def test_gpus_bound_how_many_trials_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 16.0, "GPU": 2.0})
-    assert slots(1, 0.25) == 8
-    assert slots(1, 1) == 2
+    assert slots(1, 0.25)() == 8
+    assert slots(1, 1)() == 2
     with pytest.raises(InputError, match="asks for 1 CPU and 4 GPU, but there are 16 and 2"):
         slots(1, 4)
 
