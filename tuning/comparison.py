@@ -13,6 +13,9 @@ from tuning.statistics import diebold_mariano, difference, holm
 
 Metric = Literal["rmse", "mae"]
 
+# Sources whose target is PM2.5 in ug/m3.
+KNOWN_AIR = ("beijing", "simulated")
+
 # Steps of the air quality index for PM2.5 in ug/m3 (China's HJ 633-2012), and shares of the
 # training rows for a target of any other kind.
 LEVELS = (35.0, 75.0, 115.0, 150.0, 250.0)
@@ -125,16 +128,23 @@ def _groups(
         yield "month", str(month), of_hour(period.times.month, month)
     for hour in sorted(set(period.times.hour)):
         yield "hour of day", f"{hour:02d}", of_hour(period.times.hour, hour)
-    number = np.searchsorted(levels, period.levels, side="right")
-    names = [f"below {levels[0]:g}"]
-    names += [f"{low:g} to {high:g}" for low, high in pairwise(levels)]
-    names += [f"{levels[-1]:g} and more"]
-    for each, name in enumerate(names):
-        yield "level", name, number == each
+    for name, chosen in by_level(period.levels, levels).items():
+        yield "level", name, chosen
     for column, of_row in kinds.items():
         at_origin = of_row[period.origins]
         for kind in sorted({str(kind) for kind in of_row if isinstance(kind, str)}):
             yield column, kind, at_origin == kind
+
+
+def by_level(
+    values: npt.NDArray[np.float64], levels: Sequence[float]
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which of the values, of any shape, lie between which of the inner borders `levels`."""
+    number = np.searchsorted(levels, values, side="right")
+    names = [f"below {levels[0]:g}"]
+    names += [f"{low:g} to {high:g}" for low, high in pairwise(levels)]
+    names += [f"{levels[-1]:g} and more"]
+    return {name: number == each for each, name in enumerate(names)}
 
 
 def worst(period: Period, model: str, lead: int) -> list[dict[str, Any]]:

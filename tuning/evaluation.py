@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,12 +38,11 @@ from tuning.period import PERSISTENCE, YESTERDAY, Period, Span, final_series
 from tuning.report import write_report
 from tuning.report_figures import drawn
 from tuning.search import importances
+from tuning.storage import Place
 from tuning.study import LIBRARIES, Study
 from tuning.summary import step_name
+from tuning.tensorboard import write_comparison
 from tuning.tuner import StopRequest
-
-# Sources whose target is PM2.5 in ug/m3.
-KNOWN_AIR = ("beijing", "simulated")
 
 
 @dataclass(frozen=True)
@@ -58,13 +56,17 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the test showed: comparison.json, and what the report and the folder add to it."""
+    """What the test showed: comparison.json, and what the report and the folder add to it.
+
+    `histories` has the epochs of each finalist's trial, as its record has them.
+    """
 
     comparison: dict[str, Any]
     period: Period
     models: dict[str, list[TrainedForecaster]]
+    histories: dict[str, list[dict[str, float]]]
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Place) -> None:
         """The comparison's folder; comparison.json comes last, when all else is there."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, seeds in self.models.items():
@@ -74,6 +76,7 @@ class Evaluation:
                 forecaster.save(place)
         write_file(folder / "forecasts.csv", self.period.csv().encode())
         write_report(folder, self.comparison, drawn(self.comparison, self.period))
+        write_comparison(folder, self.comparison, self.histories)
         text = json.dumps(self.comparison, indent=1) + "\n"
         write_file(folder / "comparison.json", text.encode())
 
@@ -140,7 +143,8 @@ def evaluate(
         models.append(trained)
     console.print("Testing the differences", soft_wrap=True)
     comparison = _comparison(studies, protocol, ranked, periods, command)
-    return Evaluation(comparison, periods[0], models[0])
+    histories = {name: candidate.trial.history for name, candidate in chosen.items()}
+    return Evaluation(comparison, periods[0], models[0], histories)
 
 
 def _ranked(
@@ -182,7 +186,7 @@ def _comparison(
     leads = list(range(1, data.horizon + 1))
     shown = [*studies, PERSISTENCE]
     final = final_series(study.table, data, span)
-    known_air = study.table.source in KNOWN_AIR
+    known_air = study.table.source in compared.KNOWN_AIR
     facts = study.data()
     comparison: dict[str, Any] = {
         "verdict": "",

@@ -7,7 +7,6 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from statistics import fmean
 from string import Template
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from matplotlib.figure import Figure
 from lstm_model.figures import label, png
 from lstm_model.files import write_file
 from tuning.comparison import lead_name
+from tuning.storage import Place
 from tuning.summary import short
 
 LEAD_TIMES_SHOWN = (1, 3, 6, 12, 24)  # and the last, where there are more than four
@@ -66,7 +66,7 @@ Block = Text | Table | ReportFigure
 
 
 def write_report(
-    folder: Path, comparison: Mapping[str, Any], figures: Sequence[ReportFigure]
+    folder: Place, comparison: Mapping[str, Any], figures: Sequence[ReportFigure]
 ) -> None:
     """Write report.html, one file that opens anywhere, and report.md with figures/NAME.png."""
     title = str(comparison.get("name") or folder.name)
@@ -77,6 +77,16 @@ def write_report(
         write_file(folder / "figures" / f"{name}.png", image)
     write_file(folder / "report.md", _markdown(blocks).encode())
     write_file(folder / "report.html", _html(title, blocks, images).encode())
+
+
+def answer(comparison: Mapping[str, Any]) -> str:
+    """What was found, as Markdown: the verdict, the errors, the tests and the finalists."""
+    tables = _Tables(comparison)
+    blocks: list[Block] = [Text("p", comparison["verdict"])]
+    if comparison["data"]["simulated"]:
+        blocks.append(Text("aside", SIMULATED))
+    blocks += [tables.models(), tables.tests("Test hours", comparison["tests"]), Text("p", TESTS)]
+    return _markdown([*blocks, tables.configurations()])
 
 
 def models_table(comparison: Mapping[str, Any]) -> Table:

@@ -19,28 +19,35 @@ BEST_SHOWN = 5
 
 def best_table(study: "Study") -> RichTable:
     """The best trials beside the baselines."""
-    baselines = study.baselines
     table = RichTable(title=f"{study.name}: validation", title_justify="left")
     table.add_column("model")
     for heading in ("RMSE", "MAE", "skill", "epochs"):
         table.add_column(heading, justify="right")
+    for row in best_rows(study):
+        if row[0] == "persistence":
+            table.add_section()
+        table.add_row(*row)
+    return table
+
+
+def best_rows(study: "Study") -> list[tuple[str, ...]]:
+    """(model, RMSE, MAE, skill, epochs) of the best trials and then of the baselines."""
+    baselines = study.baselines
     scored = [trial for trial in study.trials.values() if trial.best]
+    rows: list[tuple[str, ...]] = []
     for trial in sorted(scored, key=lambda trial: trial.rmse)[:BEST_SHOWN]:
         best = trial.best or {}
-        table.add_row(
-            f"trial {trial.id}",
-            *(f"{best['rmse']:.3f}", f"{best['mae']:.3f}", f"{best['skill']:.1%}"),
-            f"{best['epoch']} of {trial.epochs}",
-        )
-    table.add_section()
+        figures = f"{best['rmse']:.3f}", f"{best['mae']:.3f}", f"{best['skill']:.1%}"
+        rows.append((f"trial {trial.id}", *figures, f"{best['epoch']} of {trial.epochs}"))
     for name, score in (
         ("persistence", baselines.persistence),
         ("same hour yesterday", baselines.same_hour_yesterday),
         (f"ridge on {baselines.ridge_form}", baselines.ridge),
     ):
         if score:
-            table.add_row(name, f"{score.rmse:.3f}", f"{score.mae:.3f}", f"{score.skill:.1%}")
-    return table
+            figures = f"{score.rmse:.3f}", f"{score.mae:.3f}", f"{score.skill:.1%}"
+            rows.append((name, *figures, ""))
+    return rows
 
 
 def describe(space: SearchSpace, table: "Table", series: "Series", console: Console) -> None:
@@ -80,12 +87,13 @@ def describe(space: SearchSpace, table: "Table", series: "Series", console: Cons
         left = len(space.initial_trials) - study.trials
         say("", f"the last {left} of {len(space.initial_trials)} initial trials won't be tried")
     for name, entry in space.search.items():
-        say("search", f"{name}: {_range(entry)}")
+        say("search", f"{name}: {in_words(entry)}")
     for name, value in space.fixed.items():
         say("fixed", f"{name}: {value}")
 
 
-def _range(entry: Entry) -> str:
+def in_words(entry: Entry) -> str:
+    """What of a hyperparameter is searched."""
     if entry.kind == "categorical":
         values = ", ".join(map(str, entry.choices))
     else:

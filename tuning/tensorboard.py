@@ -1,13 +1,34 @@
-"""A study as TensorBoard events: curves and a row in HPARAMS for each trial, text for the whole."""
+"""Studies and comparisons as TensorBoard events.
+
+A study has these runs below <study>/tensorboard, named so that what is looked for first comes
+first in the list of runs, before a hundred trials:
+
+    .                   text, figures, the study's best RMSE by trials that have ended
+    best                the curves of the best trial
+    persistence, ridge  the baselines, as lines in the charts that trials have
+    running/<id>        trials under way
+    trials/<id>         trials that have ended
+
+and a comparison one for each model below <comparison>/tensorboard.
+"""
 
 import json
-import threading
+import os
+import shutil
+import socket
+import tempfile
 import time
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as custom_scalars
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.plugins.hparams.summary_v2 import (
     Discrete,
@@ -18,11 +39,16 @@ from tensorboard.plugins.hparams.summary_v2 import (
     hparams_config_pb,
     hparams_pb,
 )
-from torch.utils.tensorboard import FileWriter
-from torch.utils.tensorboard.summary import scalar, text
+from tensorboard.plugins.text import metadata as texts
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from lstm_model.configuration import HYPERPARAMETERS, Hyperparameter
-from tuning.record import Trial
+from lstm_model.metrics import Score
+from tuning.record import State, Trial
+from tuning.report import answer
+from tuning.storage import Place, inside, remove
+from tuning.study_figures import Artist, Drawn
+from tuning.summary import best_rows, in_words, short
 
 if TYPE_CHECKING:
     from tuning.study import Study
@@ -36,106 +62,323 @@ CURVES = {
     "mae": "validation/mae",
     "skill": "validation/skill",
 }
+# Of the best epoch so far. TensorBoard opens the first two groups of charts: these are not of them.
 COLUMNS = {
-    "rmse": "best/rmse",
-    "mae": "best/mae",
-    "skill": "best/skill",
-    "epochs": "trial/epochs",
-    "seconds": "trial/seconds",
+    "rmse": "whole_trial/rmse",
+    "mae": "whole_trial/mae",
+    "skill": "whole_trial/skill",
+    "epochs": "whole_trial/epochs",
+    "seconds": "whole_trial/seconds",
 }
+# HPARAMS shows so many hyperparameters at first, those that are said to differ before the others.
+SHOWN_FIRST = 5
 STATUS = {
     "finished": api_pb2.STATUS_SUCCESS,
     "stopped_early": api_pb2.STATUS_SUCCESS,
     "failed": api_pb2.STATUS_FAILURE,
     "interrupted": api_pb2.STATUS_UNKNOWN,
 }
+METRICS = ("rmse", "mae", "skill")
+# The lowest RMSE so far by the number of trials that have ended.
+SO_FAR = "whole_study/lowest_rmse"
+# Ends the name of the file that holds a trial's row in HPARAMS.
+ROW = ".row"
+# Over this many runs TensorBoard's pages, but for the first, select none by themselves.
+HOW_TO_LOOK = """
+HPARAMS has a row for each trial. Of more than 40 runs Scalars, Images and Text select none by
+themselves, until the filter above their list of runs leaves fewer: `best|persistence|ridge` for the
+best trial beside the baselines, `running` for what is under way.
+"""
 
 
 class TensorBoard:
-    """Writes below <study>/tensorboard: a run for the study and one for each trial.
+    """Writes a study's events as it goes.
 
     Over several studies TensorBoard takes one record of what the HPARAMS columns are. So each
-    study writes the same: every hyperparameter there is, and the study's name.
+    study writes the same: every hyperparameter there is, the study's name, and the state.
+
+    TensorBoard keeps the first row that a run has. So a trial moves when it ends, and has its row
+    written anew where it arrives: a page that is open sees the new state too.
     """
 
     def __init__(self, study: "Study") -> None:
-        threading.excepthook = _unless_of_storage
-        self._folder = study.folder / "tensorboard"
-        self._trials: dict[int, FileWriter] = {}
-        self._root = _writer(self._folder)
-        self._root.add_summary(
-            hparams_config_pb(
-                hparams=[
-                    HParam("study", description="the study's name"),
-                    HParam("data", description="beijing, simulated, or a CSV's path"),
-                    *(_column(each) for each in HYPERPARAMETERS.values()),
-                ],
-                metrics=[Metric(tag, display_name=name) for name, tag in COLUMNS.items()],
-            )
-        )
-        facts = study.data()
-        if study.table.simulated:
-            facts = {"note": "SIMULATED DATA: it says nothing about Beijing", **facts}
-        self._text("data", _table(facts))
-        settings = study.space.data.model_dump(mode="json") | study.space.study.model_dump()
-        self._text("settings", _table(settings))
-        self._root.flush()
+        self._place = study.folder / "tensorboard"
+        self._folder = _local(self._place)
+        self._trials: dict[int, Events] = {}
+        self._best: tuple[int, int] | None = None  # the trial and its epochs in the run `best`
+        self._root = Events(self._folder)
+        Events(self._folder / "best").close()  # runs are listed by their age: before the trials
+        # Parallel coordinates leave out trials that lack what is shown: nothing conditional.
+        always = [name for name, entry in study.space.search.items() if not entry.when]
+        self._root.add(_columns(["state", *always][:SHOWN_FIRST]))
+        self._root.add(_layout(_of_studies()))
+        self._root.text("settings", _settings(study))
+        self._write_outcome(study)
+        self._write_baselines(study)
+        self._artist = Artist(self._show)
 
     def started(self, study: "Study", trial: Trial) -> None:
         if trial.id in self._trials:
             return  # tried again after its worker died: the same run goes on
-        writer = self._trials[trial.id] = _writer(self._folder / f"{trial.id:04d}")
-        if trial.epochs:
-            # Resumed: drop the steps that will run again.
-            start = SessionLog(status=SessionLog.START)
-            writer.add_event(Event(session_log=start), step=trial.epochs + 1)
-        values = {
-            "study": study.name,
-            "data": study.table.source,
-            **study.space.defaults,
-            **trial.config,
-        }
-        writer.add_summary(hparams_pb(values, trial_id=f"{study.name}/{trial.id}"))
-        writer.flush()
+        place = self._folder / "running" / _number(trial)
+        _move(self._folder / "trials" / _number(trial), place)  # of a study that goes on
+        _write_row(place, study, trial)
+        events = self._trials[trial.id] = Events(place)
+        events.begin_after(trial.epochs)  # those that come now were there before it was cut off
 
     def reported(self, study: "Study", trial: Trial) -> None:
-        writer, epoch = self._trials[trial.id], trial.history[-1]
-        for name, tag in CURVES.items():
-            writer.add_summary(scalar(tag, epoch[name]), trial.epochs)
-        values = {**(trial.best or {}), "epochs": trial.epochs, "seconds": trial.seconds}
-        for name, tag in COLUMNS.items():
-            writer.add_summary(scalar(tag, values[name]), trial.epochs)
+        best = trial.best or {}
+        columns = {**best, "epochs": trial.epochs, "seconds": trial.seconds}
+        values = {tag: columns[name] for name, tag in COLUMNS.items()}
+        self._trials[trial.id].scalars(_curves(trial.history[-1]) | values, trial.epochs)
 
     def ended(self, study: "Study", trial: Trial) -> None:
-        writer = self._trials.pop(trial.id)
+        events = self._trials.pop(trial.id)
         if trial.reason:
-            writer.add_summary(text("reason", trial.reason))
-        writer.add_summary(_session_end(STATUS[trial.state]))
-        writer.close()
+            events.text("why it failed", trial.reason)
+        events.close()
+        place = self._folder / "trials" / _number(trial)
+        _write_row(place, study, trial)
+        _move(self._folder / "running" / _number(trial), place)
+        done = sum(not each.under_way for each in study.trials.values())
+        if study.best:
+            self._root.scalars({SO_FAR: study.best.rmse}, done)
+        if self._artist.look(study):
+            self._write_best(study)
+            self._write_outcome(study)
+            _put(self._folder, self._place)
 
     def finished(self, study: "Study") -> None:
-        summary = study.summary()
-        if best := summary["best"]:
-            self._text("best trial", _table({"trial": best["trial"], **best["config"]}))
-            self._text("best trial's validation", _table(best["validation"]))
-        self._text("outcome", _table({"state": summary["state"], **summary["trials"]}))
-        self._root.close()
-        for writer in self._trials.values():
-            writer.close()
+        try:
+            self._write_best(study)
+            self._write_outcome(study)
+            if study.outcome != "failed":
+                self._artist.finish(study)
+        finally:
+            self.close()
+        _put(self._folder, self._place)
+        if self._folder != self._place:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _text(self, tag: str, markdown: str) -> None:
-        self._root.add_summary(text(tag, markdown))
+    def close(self) -> None:
+        """Leave no thread and no open file."""
+        self._artist.close()
+        for events in (self._root, *self._trials.values()):
+            events.close()
+
+    def _write_baselines(self, study: "Study") -> None:
+        """As long as the trials' curves, so that a chart shows them from end to end."""
+        epochs, trials = study.space.study.max_epochs, study.space.study.trials
+        baselines = {"persistence": study.baselines.persistence, "ridge": study.baselines.ridge}
+        for name, score in baselines.items():
+            place = self._folder / name
+            shutil.rmtree(place, ignore_errors=True)  # a study may go on with more trials
+            events = Events(place)
+            _level(events, score, "validation", range(1, epochs + 1))
+            for done in range(1, trials + 1):
+                events.scalars({SO_FAR: score.rmse}, done)
+            events.close()
+
+    def _write_best(self, study: "Study") -> None:
+        if study.best is None or (found := (study.best.id, study.best.epochs)) == self._best:
+            return
+        self._best = found
+        events = Events(self._folder / "best")
+        events.begin_after(0)  # in place of the one that was the best before
+        for number, epoch in enumerate(study.best.history, start=1):
+            events.scalars(_curves(epoch), number)
+        events.close()
+
+    def _write_outcome(self, study: "Study") -> None:
+        self._root.text("outcome", _outcome(study))
+
+    def _show(self, drawn: Drawn, step: int) -> None:
+        self._root.images(drawn, step)
 
 
-def _unless_of_storage(told: threading.ExceptHookArgs) -> None:
-    """The writers' threads meet a full disk as well; the next event raises it where it is told."""
-    if not isinstance(told.exc_value, OSError):
-        threading.__excepthook__(told)
+def write_comparison(
+    folder: Place,
+    comparison: Mapping[str, Any],
+    histories: Mapping[str, Sequence[Mapping[str, float]]],
+) -> None:
+    """A comparison's events, once its figures lie in folder/figures.
+
+    Args:
+        histories: the epochs of each finalist's trial, as its record has them.
+    """
+    remove(folder / "tensorboard")  # of the same comparison, made before
+    place = _local(folder / "tensorboard")
+    root = Events(place)
+    root.add(_layout(_of_comparisons()))
+    root.text("answer", answer(comparison))
+    files: list[Place] = list((folder / "figures").glob("*.png"))
+    root.images({f"comparison/{file.stem}": file.read_bytes() for file in files}, 0)
+    root.close()
+    first = comparison["lead_times"][0]
+    for model, errors in comparison["models"].items():
+        events = Events(place / model)
+        for lead in comparison["lead_times"]:
+            values = {f"comparison/test_{metric}": errors[metric][str(lead)] for metric in METRICS}
+            events.scalars(values, lead)
+        for one in comparison["breakdowns"]:
+            if one["lead_time"] == first and one["by"] in BREAKDOWNS and model in one["rmse"]:
+                events.scalars({BREAKDOWNS[one["by"]]: one["rmse"][model]}, int(one["group"]))
+        for number, epoch in enumerate(histories.get(model, ()), start=1):
+            events.scalars({FINALIST + name: epoch[name] for name in (*METRICS, "loss")}, number)
+        events.close()
+    _put(place, folder / "tensorboard")
 
 
-def _writer(folder: Path) -> FileWriter:
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileWriter(str(folder), max_queue=100, flush_secs=5)
+# Tags of a comparison: what it breaks down by numbers, and the epochs of a finalist's trial.
+BREAKDOWNS = {
+    "hour of day": "comparison/test_rmse_by_hour",
+    "month": "comparison/test_rmse_by_month",
+}
+FINALIST = "comparison/finalist_"
+
+
+def _of_studies() -> dict[str, dict[str, str]]:
+    """Charts by category, each with the expression that its tags match."""
+    return {
+        "Studies beside one another": {
+            "Lowest validation RMSE by trials that have ended": f"^{SO_FAR}$",
+            "Validation RMSE by epoch": "^validation/rmse$",
+            "Training loss by epoch": "^training/loss$",
+        },
+    }
+
+
+def _of_comparisons() -> dict[str, dict[str, str]]:
+    return {
+        "Models of a comparison beside one another": {
+            "Test RMSE by hour of the day": f"^{BREAKDOWNS['hour of day']}$",
+            "Test RMSE by month": f"^{BREAKDOWNS['month']}$",
+            "Test RMSE by lead time": "^comparison/test_rmse$",
+            "Test skill by lead time": "^comparison/test_skill$",
+            "Validation RMSE of the finalists by epoch": f"^{FINALIST}rmse$",
+            "Training loss of the finalists by epoch": f"^{FINALIST}loss$",
+        }
+    }
+
+
+class Events:
+    """An event file below `folder`, written as it is told.
+
+    TensorBoard's own writers hand over to a thread, which learns of a full disk when nobody
+    listens any more. What is written here is on its way to the disk, or raises OSError.
+    """
+
+    _numbers = count()
+
+    def __init__(self, folder: Path, suffix: str = "") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}.{os.getpid()}"
+        self._file = open(folder / f"{name}.{next(self._numbers)}{suffix}", "xb")  # noqa: SIM115
+        self._records = RecordWriter(self._file)
+        self._write(Event(file_version="brain.Event:2"))
+
+    def add(self, summary: Summary, step: int = 0) -> None:
+        self._write(Event(summary=summary, step=step))
+
+    def scalars(self, values: Mapping[str, float | None], step: int) -> None:
+        """None is left out: there is no such number."""
+        pairs = [(tag, value) for tag, value in values.items() if value is not None]
+        found = [Summary.Value(tag=tag, simple_value=value) for tag, value in pairs]
+        self.add(Summary(value=found), step)
+
+    def text(self, tag: str, markdown: str) -> None:
+        """In place of the one that may be there."""
+        about = texts.create_summary_metadata(display_name=tag, description="")
+        self.add(_strings(f"{tag}/text_summary", about, markdown.encode()))
+
+    def images(self, pngs: Mapping[str, bytes], step: int) -> None:
+        for tag, content in pngs.items():
+            width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
+            image = Summary.Image(
+                width=width, height=height, colorspace=3, encoded_image_string=content
+            )
+            self.add(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
+
+    def begin_after(self, step: int) -> None:
+        """What the run has at later steps, from a file before this one, is not to be shown."""
+        self._write(Event(session_log=SessionLog(status=SessionLog.START), step=step + 1))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _write(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
+        self._records.flush()
+
+
+def _local(place: Place) -> Path:
+    """The place itself, or a folder with what is there: an object store can't append to files."""
+    if isinstance(place, Path):
+        return place
+    folder = Path(tempfile.mkdtemp(prefix="tensorboard-"))
+    for file in place.rglob("*"):
+        if file.is_file():
+            copy = folder / inside(place, file.path)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.read_bytes())
+    return folder
+
+
+def _put(folder: Path, place: Place) -> None:
+    """Make the place like the folder that _local() gave for it."""
+    if isinstance(place, Path):
+        return
+    there = {inside(place, file.path): file for file in place.rglob("*") if file.is_file()}
+    for file in folder.rglob("*"):
+        if file.is_file():
+            old = there.pop(name := str(file.relative_to(folder)), None)
+            if old is None or old.stat().st_size != file.stat().st_size:
+                (place / name).write_bytes(file.read_bytes())
+    for gone in there.values():
+        gone.unlink()
+
+
+def _number(trial: Trial) -> str:
+    return f"{trial.id:04d}"
+
+
+def _curves(epoch: Mapping[str, float]) -> dict[str, float]:
+    return {tag: epoch[name] for name, tag in CURVES.items() if name in epoch}
+
+
+def _level(events: Events, score: Score, group: str, steps: Iterable[int]) -> None:
+    """The same at every step."""
+    values = {f"{group}/{metric}": getattr(score, metric) for metric in METRICS}
+    for step in steps:
+        events.scalars(values, step)
+
+
+def _write_row(place: Path, study: "Study", trial: Trial) -> None:
+    """The trial's row in HPARAMS, as long as it is in this state."""
+    values = {
+        "study": study.name,
+        "state": trial.state,
+        "data": study.table.source,
+        **study.space.defaults,
+        **trial.config,
+    }
+    row = Events(place, ROW)
+    row.add(hparams_pb(values, trial_id=f"{_number(trial)} {study.name}"))
+    if trial.state in STATUS:
+        row.add(_session_end(STATUS[trial.state]))
+    row.close()
+
+
+def _move(old: Path, new: Path) -> None:
+    """A trial's curves, if there are any; its row is left behind, and goes."""
+    if not old.exists():
+        return
+    new.mkdir(parents=True, exist_ok=True)
+    for file in old.iterdir():
+        if file.suffix != ROW:
+            file.rename(new / file.name)
+    shutil.rmtree(old)
 
 
 def _session_end(status: int) -> Summary:
@@ -151,6 +394,51 @@ def _session_end(status: int) -> Summary:
     return Summary(value=[value])
 
 
+def _layout(charts: Mapping[str, Mapping[str, str]]) -> Summary:
+    """Of Custom Scalars; those of several runs that are alike become one there."""
+    layout = layout_pb2.Layout(
+        category=[
+            layout_pb2.Category(
+                title=title,
+                chart=[
+                    layout_pb2.Chart(
+                        title=name, multiline=layout_pb2.MultilineChartContent(tag=[tags])
+                    )
+                    for name, tags in inside.items()
+                ],
+            )
+            for title, inside in charts.items()
+        ]
+    )
+    about = custom_scalars.create_summary_metadata()
+    return _strings(custom_scalars.CONFIG_SUMMARY_TAG, about, layout.SerializeToString())
+
+
+def _strings(tag: str, about: SummaryMetadata, content: bytes) -> Summary:
+    tensor = TensorProto(dtype=DT_STRING, string_val=[content])
+    return Summary(value=[Summary.Value(tag=tag, metadata=about, tensor=tensor)])
+
+
+def _columns(first: Sequence[str]) -> Summary:
+    """What the columns of HPARAMS are; `first` are those that it shows without being asked."""
+    declared = hparams_config_pb(
+        hparams=[
+            HParam("study", description="the study's name"),
+            HParam("state", Discrete(get_args(State), dtype=str)),
+            HParam("data", description="beijing, simulated, or a CSV's path"),
+            *(_column(each) for each in HYPERPARAMETERS.values()),
+        ],
+        metrics=[Metric(tag, display_name=name) for name, tag in COLUMNS.items()],
+    )
+    about = declared.value[0].metadata.plugin_data
+    data = plugin_data_pb2.HParamsPluginData.FromString(about.content)
+    for info in data.experiment.hparam_infos:
+        info.differs = info.name in first
+    about.content = data.SerializeToString()
+    found: Summary = declared
+    return found
+
+
 def _column(hyperparameter: Hyperparameter) -> HParam:
     low, high = hyperparameter.low, hyperparameter.high
     if low is None or high is None:
@@ -162,15 +450,68 @@ def _column(hyperparameter: Hyperparameter) -> HParam:
     return HParam(hyperparameter.name, domain, description=hyperparameter.meaning)
 
 
-def _table(facts: dict[str, Any]) -> str:
+def _settings(study: "Study") -> str:
+    """Markdown: what was asked for."""
+    space = study.space
+    searched = {name: in_words(entry) for name, entry in space.search.items()}
+    data = study.data() | space.data.model_dump(mode="json")
+    parts = [
+        "What was asked for:",
+        _table(space.study.model_dump(), ("budget", "")),
+        "What is searched, and what is not:",
+        _table(searched, ("searched", "")),
+        "&nbsp;",
+        _table({**space.fixed, **space.defaults}, ("fixed, and defaults", "")),
+        "What it learns from:",
+        _table(data, ("data", "")),
+    ]
+    return _warned(study, "\n\n".join(parts))
+
+
+def _outcome(study: "Study") -> str:
+    """Markdown: how it goes or went, and what won beside what it had to beat."""
+    summary = study.summary()
+    counts = ", ".join(
+        f"{number} {state.replace('_', ' ')}" for state, number in summary["trials"].items()
+    )
+    said = f"{study.name}: {study.outcome}. {counts}."
+    if (best := summary["best"]) is None:
+        return _warned(study, f"### {said}\n\nNo trial has ended with a result yet.\n{HOW_TO_LOOK}")
+    score, trial = best["validation"], study.trials[best["trial"]]
+    beside = []
+    for name, rmse in (
+        ("persistence", score["persistence_rmse"]),
+        (f"ridge on {score['ridge_form']}", score["ridge_rmse"]),
+    ):
+        less = 1 - score["rmse"] / rmse
+        beside.append(f"{abs(less):.1%} {'below' if less > 0 else 'above'} {name}")
+    won = (
+        f"**Trial {trial.id} is the best**: its validation RMSE is {score['rmse']:#.4g}, "
+        f"{' and '.join(beside)}, at epoch {best['epoch']} of {trial.epochs}."
+    )
+    rows = [f"| {' | '.join(row)} |" for row in best_rows(study)]
+    table = "\n".join(["| model | RMSE | MAE | skill | epochs |", "|---|--:|--:|--:|--:|", *rows])
+    config = _table({k: short(v) for k, v in trial.config.items()}, (f"trial {trial.id}", ""))
+    # Tables that follow one another would stand as one.
+    parts = (f"### {said}", won, table, "What the best trial was given:", config, HOW_TO_LOOK)
+    return _warned(study, "\n\n".join(parts))
+
+
+def _warned(study: "Study", markdown: str) -> str:
+    if not study.table.simulated:
+        return markdown
+    return f"**SIMULATED DATA: it says nothing about Beijing**\n\n{markdown}"
+
+
+def _table(facts: Mapping[str, Any], heading: tuple[str, str]) -> str:
     """Markdown: a row a fact."""
     rows = [f"| {key} | {_cell(value)} |" for key, value in facts.items()]
-    return "\n".join(["| | |", "|---|---|", *rows])
+    return "\n".join([f"| {heading[0]} | {heading[1]} |", "|---|---|", *rows])
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, str):
-        return value
-    return json.dumps(value).replace("|", "\\|")
+    if not isinstance(value, str):
+        value = json.dumps(value)
+    return str(value).replace("|", "\\|")
