@@ -679,7 +679,7 @@ BAD_FLAGS = st.one_of(
     flag("--calendar", BAD_CALENDARS, LETTERS.map(lambda text: f"x{text}")),
     flag("--data", NO_SOURCES, st.sampled_from(PATHS), LETTERS.map(lambda text: f"x{text}")),
     flag("--runs", st.sampled_from(PATHS)),
-    flag("--storage", st.sampled_from([*PATHS, "s3://b/x", "://"])),
+    flag("--storage", st.sampled_from([*PATHS, "ftp://b/x", "://"])),
     LETTERS.filter(lambda text: text.strip("-")).map(lambda text: [f"--x{text}"]),
     st.sampled_from([["--tri"], ["--check=1"], ["--trials"], ["-x"], ["--data"], ["--Check"]]),
 )

@@ -154,8 +154,9 @@ def test_the_journal_tells_the_same_story(finished: Finished) -> None:
 
 def test_tensorboard_has_a_run_for_each_trial(finished: Finished) -> None:
     folder, _ = finished
-    runs = sorted(each.name for each in (folder / "tensorboard").iterdir() if each.is_dir())
+    runs = sorted(each.name for each in (folder / "tensorboard" / "trials").iterdir())
     assert runs == [f"{number:04d}" for number in range(8)]
+    assert not list((folder / "tensorboard" / "running").glob("*"))
 
 
 def test_nothing_is_left_running_or_lying_about(finished: Finished) -> None:
@@ -295,7 +296,7 @@ def test_a_signal_ends_it_in_order(
 
 def test_a_time_budget_ends_it_as_done(run: Run, space: Space, tmp_path: Path) -> None:
     space(trials=1000, max_epochs=1000, scheduler="none")
-    done = run("--space", "tiny.yaml", "--time-budget", "25s", "--name", "air")
+    done = run("--space", "tiny.yaml", "--time-budget", "15s", "--name", "air")
     assert done.returncode == 0
     assert done.stderr.startswith("time is up: stopped with ")
     assert "--resume runs/air" in done.stderr
@@ -363,7 +364,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["--space", "tiny.yaml", "--cpus-per-trial", "10000"], "each trial asks for 10000 CPU"),
     (["--space", "tiny.yaml", "--gpus-per-trial", "99"], "each trial asks for 1 CPU and 99 GPU"),
     (["--space", "tiny.yaml", "--address", "127.0.0.1:1"], "--address must name a running Ray"),
-    (["--space", "tiny.yaml", "--storage", "s3://b/x"], "--storage must be a directory"),
+    (["--space", "tiny.yaml", "--storage", "ftp://b/x"], "a storage must be a directory or a URI"),
     (["--spaec", "tiny.yaml"], "No such option"),
     ([], "give one of them"),
     (["--space", "tiny.yaml", "--resume", "air"], "give one of them"),
