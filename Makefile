@@ -4,10 +4,10 @@ BIN := .venv/bin
 DEMO := --data simulated --trials 6 --max-epochs 20 --finalists 1 --seeds 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check faults bench clean
+.PHONY: help install demo test check cluster-test cluster-submit faults bench clean
 
 help: ## what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: .venv/installed ## set up .venv with what the project and its checks need
 
@@ -29,6 +29,14 @@ check: install ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+cluster-test: install ## a cluster of hosts of its own, of which some are lost: root, some minutes
+	$(BIN)/python -m pytest -m cluster
+
+cluster-submit: ## a study as a job of the cluster that `ray dashboard` leads to: STORAGE=s3://... ARGS='--space ...'
+	@test -n "$(STORAGE)" || { echo 'STORAGE is missing: make cluster-submit STORAGE=s3://bucket/studies' >&2; exit 2; }
+	RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 $(BIN)/ray job submit --address http://127.0.0.1:8265 \
+		--working-dir . -- python -m tuning.run --storage $(STORAGE) $(or $(ARGS),--space multivariate.yaml)
 
 faults: install ## studies that are killed and damaged at random moments, at most 15 minutes
 	$(BIN)/python -m tests.faults.campaign
