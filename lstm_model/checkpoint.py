@@ -1,12 +1,14 @@
-"""A trained forecaster on disk: weights, configuration and scaling, written whole or not at all.
+"""A trained forecaster, or several that forecast together: at work, and on disk.
 
-A folder holds `model.safetensors` (weights) and `model.json` (all else that a forecast needs).
-Nothing in it is pickled.
+A folder holds `model.safetensors` (weights) and `model.json` (all else that a forecast needs). It
+is written whole or not at all, and nothing in it is pickled.
 """
 
 import hashlib
 import json
-from dataclasses import dataclass
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,30 +20,57 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
-from lstm_model.configuration import Configuration
-from lstm_model.errors import InputError
+from lstm_model.configuration import Configuration, DataSettings
+from lstm_model.errors import InputError, TableError
 from lstm_model.files import Place, read_json, write_folder
 from lstm_model.forecaster import LSTMForecaster
+from lstm_model.intervals import Forecasts, Intervals, calibrate
 from lstm_model.metrics import Doubles, Score
 from lstm_model.series import Encoding, Series
-from lstm_model.training import stretched_forecast
+from lstm_model.settling import ColdStarts
+from lstm_model.training import WARM_UP_ROWS, by_prefix, stretched_forecast
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, SETTINGS = "model.safetensors", "model.json"
+
+# A value is far outside the training range where it lies beyond it by more than this share of it:
+# so another unit is noticed, and a record is not.
+FAR_OUTSIDE = 0.5
+
+
+class FarOutside(UserWarning):
+    """Values far outside the training range: what a model makes of them nobody has seen."""
 
 
 @dataclass(frozen=True)
 class TrainedForecaster:
-    """A forecaster and all that turns a table into its forecasts."""
+    """One model, or several whose mean counts, and all that turns a table into their forecasts.
 
-    model: LSTMForecaster
+    Attributes:
+        models: of one configuration, trained with different seeds.
+        target: the column that is forecast.
+        horizon: L; lead times are 1 to L steps.
+        step: time between rows.
+        change_scale: (L,) in the target's unit.
+        validation: of a single model, where it was validated.
+        intervals: how large the errors are; None in a trial's checkpoint, which has no bounds.
+        rows_needed: how many rows a table must have before the first origin, that one included.
+        time: the clock's columns in a CSV, as DataSettings.time has them.
+        simulated: whether the training data were.
+    """
+
+    models: tuple[LSTMForecaster, ...]
     config: Configuration
     encoding: Encoding
     target: str
     horizon: int
     step: pd.Timedelta
-    change_scale: Doubles  # (L,) in the target's unit
+    change_scale: Doubles
     validation: Score | None
+    intervals: Intervals | None = None
+    rows_needed: int = WARM_UP_ROWS
+    time: str | tuple[str, ...] | None = None
+    simulated: bool = False
 
     @classmethod
     def of(
@@ -56,7 +85,7 @@ class TrainedForecaster:
         model = LSTMForecaster(series.inputs.shape[1], config, series.horizon)
         model.load_state_dict(weights)
         return cls(
-            model=model.eval(),
+            models=(model.eval(),),
             config=config,
             encoding=series.encoding,
             target=target,
@@ -66,43 +95,200 @@ class TrainedForecaster:
             validation=validation,
         )
 
-    def forecast(self, frame: pd.DataFrame) -> Doubles:
-        """Forecasts from every row of a table with the training's columns, indexed by time.
+    @classmethod
+    def ensemble(cls, members: Sequence[Self]) -> Self:
+        """One that forecasts the mean of the members, which have everything but weights in common.
+
+        What validation says of one of them says nothing about their mean.
+        """
+        models = tuple(model for member in members for model in member.models)
+        return replace(members[0], models=models, validation=None, intervals=None)
+
+    def completed(
+        self,
+        validated: Sequence[tuple[Series, Doubles]],
+        starts: ColdStarts,
+        settings: DataSettings,
+        *,
+        simulated: bool,
+    ) -> Self:
+        """With what a forecast of tomorrow needs beside a model: intervals, and rows to settle.
+
+        Args:
+            validated: what the intervals are calibrated on, as calibrate() takes it: of this model
+                before it learned from these hours, and of as many seeds as it has.
+            starts: of rows before the test.
+            settings: of the study.
+            simulated: whether its data were.
+        """
+        return replace(
+            self,
+            intervals=calibrate(validated),
+            rows_needed=starts.rows_needed(self.models),
+            time=settings.time,
+            simulated=simulated,
+        )
+
+    @property
+    def model(self) -> LSTMForecaster:
+        """The only one, or the first of several."""
+        return self.models[0]
+
+    def forecast(self, table: pd.DataFrame) -> Forecasts:
+        """Forecasts from every row of a table that has rows enough before it.
+
+        Args:
+            table: the training's features as columns, in its units, by a DatetimeIndex with the
+                training's step; NaN where a value is missing. Other columns are not read.
 
         Returns:
-            (T, L) in the target's unit; NaN before the target was first observed.
+            From the `rows_needed`-th row on, or from the first observed target where that is later.
+
+        Raises:
+            TableError: the table is none that this model can forecast from; every problem at once.
+
+        Warns:
+            FarOutside: values lie far outside the training range.
         """
-        inputs = torch.from_numpy(self.encoding.inputs(frame))
-        change = stretched_forecast(self.model, inputs, 0) * self.change_scale
-        last = frame[self.target].ffill().to_numpy(np.float64)
-        return np.asarray(last[:, None] + change)
+        first = self._first_origin(table)
+        # Whole numbers, and pandas' own kinds that know of missing values, as those of training.
+        table = table.astype({channel.column: np.float64 for channel in self.encoding.numeric})
+        inputs = torch.from_numpy(self.encoding.inputs(table))
+        # One after the other: together they are no faster, and take more memory.
+        changes = [stretched_forecast(model, inputs, first) for model in self.models]
+        last = table[self.target].ffill().to_numpy(np.float64)[first:]
+        values = last[:, None] + np.mean(changes, axis=0) * self.change_scale
+        times = table.index
+        assert isinstance(times, pd.DatetimeIndex)
+        return Forecasts(times[first:], self.step, values, self.bounds(values))
+
+    def bounds(self, forecasts: Doubles) -> dict[float, tuple[Doubles, Doubles]]:
+        """(T, L) lower and upper bounds of (T, L) forecasts, as Forecasts.bounds has them."""
+        if self.intervals is None:
+            return {}
+        # What was never negative, such as a concentration, is not expected to become so.
+        least = next(c.least for c in self.encoding.numeric if c.column == self.target)
+        return self.intervals.bounds(forecasts, 0.0 if least >= 0 else -np.inf)
+
+    def _first_origin(self, table: pd.DataFrame) -> int:
+        """The row of the first forecast; raises TableError where the table can't be forecast from,
+        and warns of values far outside the training range.
+        """
+        if missing := [name for name in self.encoding.columns if name not in table.columns]:
+            raise TableError(
+                f"the table must have the columns that the model was trained on "
+                f"({', '.join(self.encoding.columns)}), but {', '.join(missing)} "
+                f"{'is' if len(missing) == 1 else 'are'} missing"
+            )
+        problems = [*self._wrong_clock(table), *self._wrong_values(table)]
+        if len(table) < self.rows_needed:
+            problems.append(
+                f"the table must have {self.rows_needed} rows or more, after which this model's "
+                f"forecasts have settled, but has {len(table)}; give it a longer past"
+            )
+        if problems:
+            raise TableError("\n".join(problems))
+        observed = table[self.target].notna().to_numpy()
+        if not observed.any():
+            raise TableError(
+                f"{self.target} must have been observed in at least one row, but never was: a "
+                "forecast is a change from its last value"
+            )
+        for told in self._far_outside(table):
+            warnings.warn(told, FarOutside, stacklevel=3)
+        return max(self.rows_needed - 1, int(observed.argmax()))
+
+    def _wrong_clock(self, table: pd.DataFrame) -> list[str]:
+        times = table.index
+        if not isinstance(times, pd.DatetimeIndex):
+            return [f"the table must be indexed by time, but has a {type(times).__name__}"]
+        steps = times[1:] - times[:-1]
+        if (other := steps != self.step).any():
+            row = int(other.argmax())
+            return [
+                f"rows must be {self.step} apart, as those that the model was trained on, but from "
+                f"{times[row]} to {times[row + 1]} it is {steps[row]}"
+            ]
+        return []
+
+    def _wrong_values(self, table: pd.DataFrame) -> list[str]:
+        """Text for numbers, numbers for text, and categories that training never saw."""
+        problems = []
+        for channel in self.encoding.numeric:
+            column = table[channel.column]
+            if not pd.api.types.is_numeric_dtype(column.dtype):
+                problems.append(
+                    f"{channel.column} must be numeric, as in training, but is {column.dtype}"
+                )
+            elif np.isinf(column.to_numpy(np.float64, na_value=np.nan)).any():
+                problems.append(f"{channel.column} must be finite, but is not in every row")
+        for group in self.encoding.categorical:
+            column = table[group.column].dropna()
+            if len(unknown := column[~column.isin(group.categories)]):
+                known = ", ".join(group.categories)
+                problems.append(
+                    f"{group.column} must be one of {known}, as in training, but {len(unknown)} "
+                    f"rows differ, the first with {str(unknown.iloc[0])[:60]!r} at "
+                    f"{unknown.index[0]}; leave empty what has no place among these"
+                )
+        return problems
+
+    def _far_outside(self, table: pd.DataFrame) -> list[str]:
+        told = []
+        for channel in self.encoding.numeric:
+            values = table[channel.column]
+            margin = FAR_OUTSIDE * (channel.most - channel.least)
+            beyond = (values < channel.least - margin) | (values > channel.most + margin)
+            if channel.scale > 0 and beyond.any():
+                far = values[beyond]
+                told.append(
+                    f"{channel.column} was from {channel.least:g} to {channel.most:g} in training, "
+                    f"but is far outside in {len(far)} rows, the first with {far.iloc[0]:g} at "
+                    f"{far.index[0]}: is it in the same unit? Forecasts may mean nothing"
+                )
+        return told
+
+    def files(self) -> dict[str, bytes]:
+        """The folder's files by name."""
+        weights = dump_tensors(
+            {
+                f"{number}.{name}": tensor
+                for number, model in enumerate(self.models)
+                for name, tensor in model.state_dict().items()
+            }
+        )
+        settings = {
+            "format": FORMAT,
+            "members": len(self.models),
+            "configuration": self.config.model_dump(),
+            "target": self.target,
+            "time": self.time,
+            "simulated": self.simulated,
+            "horizon": self.horizon,
+            "step_seconds": self.step.total_seconds(),
+            "rows_needed": self.rows_needed,
+            "input_channels": list(self.encoding.channels),
+            "encoding": self.encoding.as_json(),
+            "change_scale": self.change_scale.tolist(),
+            "validation": self.validation and self.validation.by_lead_time(),
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "intervals": self.intervals and self.intervals.as_json(),
+        }
+        return {WEIGHTS: weights, SETTINGS: json.dumps(settings, indent=1).encode()}
 
     def save(self, folder: Place) -> None:
         """Write the folder, in place of one that may be there.
 
         The new folder is complete before the old one moves away.
         """
-        weights = dump_tensors(self.model.state_dict())
-        settings = {
-            "format": FORMAT,
-            "configuration": self.config.model_dump(),
-            "target": self.target,
-            "horizon": self.horizon,
-            "step_seconds": self.step.total_seconds(),
-            "input_channels": list(self.encoding.channels),
-            "encoding": self.encoding.as_json(),
-            "change_scale": self.change_scale.tolist(),
-            "validation": self.validation and self.validation.by_lead_time(),
-            "weights_sha256": hashlib.sha256(weights).hexdigest(),
-        }
-        write_folder(folder, {WEIGHTS: weights, SETTINGS: json.dumps(settings, indent=1).encode()})
+        write_folder(folder, self.files())
 
     @classmethod
     def load(cls, folder: Place) -> Self:
         """What save() wrote.
 
         Raises:
-            InputError: the folder or a file of it is missing, damaged or of a newer format.
+            InputError: the folder or a file of it is missing, damaged or of another format.
         """
         settings = read_json(folder / SETTINGS)
         if settings.get("format") != FORMAT:
@@ -116,10 +302,21 @@ class TrainedForecaster:
                 raise InputError(f"{folder / WEIGHTS} is damaged: its hash is not the one saved")
             config = Configuration(**settings["configuration"])
             encoding = Encoding.from_json(settings["encoding"])
-            model = LSTMForecaster(len(encoding.channels), config, settings["horizon"])
-            model.load_state_dict(load_tensors(weights))
+            parts = by_prefix(load_tensors(weights))
+            models = []
+            for number in range(settings["members"]):
+                model = LSTMForecaster(len(encoding.channels), config, settings["horizon"])
+                model.load_state_dict(parts[str(number)])
+                models.append(model.eval())
+            time, intervals = settings["time"], settings["intervals"]
+            if intervals is not None:
+                intervals = Intervals.from_json(intervals)
+                if len(intervals.levels) != settings["horizon"]:
+                    raise ValueError("its intervals are not of its lead times")
+            if not models:
+                raise ValueError("it has no members")
             return cls(
-                model.eval(),
+                tuple(models),
                 config,
                 encoding,
                 settings["target"],
@@ -127,6 +324,10 @@ class TrainedForecaster:
                 pd.Timedelta(seconds=settings["step_seconds"]),
                 np.array(settings["change_scale"]),
                 settings["validation"] and Score.from_json(settings["validation"]),
+                intervals,
+                settings["rows_needed"],
+                tuple(time) if isinstance(time, list) else time,
+                settings["simulated"],
             )
         except OSError as error:
             why = error.strerror or error

@@ -102,6 +102,49 @@ def episode(
     return figure
 
 
+def forecast_ahead(
+    times: Times,
+    observed: Doubles,
+    valid: Times,
+    forecast: Doubles,
+    bounds: Mapping[float, tuple[Doubles, Doubles]],
+    *,
+    quantity: str,
+) -> Figure:
+    """The recent past, and what is forecast after it, with the bands that observations will lie in.
+
+    Args:
+        times: (T,) up to the forecast's origin.
+        observed: (T,) NaN where nothing was, which stays a gap.
+        valid: (L,) when the forecasts are.
+        forecast: (L,) in the unit of `observed`.
+        bounds: (L,) lower and upper, by the share of observations that is to lie in them.
+        quantity: what is forecast, with its unit.
+    """
+    figure, (axes,) = _panels(4.4, 1)
+    _observation(axes, times, observed)
+    colour = STRONG[0]
+    line = axes.plot(valid, forecast, "o-", color=colour, label="forecast", zorder=3)
+    line[0].set(linewidth=2.0, markersize=6 if len(valid) == 1 else 3)
+    # Forecasts stand in the middle of a column as wide as a step, so that one alone has a band too.
+    at = np.asarray(date2num(valid))  # type: ignore[no-untyped-call]
+    width = float(date2num(valid[0]) - date2num(times[-1]))  # type: ignore[no-untyped-call]
+    edges = np.append(at - width / 2, at[-1] + width / 2)
+    # The narrower on top, both opaque, so that they look as in the legend.
+    for number, (claim, (low, high)) in enumerate(sorted(bounds.items())):
+        share = max(0.45 - 0.25 * number, 0.1)
+        paler = share * np.array(to_rgb(colour)) + 1 - share
+        band = axes.stairs(high, edges, baseline=low, fill=True, label=f"{claim:.0%} interval")
+        band.set(facecolor=paler, edgecolor=paler, zorder=1.9 - 0.1 * number)
+    axes.use_sticky_edges = False
+    axes.axvline(times[-1], color="grey", linewidth=1, linestyle=":")
+    axes.set_ylabel(_plain(quantity))
+    origin = str(times[-1].astype("datetime64[m]")).replace("T", " ")
+    _title(axes, f"{quantity}: known until {origin}, and forecast from then on")
+    _legend(figure)
+    return figure
+
+
 def three_weeks(times: Times, observed: Doubles) -> dict[str, slice]:
     """A low, a middle and the highest week of a period, as rows of it, by the means observed.
 

@@ -36,12 +36,15 @@ class NumericChannel:
     """One numeric feature: log(1 + x) if `logarithm`, then (x - mean) / scale.
 
     A feature that never varied in training taught nothing, has scale 0, and is 0 throughout.
+    `least` and `most` are its smallest and its largest value in training, in its own unit.
     """
 
     column: str
     logarithm: bool
     mean: float
     scale: float
+    least: float
+    most: float
 
     def encode(self, values: Doubles) -> Doubles:
         """(T,) in the column's unit -> (T,) scaled; missing stays NaN."""
@@ -126,7 +129,8 @@ class Encoding:
                 seen = np.log1p(values) if logarithm else values
                 mean = float(seen.mean()) if len(seen) else 0.0
                 scale = float(seen.std()) if len(seen) else 0.0
-                numeric.append(NumericChannel(str(name), logarithm, mean, scale))
+                least, most = (float(values.min()), float(values.max())) if len(values) else (0, 0)
+                numeric.append(NumericChannel(str(name), logarithm, mean, scale, least, most))
             else:
                 kinds = tuple(sorted(str(kind) for kind in column.unique()))
                 categorical.append(CategoryChannels(str(name), kinds))
@@ -151,6 +155,11 @@ class Encoding:
         kinds = [f"{c.column}={kind}" for c in self.categorical for kind in c.categories]
         past = [channel.name for channel in self.past]
         return (*(c.column for c in self.numeric), *kinds, *waves, *past)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The features: numbers first, then categories."""
+        return (*(c.column for c in self.numeric), *(c.column for c in self.categorical))
 
     @property
     def plain(self) -> slice:

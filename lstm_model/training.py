@@ -194,10 +194,10 @@ class Training:
 
     def load_state(self, tensors: dict[str, Tensor], epoch: int) -> None:
         """Go on after `epoch` from what state() gave, of a Training with the same arguments."""
-        parts = _by_prefix(tensors)
+        parts = by_prefix(tensors)
         self.model.load_state_dict(parts["model"])
         self._averaged.load_state_dict(parts["averaged"])
-        moments = {int(n): part for n, part in _by_prefix(parts.get("optimiser", {})).items()}
+        moments = {int(n): part for n, part in by_prefix(parts.get("optimiser", {})).items()}
         self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": moments})
         self.epoch = epoch
 
@@ -285,14 +285,14 @@ class Fit:
 
     def load_state(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Go on from what state() gave, of a Fit with the same arguments."""
-        parts = _by_prefix(tensors)
+        parts = by_prefix(tensors)
         for number, (training, _) in enumerate(self._folds):
             training.load_state(parts[str(number)], numbers["epoch"])
         best = numbers["best"]
         self.best = best and Best(best["epoch"], Score.from_json(best["score"]), parts["best"])
 
 
-def _by_prefix(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+def by_prefix(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     """{"a.b": tensor} -> {"a": {"b": tensor}}."""
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

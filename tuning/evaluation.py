@@ -22,6 +22,7 @@ from lstm_model.checkpoint import TrainedForecaster
 from lstm_model.files import write_file
 from lstm_model.metrics import Doubles
 from lstm_model.series import Series
+from lstm_model.settling import ColdStarts
 from lstm_model.training import Validation
 from tuning import comparison as compared
 from tuning.finalists import (
@@ -63,17 +64,15 @@ class Evaluation:
 
     comparison: dict[str, Any]
     period: Period
-    models: dict[str, list[TrainedForecaster]]
+    models: dict[str, TrainedForecaster]
     histories: dict[str, list[dict[str, float]]]
 
     def write(self, folder: Place) -> None:
         """The comparison's folder; comparison.json comes last, when all else is there."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name, seeds in self.models.items():
-            for number, forecaster in enumerate(seeds):
-                place = folder / "models" / name / str(number)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                forecaster.save(place)
+        (folder / "models").mkdir(parents=True, exist_ok=True)
+        for name, forecaster in self.models.items():
+            forecaster.save(folder / "models" / name)
         write_file(folder / "forecasts.csv", self.period.csv().encode())
         write_report(folder, self.comparison, drawn(self.comparison, self.period))
         write_comparison(folder, self.comparison, self.histories)
@@ -118,20 +117,25 @@ def evaluate(
     steps = _Steps(console)
     ranked = {name: _ranked(name, study, protocol, steps, stop) for name, study in studies.items()}
     chosen = {name: found[0] for name, found in ranked.items()}
-    periods, models = [], []
+    periods = []
+    final_models: dict[str, TrainedForecaster] = {}
     for span in protocol.spans:
-        trained, forecasts = {}, {}
+        forecasts: dict[str, Doubles] = {}
         for name, study in studies.items():
             final = final_series(study.table, study.space.data, span)
             seeds = fresh_seeds(study.space, protocol.seeds)
-            trained[name] = steps.run(
+            trained = steps.run(
                 f"Final models of {name} for {span.label}",
                 study,
                 refitting_jobs(study.space, final, chosen[name], seeds),
                 stop,
             )
+            if span is protocol.spans[0]:
+                members = TrainedForecaster.ensemble(trained)
+                final_models[name] = _completed(members, study, span, chosen[name])
+                levels = compared.borders(final, study.table.source in compared.KNOWN_AIR)
             check = Validation(final)
-            forecasts[name] = np.stack([check.forecast(one.model) for one in trained[name]])
+            forecasts[name] = np.stack([check.forecast(one.model) for one in trained])
             forecasts |= _baselines(name, study, final, check.first)
             if boosting_installed():
                 title = f"LightGBM on the features of {name} for {span.label}"
@@ -140,11 +144,88 @@ def evaluate(
                 forecasts[f"lightgbm_{name}"] = changes[None]
         # Any study's series will do for what happened: they differ in their inputs alone.
         periods.append(Period.of(final, forecasts))
-        models.append(trained)
     console.print("Testing the differences", soft_wrap=True)
     comparison = _comparison(studies, protocol, ranked, periods, command)
+    comparison["coverage"] = [
+        one
+        for name, model in final_models.items()
+        for one in coverage(periods[0], name, model, levels)
+    ]
+    comparison["protocol_notes"] += [_coverage_note(comparison, name) for name in final_models]
     histories = {name: candidate.trial.history for name, candidate in chosen.items()}
-    return Evaluation(comparison, periods[0], models[0], histories)
+    return Evaluation(comparison, periods[0], final_models, histories)
+
+
+def _completed(
+    members: TrainedForecaster, study: Study, span: Span, finalist: Candidate
+) -> TrainedForecaster:
+    """The final models of `span` with the intervals that the finalist's own runs had on validation:
+    the final models have learned from those hours, and their residuals there are too small.
+    """
+    frame = study.table.frame
+    return members.completed(
+        [
+            (fold, np.mean([run.forecasts[number] for run in finalist.runs], axis=0))
+            for number, fold in enumerate(study.series.folds)
+        ],
+        ColdStarts(frame.loc[frame.index < span.start], members.encoding, members.target),
+        study.space.data,
+        simulated=study.table.simulated,
+    )
+
+
+def coverage(
+    period: Period, name: str, model: TrainedForecaster, levels: Sequence[float]
+) -> list[dict[str, Any]]:
+    """How many observations lie in a model's intervals, by lead time, and by the forecast's level
+    at the first and the last.
+    """
+    assert model.intervals is not None
+    forecasts = period.observed[:, None] + period.mean_errors(name)
+    found = []
+    for claim, (low, high) in model.bounds(forecasts).items():
+        inside = (low <= period.observed[:, None]) & (period.observed[:, None] <= high)
+        for lead in range(1, period.horizon + 1):
+            at = lead - 1
+            groups = {"all": period.known[:, at]}
+            if lead in (1, period.horizon):
+                groups |= compared.by_level(forecasts[:, at], levels)
+            for level, members in groups.items():
+                rows = members & period.known[:, at]
+                if rows.any():
+                    found.append(
+                        {
+                            "model": name,
+                            "claim": claim,
+                            "lead_time": lead,
+                            "forecast_level": level,
+                            "rows": int(rows.sum()),
+                            "covered": float(inside[rows, at].mean()),
+                            "mean_width": float((high - low)[rows, at].mean()),
+                        }
+                    )
+    return found
+
+
+def _coverage_note(comparison: Mapping[str, Any], name: str) -> str:
+    """What came of a model's intervals, in a sentence."""
+    found = [
+        one
+        for one in comparison["coverage"]
+        if (one["model"], one["forecast_level"]) == (name, "all")
+    ]
+    parts = []
+    for lead in sorted({comparison["lead_times"][0], comparison["lead_times"][-1]}):
+        shares = [
+            f"{one['covered']:.1%} ({one['claim']:.0%} claimed)"
+            for one in found
+            if one["lead_time"] == lead
+        ]
+        parts.append(f"{' and '.join(shares)} {compared.lead_name(comparison, lead)} ahead")
+    return (
+        f"{name}'s prediction intervals, calibrated on validation, held of the test's observations "
+        f"{'; '.join(parts)}."
+    )
 
 
 def _ranked(

@@ -32,7 +32,9 @@ from lstm_model.checkpoint import TrainedForecaster, read_state
 from lstm_model.errors import InputError
 from lstm_model.files import read_json, write_file, write_folder
 from lstm_model.series import Series
+from lstm_model.settling import ColdStarts
 from lstm_model.sources import Table
+from lstm_model.training import Validation
 from tuning.record import State, Trial
 from tuning.resume import FORMAT, read_trials, searched
 from tuning.search import Journal
@@ -86,6 +88,7 @@ class Study:
         # What best/ holds, as KEPT beside the model says: the trial's number, its `saved`, and
         # whether its data were simulated.
         self._kept: dict[str, Any] | None = None
+        self._starts: ColdStarts | None = None
         self._journal = Journal(self.name, space)
         self._derived = self._journalled = -float("inf")
         self._held: int | None = None
@@ -333,9 +336,29 @@ class Study:
             "saved": trial.saved,
         }
         forecaster = self.folder / trial.checkpoint / "best"
-        files = {file.name: file.read_bytes() for file in forecaster.iterdir()}
+        try:
+            files = self._completed(TrainedForecaster.load(forecaster)).files()
+        except InputError:  # it is kept as it lies: go_on() looks whether it can be read
+            files = {file.name: file.read_bytes() for file in forecaster.iterdir()}
         write_folder(self.folder / "best", {**files, KEPT: _json(kept)})
         self._kept = kept
+
+    def _completed(self, forecaster: TrainedForecaster) -> TrainedForecaster:
+        """With intervals and the rows that it takes to settle: one or two tenths of a second, so
+        done here for what is kept, and not for every checkpoint.
+        """
+        fold = self.series.folds[-1]  # whose model it is
+        if self._starts is None:
+            frame, before = self.table.frame, self.space.data.test_from
+            self._starts = ColdStarts(
+                frame.loc[frame.index < before], fold.encoding, self.space.data.target
+            )
+        return forecaster.completed(
+            [(fold, Validation(fold).forecast(forecaster.model))],
+            self._starts,
+            self.space.data,
+            simulated=self.table.simulated,
+        )
 
     def finish(self, outcome: Outcome) -> None:
         """No trial is under way any more; one that was cut off is interrupted."""
@@ -350,6 +373,8 @@ class Study:
         finally:
             for listener in self.listeners:
                 listener.finished(self)
+            with suppress(OSError):  # which was told before
+                self._derive(last=True)  # with the time and the room that they took
             self.release()
 
     def release(self) -> None:

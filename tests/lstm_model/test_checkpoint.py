@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def test_it_comes_back_as_it_was(
 ) -> None:
     forecaster.save(tmp_path / "best")
     loaded = TrainedForecaster.load(tmp_path / "best")
-    np.testing.assert_array_equal(loaded.forecast(table), forecaster.forecast(table))
+    np.testing.assert_array_equal(loaded.forecast(table).values, forecaster.forecast(table).values)
     assert loaded.config == forecaster.config
     assert loaded.step == pd.Timedelta(hours=1)
     assert sorted(f.name for f in (tmp_path / "best").iterdir()) == [
@@ -43,13 +44,17 @@ def test_forecasts_of_the_table_score_as_in_training(
 ) -> None:
     """The saved forecaster reads the raw table; its errors on validation are the reported ones."""
     forecasts = forecaster.forecast(table)
+    first = table.index.get_loc(forecasts.origins[0])
     for lead in range(1, 4):
         rows = np.flatnonzero(series.validation[:, lead - 1])
         observed = table["pm"].to_numpy()[rows + lead]
-        error = np.sqrt(np.mean((forecasts[rows, lead - 1] - observed) ** 2))
+        error = np.sqrt(np.mean((forecasts.values[rows - first, lead - 1] - observed) ** 2))
         assert forecaster.validation is not None
         assert error == pytest.approx(forecaster.validation.rmse_by_lead_time[lead - 1], rel=1e-4)
-    assert np.isnan(forecasts[:2]).all(), "nothing to change from before the first observation"
+    # Nothing to change from before the first observation, in the third row.
+    early = replace(forecaster, rows_needed=1).forecast(table)
+    assert early.origins[0] == table.index[2]
+    assert np.isfinite(early.values).all()
 
 
 def test_saving_again_replaces_the_folder(forecaster: TrainedForecaster, tmp_path: Path) -> None:
@@ -111,8 +116,22 @@ def test_an_interruption_between_the_two_renames_leaves_the_old_one(
             ),
             "is damaged: its hash is not the one saved",
         ),
-        (lambda f: rewrite(f, format=99), "the format must be 1, but got 99"),
+        (lambda f: rewrite(f, format=99), "the format must be 2, but got 99"),
         (lambda f: rewrite(f, encoding={}), "holds no forecaster that can be used"),
+        (lambda f: rewrite(f, members=2), "holds no forecaster that can be used"),
+        (lambda f: rewrite(f, members=0), "it has no members"),
+        (
+            lambda f: rewrite(
+                f, intervals={"levels": [[1.0]], "spreads": [[[1.0]], [[1.0]]], "quantiles": {}}
+            ),
+            "its intervals are not of its lead times",
+        ),
+        (
+            lambda f: rewrite(
+                f, intervals={"levels": [[1.0]], "spreads": [[1.0]], "quantiles": {}}
+            ),
+            "no table of levels and spreads",
+        ),
     ],
 )
 def test_a_spoilt_folder_is_refused(

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
+from matplotlib.dates import date2num
 from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
 from PIL import Image
 
 from lstm_model import figures
@@ -490,6 +492,35 @@ def test_nothing_of_the_figures_of_a_study_is_cut_off_or_large() -> None:
             assert 0 <= box.x0 < box.x1 <= page.width
             assert 0 <= box.y0 < box.y1 <= page.height
             assert not frame.overlaps(box)
+
+
+@pytest.mark.parametrize("leads", [1, 24])
+def test_a_forecast_stands_after_the_past_with_its_bands(leads: int) -> None:
+    observed = np.arange(48.0)
+    observed[40:] = np.nan
+    valid = TIMES[-1] + np.arange(1, leads + 1).astype("timedelta64[h]")
+    values = np.linspace(60, 30, leads)
+    bounds = {0.8: (values - 5, values + 7), 0.95: (values - 9, values + 20)}
+    figure = figures.forecast_ahead(TIMES, observed, valid, values, bounds, quantity=QUANTITY)
+    (axes,) = figure.axes
+    assert legend(figure) == ["observed", "forecast", "80% interval", "95% interval"]
+    np.testing.assert_array_equal(lines(axes)["observed"], observed)
+    np.testing.assert_array_equal(lines(axes)["forecast"], values)
+    assert texts(axes) == [
+        "pm2.5 (ug/m3): known until 2014-02-02 23:00, and forecast from then on",
+        QUANTITY,
+    ]
+    bands = [patch for patch in axes.patches if isinstance(patch, StepPatch)]
+    for band, (low, high) in zip(bands, bounds.values(), strict=True):
+        drawn, edges, baseline = band.get_data()
+        np.testing.assert_array_equal(drawn, high)
+        np.testing.assert_array_equal(baseline, low)
+        # Each is as wide as a step, with the forecast in its middle.
+        np.testing.assert_allclose(edges[:-1] + 0.5 / 24, date2num(valid))
+        np.testing.assert_allclose(np.diff(edges), 1 / 24)
+    assert bands[0].get_zorder() > bands[1].get_zorder(), "the narrower one would be hidden"
+    low, high = axes.get_ylim()
+    assert (low < 0, high > 80) == (True, True), "nothing lies on the edge"
 
 
 def test_a_png_of_few_colours_keeps_them() -> None:

@@ -68,9 +68,17 @@ def test_an_effect_of_the_weather_is_found(
     errors = table["both"] - table["observed"]
     assert np.sqrt(np.mean(errors**2)) == pytest.approx(rmse["both"], rel=1e-4)
     air = pd.read_csv(tmp_path / "air.csv", index_col="time", parse_dates=True)
-    loaded = [TrainedForecaster.load(folder / "models" / "both" / str(n)) for n in range(2)]
-    mean = np.mean([model.forecast(air)[:, 0] for model in loaded], axis=0)
-    np.testing.assert_allclose(mean[-23:-1], table["both"][-22:], atol=1e-3)
+    saved = TrainedForecaster.load(folder / "models" / "both")
+    assert len(saved.models) == 2
+    forecasts = saved.forecast(air)
+    np.testing.assert_allclose(forecasts.values[-23:-1, 0], table["both"][-22:], atol=1e-3)
+    # Its intervals are of validation's hours, and hold what they claim in the test, too.
+    covered = {
+        one["claim"]: one["covered"]
+        for one in found["coverage"]
+        if (one["model"], one["forecast_level"]) == ("both", "all")
+    }
+    assert covered == {0.8: pytest.approx(0.8, abs=0.08), 0.95: pytest.approx(0.95, abs=0.04)}
     for name in ("report.md", "report.html"):
         assert found["verdict"].split(":")[0] in (folder / name).read_text()
 

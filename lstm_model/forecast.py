@@ -1,0 +1,225 @@
+"""The command that forecasts with a saved model.
+
+python -m lstm_model.forecast --model runs/STUDY/best --data latest.csv
+"""
+
+import io
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lstm_model.errors import InputError, TableError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lstm_model.checkpoint import TrainedForecaster
+    from lstm_model.intervals import Forecasts
+
+FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130
+STANDARD_INPUT = "standard input"
+
+# The past that is drawn: three times as long as the forecast, but a day's rows or more.
+PAST, LEAST_PAST = 3, 24
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+def run(
+    model: Annotated[
+        Path, typer.Option(help="a saved model's folder: runs/STUDY/best, runs/NAME/models/MODEL")
+    ],
+    data: Annotated[
+        str,
+        typer.Option(
+            help="a CSV like the one trained on, with recent rows; - reads it from "
+            + STANDARD_INPUT
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="file for the forecasts, instead of standard output")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="PNG file of the recent past and the last forecast")
+    ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option(min=1, help="a forecast from every so many hours (rows), not the last alone"),
+    ] = None,
+) -> None:
+    """Forecast what comes after recent rows, with prediction intervals.
+
+    The forecasts are a CSV in the target's unit: origin, lead_time (in rows), valid_time, forecast,
+    and the bounds between which 80% and 95% of the observations are to lie.
+    """
+    with told():
+        for flag, file in (("--out", out), ("--plot", plot)):
+            refuse_unwritable(flag, file)
+        # Not before: torch takes seconds, and a mistake is to be told at once.
+        from lstm_model.checkpoint import FarOutside
+
+        forecaster = loaded(model)
+        if forecaster.simulated:
+            print(
+                "warning: the model was trained on simulated data: its forecasts say nothing about "
+                "real air",
+                file=sys.stderr,
+            )
+        table = read(data, forecaster)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", FarOutside)
+            try:
+                found = forecaster.forecast(table)
+            except TableError as error:
+                raise TableError(prefixed(error, named(data))) from error
+        for warning in caught:
+            if issubclass(warning.category, FarOutside):
+                print(f"warning: {named(data)}: {warning.message}", file=sys.stderr)
+        if not found.bounds:
+            print(f"warning: {model} was saved without intervals: no bounds", file=sys.stderr)
+        if plot is not None:
+            draw(plot, forecaster, table, found)
+        write(out, found.every(every or len(found.origins)))
+
+
+def loaded(folder: Path) -> "TrainedForecaster":
+    """The model, or where it may lie."""
+    from lstm_model.checkpoint import SETTINGS, TrainedForecaster
+
+    if not (folder / SETTINGS).exists():
+        near = [folder / "best", *sorted((folder / "models").glob("*")), *sorted(folder.glob("*"))]
+        there = [str(each) for each in near if (each / SETTINGS).exists()]
+        instead = f"; there is {', '.join(dict.fromkeys(there))}" if there else ""
+        raise InputError(
+            f"--model must be a folder with {SETTINGS}, such as runs/STUDY/best, but {folder} has "
+            f"none{instead}"
+        )
+    return TrainedForecaster.load(folder)
+
+
+def named(data: str) -> str:
+    return STANDARD_INPUT if data == "-" else data
+
+
+def prefixed(error: Exception, file: str) -> str:
+    return "\n".join(f"{file}: {line}" for line in str(error).splitlines())
+
+
+def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
+    """The table, through the same door as in training."""
+    from lstm_model.configuration import DataSettings
+    from lstm_model.files import read_bytes
+    from lstm_model.parsing import parsed
+
+    try:
+        raw = sys.stdin.buffer.read() if data == "-" else read_bytes(Path(data).expanduser())
+    except (OSError, ValueError, RuntimeError) as error:  # ValueError: NUL; RuntimeError: ~nobody
+        why = getattr(error, "strerror", None) or error
+        raise TableError(
+            f"{data}: can't be read: {why}; --data is a CSV's path, or - for {STANDARD_INPUT}"
+        ) from error
+    settings = DataSettings.model_validate(
+        {
+            "time": forecaster.time,
+            "target": forecaster.target,
+            "features": forecaster.encoding.columns,
+            # Nothing is split here.
+            "validation_from": datetime.min,
+            "test_from": datetime.max,
+        }
+    )
+    table, _ = parsed(raw, named(data), settings)
+    return table
+
+
+def refuse_unwritable(flag: str, file: Path | None) -> None:
+    """Raises InputError where a file can't lie."""
+    if file is None:
+        return
+    if flag == "--plot" and file.suffix.lower() != ".png":
+        raise InputError(f"--plot must be a file that ends with .png, but got {file}")
+    if not file.parent.is_dir():
+        raise InputError(f"{flag} must lie in a folder that is there, but {file.parent} is none")
+    if file.is_dir():
+        raise InputError(f"{flag} must be a file, but {file} is a folder")
+
+
+def write(out: Path | None, found: "Forecasts") -> None:
+    from lstm_model.files import write_file
+
+    seconds = any(time.second for time in (*found.origins[:2], *found.valid_times()[:2]))
+    text = found.table().to_csv(
+        index=False,
+        float_format="%.6g",
+        date_format="%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M",
+        lineterminator="\n",
+    )
+    if out is not None:
+        write_file(out, text.encode())
+    else:
+        print(text, end="")
+        sys.stdout.flush()
+
+
+def draw(
+    file: Path, forecaster: "TrainedForecaster", table: "pd.DataFrame", found: "Forecasts"
+) -> None:
+    """The last forecast, after what was observed before it."""
+    from lstm_model.figures import forecast_ahead, png
+    from lstm_model.files import write_file
+
+    recent = table[forecaster.target].iloc[-max(PAST * forecaster.horizon, LEAST_PAST) :]
+    figure = forecast_ahead(
+        recent.index.to_numpy(),
+        recent.to_numpy(),
+        found.valid_times().to_numpy(),
+        found.values[-1],
+        {claim: (low[-1], high[-1]) for claim, (low, high) in found.bounds.items()},
+        quantity=forecaster.target,
+    )
+    write_file(file, png(figure))
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What goes wrong as plain lines on standard error and an exit status."""
+    try:
+        yield
+    except InputError as mistake:
+        print(mistake, file=sys.stderr)
+        raise typer.Exit(USER_ERROR) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        # Whoever read standard output has read enough; what is left to flush at the end goes too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(FAILED) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        raise typer.Exit(FAILED) from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command's exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may hold what the terminal can't show; standard error escapes it already.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        app(args=arguments)
+    except SystemExit as done:
+        return int(done.code or 0)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

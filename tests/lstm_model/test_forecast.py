@@ -1,0 +1,441 @@
+"""A saved model at work: the object that load() gives, and the command."""
+
+import io
+import math
+import re
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+import lstm_model
+from lstm_model import figures, forecast
+from lstm_model.checkpoint import FarOutside, TrainedForecaster
+from lstm_model.configuration import Configuration, DataSettings
+from lstm_model.errors import TableError
+from lstm_model.intervals import calibrate
+from lstm_model.series import Series
+from lstm_model.settling import SETTLED, ColdStarts
+from lstm_model.training import Fit, Validation
+
+HOUR = pd.Timedelta(hours=1)
+SMALL = Configuration(hidden_size=6, chunk_length=40, context_length=12, learning_rate=0.03)
+SETTINGS = DataSettings(
+    source="air.csv",
+    time="when",
+    target="pm",
+    features=("wind", "pm", "temp"),
+    horizon=3,
+    validation_from=pd.Timestamp("2020-04-01").to_pydatetime(),
+    test_from=pd.Timestamp("2021-01-01").to_pydatetime(),
+)
+
+
+def air(rows: int = 35000) -> pd.DataFrame:
+    """Hours of a level that returns to its mean, moved by the wind, and is seen with an error."""
+    rng = np.random.default_rng(12)
+    wind = np.array(["NW", "SE"])[(np.cumsum(rng.random(rows) < 0.1) % 2)].astype(object)
+    level, logarithm = np.empty(rows), 0.0
+    for row, noise in enumerate(rng.normal(size=rows)):
+        pull = -0.03 if wind[row] == "NW" else 0.03
+        logarithm = 0.97 * logarithm + pull + 0.1 * noise
+        level[row] = 60 * math.exp(logarithm + 0.2 * rng.normal())
+    level[rng.integers(0, rows, rows // 200)] = np.nan
+    frame = pd.DataFrame({"wind": wind, "pm": level.round(2), "temp": rng.normal(10, 5, rows)})
+    return frame.set_index(pd.date_range("2020-01-01", periods=rows, freq="h", name="time"))
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return air()
+
+
+@pytest.fixture(scope="module")
+def made(table: pd.DataFrame) -> tuple[Series, TrainedForecaster]:
+    """A series, and two members with the intervals of their mean."""
+    series = Series.from_table(table, HOUR, SETTINGS)
+    members, forecasts = [], []
+    for seed in range(2):
+        fit = Fit(SMALL, series, max_epochs=10, seed=seed)
+        *_, last = fit
+        best = last.best
+        members.append(TrainedForecaster.of(series, "pm", SMALL, best.weights, best.score))
+        forecasts.append(Validation(series).forecast(members[-1].model))
+    both = TrainedForecaster.ensemble(members)
+    starts = ColdStarts(table[table.index < SETTINGS.test_from], series.encoding, "pm")
+    mean = np.mean(forecasts, axis=0)
+    return series, both.completed([(series, mean)], starts, SETTINGS, simulated=False)
+
+
+@pytest.fixture(scope="module")
+def saved(made: tuple[Series, TrainedForecaster], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study") / "best"
+    made[1].save(folder)
+    return folder
+
+
+def csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index_label="when", date_format="%Y-%m-%d %H:%M")
+
+
+@pytest.fixture
+def recent(table: pd.DataFrame, tmp_path: Path) -> Path:
+    """400 hours that nothing was learned from."""
+    path = tmp_path / "latest.csv"
+    path.write_text(csv(table.iloc[20000:20400]))
+    return path
+
+
+@pytest.fixture
+def ask(saved: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command's status and what it said, in this process."""
+
+    def run(*arguments: object, model: Path = saved) -> tuple[int, str, str]:
+        status = forecast.main(["--model", str(model), *map(str, arguments)])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+def test_stationary_hours_lie_in_the_intervals_as_often_as_claimed(
+    made: tuple[Series, TrainedForecaster], table: pd.DataFrame
+) -> None:
+    """Three years that no model and no residual comes from: within two points, at each side too."""
+    found = made[1].forecast(table[table.index >= SETTINGS.test_from])
+    observed = table["pm"].reindex(found.origins).to_numpy()
+    for claim, (low, high) in found.bounds.items():
+        for lead in range(1, 4):
+            came, least, most = observed[lead:], low[:-lead, lead - 1], high[:-lead, lead - 1]
+            known = np.isfinite(came)
+            below, above = (came < least)[known].mean(), (came > most)[known].mean()
+            assert 1 - below - above == pytest.approx(claim, abs=0.02)
+            assert below == pytest.approx((1 - claim) / 2, abs=0.015)
+            # Where it is high, the intervals are wider in proportion.
+            top = found.values[:-lead, lead - 1] > 90
+            assert (came >= least)[known & top].mean() == pytest.approx((1 + claim) / 2, abs=0.03)
+            width = (most - least)[top].mean() / (most - least)[~top].mean()
+            assert 1.5 < width < 4
+
+
+def test_an_ensemble_is_one_folder_and_the_mean_of_its_members(
+    made: tuple[Series, TrainedForecaster], saved: Path, table: pd.DataFrame
+) -> None:
+    both = lstm_model.load(saved)
+    assert sorted(file.name for file in saved.iterdir()) == ["model.json", "model.safetensors"]
+    assert sum(file.stat().st_size for file in saved.iterdir()) < 30_000
+    part = table.iloc[:600]
+    each = [replace(both, models=(model,)).forecast(part).values for model in both.models]
+    assert np.abs(each[0] - each[1]).max() > 0.1
+    found = both.forecast(part)
+    np.testing.assert_allclose(found.values, np.mean(each, axis=0), rtol=1e-12)
+    np.testing.assert_array_equal(found.values, made[1].forecast(part).values)
+    for claim, bounds in made[1].forecast(part).bounds.items():
+        np.testing.assert_array_equal(found.bounds[claim], bounds)
+    assert (both.time, both.simulated, both.validation) == ("when", False, None)
+    assert found.origins[0] == part.index[both.rows_needed - 1]
+    assert found.origins[-1] == part.index[-1]
+
+
+def test_intervals_are_of_the_mean_forecast_of_validation(
+    made: tuple[Series, TrainedForecaster],
+) -> None:
+    series, both = made
+    check = Validation(series)
+    mean = np.mean([check.forecast(model) for model in both.models], axis=0)
+    expected = calibrate([(series, mean)])
+    assert both.intervals is not None
+    np.testing.assert_array_equal(both.intervals.levels, expected.levels)
+    np.testing.assert_array_equal(both.intervals.quantiles[0.8], expected.quantiles[0.8])
+
+
+def test_a_target_that_was_never_negative_has_no_negative_bound(
+    made: tuple[Series, TrainedForecaster], table: pd.DataFrame
+) -> None:
+    both, part = made[1], table.iloc[20000:20400]
+    assert both.intervals is not None
+    wide = {claim: 50 * quantiles for claim, quantiles in both.intervals.quantiles.items()}
+    both = replace(both, intervals=replace(both.intervals, quantiles=wide))
+    assert (both.forecast(part).bounds[0.95][0] == 0).all()
+    numeric = tuple(replace(each, least=-1.0) for each in both.encoding.numeric)
+    other = replace(both, encoding=replace(both.encoding, numeric=numeric))
+    assert (other.forecast(part).bounds[0.95][0] < 0).all()
+
+
+def test_rows_needed_are_those_after_which_more_past_changes_little(
+    made: tuple[Series, TrainedForecaster], table: pd.DataFrame
+) -> None:
+    """The same origin forecast from a table cut short before it, and from a long one."""
+    both = made[1]
+    long = both.forecast(table)
+    known = both.rows_needed
+
+    def moved(rows: int) -> float:
+        differences = []
+        for row in range(9000, 34000, 600):
+            cut = table.iloc[row - rows + 1 : row + 1]
+            short = replace(both, rows_needed=min(rows, known)).forecast(cut)
+            assert short.origins[-1] == table.index[row]
+            differences.append(short.values[-1] - long.values[row - known + 1])
+        return float(np.max(np.sqrt(np.mean(np.square(differences), axis=0)) / both.change_scale))
+
+    assert 10 < known < 336
+    assert moved(known) < 1.3 * SETTLED  # other starts than those that it was measured from
+    assert moved(known // 4) > SETTLED
+
+
+def test_cold_starts_are_compared_with_what_a_naive_reading_gives(
+    made: tuple[Series, TrainedForecaster], table: pd.DataFrame
+) -> None:
+    """On a table of 60 rows: 20 before, 20 after each start."""
+    both, part = made[1], table.iloc[100:160]
+    differences = ColdStarts(part, both.encoding, "pm").differences(both.models)
+    assert differences.shape == (20, 3)
+    whole = torch.from_numpy(both.encoding.inputs(part))
+    squares = []
+    with torch.inference_mode():
+        for start in range(20, 41):
+            if np.isnan(part["pm"].iloc[start]):
+                continue
+            own = torch.from_numpy(both.encoding.inputs(part.iloc[start : start + 20]))
+            nothing = torch.zeros(20, whole.shape[1])
+            cold, warm = 0, 0
+            for model in both.models:
+                cold = cold + model(torch.cat([nothing, own])[None])[0, 20:] / 2
+                warm = warm + model(whole[None, start - 20 : start + 20])[0, 20:] / 2
+            squares.append((cold - warm) ** 2)  # type: ignore[operator]
+    expected = torch.stack(squares).mean(0).sqrt().numpy()
+    np.testing.assert_allclose(differences, expected, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("far", "needed"), [([], 1), ([0], 2), ([0, 1, 7], 9), ([19], 20)])
+def test_settled_is_after_the_last_row_that_moves(
+    made: tuple[Series, TrainedForecaster],
+    table: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    far: list[int],
+    needed: int,
+) -> None:
+    starts = ColdStarts(table.iloc[:60], made[1].encoding, "pm")
+    differences = np.full((20, 3), SETTLED / 2)
+    differences[far, 1] = 2 * SETTLED
+    monkeypatch.setattr(ColdStarts, "differences", lambda self, models: differences)
+    assert starts.rows_needed(made[1].models) == needed
+
+
+def test_a_year_is_scored_within_a_second(
+    made: tuple[Series, TrainedForecaster], table: pd.DataFrame
+) -> None:
+    part = table.iloc[: 8760 + made[1].rows_needed - 1]
+    begun = perf_counter()
+    assert made[1].forecast(part).values.shape == (8760, 3)
+    assert perf_counter() - begun < 1.0
+
+
+def test_whole_numbers_categories_and_other_columns_do(
+    made: tuple[Series, TrainedForecaster], table: pd.DataFrame
+) -> None:
+    part = table.iloc[20000:20400].assign(temp=lambda t: t["temp"].round())
+    part.iloc[5, 2] = np.nan
+    kinds = {"temp": "Int64", "wind": "category"}
+    other = part.astype(kinds).assign(more="text")[["more", "temp", "pm", "wind"]]
+    expected = made[1].forecast(part).values
+    np.testing.assert_array_equal(made[1].forecast(other).values, expected)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda t: t.drop(columns=["temp", "wind"]), r"\(pm, temp, wind\), but temp, wind are mis"),
+        (lambda t: t.iloc[:5], r"must have \d+ rows or more, .* but has 5; give it a longer past"),
+        (lambda t: t.iloc[::2], "must be 0 days 01:00:00 apart, .* it is 0 days 02:00:00"),
+        (lambda t: t.reset_index(drop=True), "must be indexed by time, but has a RangeIndex"),
+        (lambda t: t.assign(temp="warm"), "temp must be numeric, as in training, but is "),
+        (lambda t: t.assign(temp=np.inf), "temp must be finite"),
+        (lambda t: t.assign(pm=np.nan), "pm must have been observed in at least one row"),
+        (
+            lambda t: t.assign(wind=t["wind"].where(t.index != t.index[7], "N")),
+            "wind must be one of NW, SE, as in training, but 1 rows differ, the first with 'N' at "
+            "2022-04-13 15:00:00; leave empty",
+        ),
+        (lambda t: t.assign(wind=3.0), "wind must be one of NW, SE, .* first with '3.0'"),
+    ],
+)
+def test_what_a_model_cannot_do_it_says(
+    made: tuple[Series, TrainedForecaster],
+    table: pd.DataFrame,
+    spoil: Callable[[pd.DataFrame], pd.DataFrame],
+    told: str,
+) -> None:
+    with pytest.raises(TableError, match=told):
+        made[1].forecast(spoil(table.iloc[20000:20400]))
+
+
+def test_another_unit_is_warned_of_and_a_record_is_not(
+    made: tuple[Series, TrainedForecaster], table: pd.DataFrame
+) -> None:
+    part = table.iloc[20000:20400]
+    channel = next(each for each in made[1].encoding.numeric if each.column == "temp")
+    assert channel.most == table["temp"].iloc[: 91 * 24].max()
+    record = channel.most + 0.45 * (channel.most - channel.least)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made[1].forecast(part.assign(temp=record))
+    with pytest.warns(FarOutside, match=r"temp was from .* far outside in 400 rows, the first wit"):
+        made[1].forecast(part.assign(temp=part["temp"] + 273.15))
+
+
+def test_the_command_forecasts_from_the_last_row(
+    ask: Callable[..., tuple[int, str, str]], saved: Path, recent: Path, table: pd.DataFrame
+) -> None:
+    status, out, err = ask("--data", recent)
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == ("origin,lead_time,valid_time,forecast,lower_80,upper_80,lower_95,upper_95")
+    found = lstm_model.load(saved).forecast(table.iloc[20000:20400])
+    assert [line.split(",")[:3] for line in lines[1:]] == [
+        ["2022-04-29 23:00", str(lead), f"2022-04-30 0{lead - 1}:00"] for lead in (1, 2, 3)
+    ]
+    numbers = np.array([[float(v) for v in line.split(",")[3:]] for line in lines[1:]])
+    wide, narrow = found.bounds[0.95], found.bounds[0.8]
+    expected = [found.values[-1], narrow[0][-1], narrow[1][-1], wide[0][-1], wide[1][-1]]
+    np.testing.assert_allclose(numbers.T, expected, rtol=1e-5)
+    forecasts, lower, upper, lowest, highest = numbers.T
+    assert (lowest < lower).all()
+    assert (lower < forecasts).all()
+    assert (forecasts < upper).all()
+    assert (upper < highest).all()
+
+
+def test_many_origins_from_standard_input_to_a_file(
+    ask: Callable[..., tuple[int, str, str]],
+    recent: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, plot = tmp_path / "out.csv", tmp_path / "ahead.png"
+    drawn: dict[str, Any] = {}
+    draw = figures.forecast_ahead
+
+    def watched(*arguments: Any, **named: Any) -> Figure:
+        drawn.update(
+            zip(("times", "observed", "valid", "forecast", "bounds"), arguments, strict=True)
+        )
+        return draw(*arguments, **named)
+
+    monkeypatch.setattr(figures, "forecast_ahead", watched)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(recent.read_bytes())))
+    status, printed, err = ask("--data", "-", "--every", 24, "--out", out, "--plot", plot)
+    assert (status, printed, err) == (0, "", "")
+    found = pd.read_csv(out, parse_dates=["origin", "valid_time"])
+    origins = found["origin"].unique()
+    assert str(origins[-1]) == "2022-04-29 23:00:00"
+    assert (np.diff(origins) == np.timedelta64(24, "h")).all()
+    assert len(origins) > 4
+    # The last one is what is forecast without the others.
+    _, alone, _ = ask("--data", recent)
+    pd.testing.assert_frame_equal(
+        found.tail(3).reset_index(drop=True),
+        pd.read_csv(io.StringIO(alone), parse_dates=["origin", "valid_time"]),
+    )
+    with Image.open(plot) as image:
+        assert image.format == "PNG"
+    last = found.tail(3)
+    assert (str(drawn["times"][0]), len(drawn["times"])) == ("2022-04-29T00:00:00.000000", 24)
+    np.testing.assert_array_equal(drawn["valid"], last["valid_time"].to_numpy())
+    np.testing.assert_allclose(drawn["forecast"], last["forecast"], rtol=1e-5)
+    np.testing.assert_allclose(
+        np.array(drawn["bounds"][0.95]), last[["lower_95", "upper_95"]].T, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text.replace("pm", "pm10", 1), "no column 'pm'; did you mean 'pm10'?"),
+        (lambda text: "\n".join(text.splitlines()[:20]) + "\n", "must have [0-9]+ rows or more"),
+        (lambda text: text.replace("SE", "S", 1), "wind must be one of NW, SE"),
+        (lambda text: re.sub(r"\n[^\n]*04-20 05:00[^\n]*", "", text), "the clock jumps from"),
+        (lambda text: "\n".join(text.splitlines()[::2]), "rows must be 0 days 01:00:00 apart"),
+        (lambda text: text.replace("when", "time", 1), "no column 'when'"),
+        (lambda text: "when,pm\n", "no column 'temp'"),
+    ],
+)
+def test_mistakes_in_a_table_are_plain_lines(
+    ask: Callable[..., tuple[int, str, str]],
+    recent: Path,
+    change: Callable[[str], str],
+    told: str,
+) -> None:
+    recent.write_text(change(recent.read_text()))
+    status, out, err = ask("--data", recent)
+    assert (status, out) == (2, "")
+    assert all(line.startswith(str(recent)) for line in err.splitlines())
+    assert re.search(told, err), err
+
+
+def test_other_mistakes_name_the_flag_or_the_folder(
+    ask: Callable[..., tuple[int, str, str]], saved: Path, recent: Path, tmp_path: Path
+) -> None:
+    for arguments, told in (
+        (("--data", tmp_path / "none.csv"), "can't be read: No such file or directory; --data is"),
+        (("--data", recent, "--plot", "a.pdf"), "--plot must be a file that ends with .png, but"),
+        (("--data", recent, "--out", tmp_path / "no" / "a.csv"), "--out must lie in a folder that"),
+        (("--data", recent, "--out", tmp_path), "--out must be a file, but"),
+        (("--data", recent, "--every", 0), "'--every'"),
+    ):
+        status, out, err = ask(*arguments)
+        assert (status, out) == (2, "")
+        assert told in err
+    status, _, err = ask("--data", recent, model=saved.parent)
+    assert status == 2
+    assert err.endswith(f"but {saved.parent} has none; there is {saved}\n")
+
+
+def test_what_a_reader_has_to_know_is_a_warning(
+    ask: Callable[..., tuple[int, str, str]],
+    made: tuple[Series, TrainedForecaster],
+    recent: Path,
+    tmp_path: Path,
+) -> None:
+    """Simulated data, no intervals, another unit; the forecasts come all the same."""
+    replace(made[1], simulated=True, intervals=None).save(tmp_path / "model")
+    frame = pd.read_csv(recent, index_col="when", parse_dates=True)
+    recent.write_text(csv(frame.assign(temp=frame["temp"] + 273.15)))
+    status, out, err = ask("--data", recent, model=tmp_path / "model")
+    assert status == 0
+    assert out.splitlines()[1].endswith(",,,,")
+    for line, told in zip(
+        err.splitlines(),
+        ("simulated data", "temp was from .* far outside in 400 rows", "without intervals"),
+        strict=True,
+    ):
+        assert re.match(f"warning: .*{told}", line)
+
+
+def test_the_module_is_a_command(saved: Path, recent: Path) -> None:
+    """And tells what it can before it has imported anything heavy."""
+    asked = ["-m", "lstm_model.forecast", "--model", saved, "--data", recent, "--plot", "a.pdf"]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *map(str, asked)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    imports = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    assert not any(re.search(r"\| (torch|pandas)$", line) for line in imports)
+    assert (done.returncode, done.stdout) == (2, "")
+    told = [line for line in done.stderr.splitlines() if line not in imports]
+    assert told == ["--plot must be a file that ends with .png, but got a.pdf"]
