@@ -153,7 +153,7 @@ def test_unequal_terms_are_refused(
         (("nothing",), "'nothing' holds no study.json"),
         ((*BOTH_SPACES, "--test-years", "2012;2013"), "--test-years must be years such as 2012,"),
         ((*BOTH_SPACES, "--test-years", "2019"), "--test-years must lie in the table"),
-        ((*BOTH_SPACES, "--storage", "s3://bucket"), "--storage must be a directory"),
+        ((*BOTH_SPACES, "--storage", "ftp://bucket"), "a storage must be a directory"),
         (("--space", "persistence.yaml"), "no model may be called 'persistence'"),
     ],
 )

@@ -189,6 +189,7 @@ def test_a_name_that_exists_is_refused(finished: Finished) -> None:
     assert (folder / "summary.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_one_worker_and_one_seed_give_one_result(run: Run, space: Space, tmp_path: Path) -> None:
     space(trials=4)
     for name in ("one", "two"):
@@ -374,6 +375,7 @@ MISTAKES: list[tuple[list[str], str]] = [
 ]
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_where_nobody_reads_its_output(
     space: Space, started: Callable[[], subprocess.Popen[str]], tmp_path: Path
 ) -> None:
@@ -407,6 +409,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_in_one_line(run: Run, space: Space, small_disk: Path) -> None:
     space(trials=200, max_epochs=3, scheduler="none")
     done = run("--space", "tiny.yaml", "--runs", small_disk, "--name", "air")

@@ -132,6 +132,7 @@ def test_a_study_in_a_bucket_goes_on_after_a_kill(
     }
 
 
+@pytest.mark.slow
 def test_a_bucket_that_is_not_there_is_told(run: Run, space: Space, bucket: str) -> None:
     space()
     refused = run("--space", "tiny.yaml", "--name", "air", "--storage", "s3://no-such-bucket/a")
