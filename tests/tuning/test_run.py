@@ -215,6 +215,7 @@ def test_one_worker_and_one_seed_give_one_result(run: Run, space: Space, tmp_pat
         assert [epoch["rmse"] for epoch in record["history"]] == alone
 
 
+@pytest.mark.slow
 def test_a_finished_study_is_extended(run: Run, space: Space, tmp_path: Path) -> None:
     space(trials=2, max_epochs=3)
     assert run("--space", "tiny.yaml", "--name", "air", "--concurrency", 1).returncode == 0
