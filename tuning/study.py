@@ -153,10 +153,6 @@ class Study:
         """
         self._lock()
         self.trials = read_trials(self.folder)  # now that nobody else writes them
-        before = read_json(self.folder / "study.json")
-        before["settings"]["trials"] = self.space.study.trials
-        before.setdefault("resumed", []).append({"command": list(command), "at": _now()})
-        write_file(self.folder / "study.json", _json(before))
         told = [
             *self._recover_best(),
             *(
@@ -172,6 +168,11 @@ class Study:
                 except ValueError as error:
                     file = self.folder / "trials" / f"{trial.id}.json"
                     raise InputError(f"{file} is damaged: {error}") from error
+        # Nothing is written before all that was read is known to be in order.
+        before = read_json(self.folder / "study.json")
+        before["settings"]["trials"] = self.space.study.trials
+        before.setdefault("resumed", []).append({"command": list(command), "at": _now()})
+        write_file(self.folder / "study.json", _json(before))
         self._sweep()
         self._derive(last=True)
         return told

@@ -176,8 +176,10 @@ def test_a_record_of_another_space_is_damaged(study: Study) -> None:
     record = study.trials[0]
     record.state = "failed"
     study._write(record)
+    before = (study.folder / "study.json").read_bytes()
     with pytest.raises(InputError, match=r"trials/0\.json is damaged: .*4000"):
         replicated(study).go_on([])
+    assert (study.folder / "study.json").read_bytes() == before
 
 
 def test_a_space_that_was_changed_is_refused(study: Study) -> None:
