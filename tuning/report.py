@@ -29,6 +29,11 @@ TESTS = (
     "come of a bootstrap, DM is the test of Diebold and Mariano; each Holm is the p before it, "
     "corrected for all lead times of the same pair and metric."
 )
+COVERAGE = (
+    "The intervals were calibrated on validation, to hold 80% and 95% of the observations. Here is "
+    "how many of the test's they held, and how wide they were on average. A level is the "
+    "forecast's own, all that is known in advance; where it has few rows, its share says little."
+)
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,9 @@ def _report(
     blocks.append(tables.tests("Test hours", comparison["tests"]))
     blocks += [Text("h2", "The finalists"), tables.configurations()]
     blocks += [tables.validation(), tables.test_by_seed()]
+    if comparison["coverage"]:
+        blocks += [Text("h2", "Did the prediction intervals hold?"), Text("p", COVERAGE)]
+        blocks += [tables.coverage(), *tables.coverage_by_level()]
     if figures:
         blocks += [Text("h2", "Figures"), *figures]
     if comparison["breakdowns"]:
@@ -218,6 +226,33 @@ class _Tables:
         numbers = ("mean forecast", "mean of the seeds", "lowest", "highest")
         title = f"Test hours: RMSE{self._unit} by seed"
         return Table(title, ("model", "ahead", *numbers), tuple(rows), 2)
+
+    def coverage(self) -> Table:
+        """Of all forecasts of a lead time; of every lead time, since it claims to hold at each."""
+        found = [one for one in self._all["coverage"] if one["forecast_level"] == "all"]
+        return self._covered("By lead time", found, "ahead")
+
+    def coverage_by_level(self) -> Iterable[Table]:
+        found = [one for one in self._all["coverage"] if one["forecast_level"] != "all"]
+        for (lead,), group in _grouped(found, "lead_time").items():
+            title = f"By the forecast's level{self._unit}, {lead_name(self._all, lead)} ahead"
+            yield self._covered(title, group, "level")
+
+    def _covered(
+        self, title: str, found: Sequence[Mapping[str, Any]], by: Literal["ahead", "level"]
+    ) -> Table:
+        """A row for each model and group, with the share and the width that each claim had."""
+        claims = list(dict.fromkeys(one["claim"] for one in found))
+        rows: list[tuple[str, ...]] = []
+        groups = _grouped(found, "model", "lead_time", "forecast_level")
+        for (model, lead, level), group in groups.items():
+            cells = [label(model), lead_name(self._all, lead) if by == "ahead" else level]
+            cells.append(f"{group[0]['rows']:,}")
+            for one in sorted(group, key=lambda one: claims.index(one["claim"])):
+                cells += [_format(one["covered"], ".1%"), self._error(one["mean_width"])]
+            rows.append(tuple(cells))
+        numbers = [name for c in claims for name in (f"in {c:.0%}", f"mean width{self._unit}")]
+        return Table(title, ("model", by, "rows", *numbers), tuple(rows), 2)
 
     def breakdowns(self) -> Iterable[Table]:
         for (by, lead), group in _grouped(self._all["breakdowns"], "by", "lead_time").items():

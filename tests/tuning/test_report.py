@@ -5,13 +5,19 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
+import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 from PIL import Image
 
+from lstm_model.checkpoint import TrainedForecaster
+from lstm_model.metrics import Doubles
+from tuning.evaluation import coverage
+from tuning.period import PERSISTENCE, Period
 from tuning.report import ReportFigure, models_table, write_report
 
 Cells = list[list[str]]
@@ -70,6 +76,23 @@ def made_up(lead_times: int = 1, *, model: str = "multivariate", **data: Any) ->
             for lead in leads
         ]
 
+    def coverage(model: str, shift: float) -> list[dict[str, Any]]:
+        return [
+            {
+                "model": model,
+                "claim": claim,
+                "lead_time": lead,
+                "forecast_level": level,
+                "rows": rows,
+                "covered": claim + shift - 0.001 * lead,
+                "mean_width": 100 * claim + lead,
+            }
+            for claim in (0.8, 0.95)
+            for lead in leads
+            for level, rows in (("all", 8662 - lead), ("below 35", 3000), ("250 and more", 8))
+            if level == "all" or lead in (1, lead_times)
+        ]
+
     return {
         "name": "air",
         "verdict": "Eight features forecast better than one.",
@@ -104,6 +127,7 @@ def made_up(lead_times: int = 1, *, model: str = "multivariate", **data: Any) ->
             }
         },
         "settings": {"trials": 50, "sampler": "tpe"},
+        "coverage": coverage(model, 0.01) + coverage("univariate", -0.02),
         "breakdowns": [
             {
                 "by": by,
@@ -258,7 +282,7 @@ def test_both_forms_have_the_same_tables(written: Written, lead_times: int) -> N
     comparison = made_up(lead_times)
     markdown, page = written(comparison, figure())
     tables = read(markdown).tables
-    assert len(tables) == 11
+    assert len(tables) == (13 if lead_times == 1 else 14)
     assert tables == page.tables
     assert tables[0] == [
         [*models_table(comparison).headings],
@@ -311,6 +335,72 @@ def test_the_numbers_are_the_comparison_s(written: Written) -> None:
     assert "\n    python -m tuning.compare --name 'two words'\n" in markdown
 
 
+def test_what_the_intervals_held_is_told_by_lead_time_and_by_level(written: Written) -> None:
+    markdown, _ = written(made_up(24))
+    tables = read(markdown).tables
+    rows = table(tables, "model", "ahead", "rows")
+    # Every lead time of both models, the claims side by side.
+    assert [row[:2] for row in rows] == [
+        [model, f"{lead} h"] for model in ("multivariate", "univariate") for lead in range(1, 25)
+    ]
+    assert rows[2] == ["multivariate", "3 h", "8,659", "80.7%", "83.00", "95.7%", "98.00"]
+    assert rows[47] == ["univariate", "24 h", "8,638", "75.6%", "104.00", "90.6%", "119.00"]
+    of_level = [each for each in tables if each[0][:3] == ["model", "level", "rows"]]
+    width = "mean width (ug/m3)"
+    for one, shares, widths in zip(
+        of_level,
+        [("80.9%", "95.9%"), ("78.6%", "93.6%")],
+        [("81.00", "96.00"), ("104.00", "119.00")],
+        strict=True,
+    ):
+        assert one[0][3:] == ["in 80%", width, "in 95%", width]
+        cells = [cell for pair in zip(shares, widths, strict=True) for cell in pair]
+        assert one[1:3] == [
+            ["multivariate", "below 35", "3,000", *cells],
+            ["multivariate", "250 and more", "8", *cells],
+        ]
+        assert [row[0] for row in one[3:]] == ["univariate"] * 2
+    for ahead in ("1 h", "24 h"):
+        assert f"By the forecast's level (ug/m3), {ahead} ahead" in markdown
+
+
+def test_the_shares_are_counted_from_the_test_s_hours(written: Written) -> None:
+    """From errors to the report, with numbers that can be counted by hand."""
+    # 20 hours, the last not observed. Ten forecasts of 10 and ten of 100.
+    forecast = np.repeat([10.0, 100.0], 10)
+    errors = np.array([*range(10), *range(0, 100, 10)], dtype=np.float64)
+    errors[-1] = np.nan
+    period = Period(
+        times=pd.date_range("2020-01-01", periods=20, freq="h"),
+        observed=forecast - errors,
+        errors=dict.fromkeys(("multivariate", PERSISTENCE), errors[None, :, None]),
+        origins=np.arange(20)[:, None],
+        levels=np.zeros((20, 1)),
+    )
+
+    class Known:
+        """A model whose bounds are 5.5 and 15.5 from its forecast, to either side."""
+
+        intervals = "known"
+
+        def bounds(self, forecasts: Doubles) -> dict[float, tuple[Doubles, Doubles]]:
+            return {c: (forecasts - w, forecasts + w) for c, w in ((0.8, 5.5), (0.95, 15.5))}
+
+    comparison = made_up()
+    model = cast(TrainedForecaster, Known())
+    comparison["coverage"] = coverage(period, "multivariate", model, [50.0])
+    _, page = written(comparison)
+    # Low: errors 0 to 5 of 0 to 9 lie within 5.5, all within 15.5. High: 0 of 0, 10, ... 80 and the
+    # one not observed; 0 and 10. So 7 and 12 of 19.
+    assert table(page.tables, "model", "ahead", "rows") == [
+        ["multivariate", "1 h", "19", "36.8%", "11.00", "63.2%", "31.00"]
+    ]
+    assert table(page.tables, "model", "level") == [
+        ["multivariate", "below 50", "10", "60.0%", "11.00", "100.0%", "31.00"],
+        ["multivariate", "50 and more", "9", "11.1%", "11.00", "22.2%", "31.00"],
+    ]
+
+
 def test_it_opens_with_the_verdict(written: Written) -> None:
     markdown, page = written(made_up(simulated=True))
     assert markdown.startswith("# air\n\nEight features forecast better than one.\n\n> **SIMULATED")
@@ -353,6 +443,8 @@ def test_what_comes_from_outside_is_text_and_never_markup(written: Written) -> N
     comparison |= {"name": HOSTILE, "verdict": HOSTILE, "target": HOSTILE, "unit": "a|b"}
     comparison["finalists"][HOSTILE]["config"] = {HOSTILE: HOSTILE}
     comparison["breakdowns"][0] |= {"by": HOSTILE, "group": HOSTILE}
+    for one in comparison["coverage"]:
+        one["forecast_level"] = one["forecast_level"].replace("below 35", HOSTILE)
     comparison["protocol_notes"] = [HOSTILE, "# no heading", "1. no list", "one\n\n- note"]
     comparison["command"] = ["python", "```\n</pre>", HOSTILE]
     markdown, page = written(comparison, figure())
@@ -381,9 +473,9 @@ def test_a_figure_s_name_is_the_stem_of_a_file() -> None:
 
 
 def test_what_a_comparison_lacks_has_no_heading(written: Written) -> None:
-    bare = made_up() | {"breakdowns": [], "worst": [], "years": {}, "unit": ""}
+    bare = made_up() | {"breakdowns": [], "worst": [], "years": {}, "coverage": [], "unit": ""}
     markdown, page = written(bare)
-    for heading in ("## Figures", "## Where", "## The worst", "## Other test years"):
+    for heading in ("## Figures", "## Did", "## Where", "## The worst", "## Other test years"):
         assert heading not in markdown
     assert "img" not in page.tags
     assert page.tables[0][0] == ["model", "RMSE", "MAE", "skill"]
