@@ -133,9 +133,13 @@ def test_an_end_that_was_told_twice_counts_once(tiny: SearchSpace) -> None:
 
 
 @pytest.mark.parametrize("name", ["tpe", "random", "gp"])
+@pytest.mark.parametrize("shown", [500, 10])
 def test_a_search_from_records_goes_on_as_if_it_had_not_stopped(
-    space: Callable[..., Path], name: str
+    space: Callable[..., Path], name: str, shown: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Be its past shown to the sampler whole or in part."""
+    monkeypatch.setattr("tuning.search.MOST_SHOWN", shown)
+    monkeypatch.setattr("tuning.search.BEST_SHOWN", shown // 2)
     tiny = read_space(str(space(trials=16, max_epochs=10)))
     tiny = tiny.overridden({"study.trials": 16})
     object.__setattr__(tiny.study, "sampler", name)
@@ -209,6 +213,32 @@ def test_a_budget_that_is_spent_still_ends_what_was_under_way(
     assert isinstance(first, dict)
     assert (first["trial"], first["checkpoint"], first["past"]) == (0, None, [])
     assert search.suggest("b") == Searcher.FINISHED
+
+
+def test_of_a_long_past_the_sampler_sees_the_best_and_some_of_all(
+    space: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuning.search.MOST_SHOWN", 8)
+    monkeypatch.setattr("tuning.search.BEST_SHOWN", 4)
+    tiny = read_space(str(space(trials=40, max_epochs=10)))
+    search = searcher(tiny, concurrency=40)
+    for number in range(14):
+        search.suggest(str(number))
+    for number, (epoch, rmse) in {
+        **dict.fromkeys((0, 1, 2, 3, 4), (5, 30.0)),  # stopped early
+        5: (10, 25.0),
+        6: (10, 22.0),
+        7: (8, 21.0),
+        8: (5, 20.0),
+        9: (5, 19.0),
+        10: (10, math.nan),  # failed
+        11: (5, 31.0),
+    }.items():
+        search.on_trial_complete(str(number), {"rmse": rmse, "epoch": epoch})
+    # The best: two that finished, one that got further than the others, the best of those. Of all
+    # twelve every third. And what is under way.
+    assert [trial.number for trial in told(search)] == [0, 3, 5, 6, 7, 9, 12, 13]
+    assert search.suggest("next") != Searcher.FINISHED
 
 
 def test_tpe_finds_the_better_region(tiny: SearchSpace) -> None:
