@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import huber_loss, l1_loss, mse_loss
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from lstm_model.configuration import Configuration
 from lstm_model.errors import TrainingFailed
@@ -119,14 +119,13 @@ class Training:
         self.model = LSTMForecaster.seeded(
             series.inputs.shape[1], config, series.horizon, mixed_seed(seed, 0)
         ).to(self._device)
-        self._averaged = AveragedModel(
-            self.model,
-            multi_avg_fn=get_ema_multi_avg_fn(config.weight_averaging),  # type: ignore[no-untyped-call]
-        )
+        self._averaged = AveragedModel(self.model)
         # Its weights were copied one by one; cuDNN wants them in one piece.
         self.averaged.lstm.flatten_parameters()
+        self._parameters: list[Tensor] = list(self.model.parameters())
+        self._averages: list[Tensor] = list(self.averaged.parameters())
         self._optimiser = torch.optim.AdamW(
-            self.model.parameters(),
+            self._parameters,
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
             fused=True,
@@ -160,7 +159,7 @@ class Training:
             torch.manual_seed(mixed_seed(self.seed, self.epoch))
             for number, starts in enumerate(batches, start=1):
                 inputs, target, weight = self._chunks.cut(starts)
-                if not weight.any():
+                if not (observed := weight.sum()):
                     continue  # a mean over no observed target would be 0/0
                 progress = (self.epoch - 1 + number / len(batches)) / self.max_epochs
                 rate = learning_rate(progress, self.config)
@@ -168,21 +167,33 @@ class Training:
                     group["lr"] = rate
                 forecast = self.model(inputs, skip=self.config.context_length)
                 # Missing targets weigh nothing.
-                loss = (loss_of(forecast, target) * weight).sum() / weight.sum()
-                self._optimiser.zero_grad()
+                loss = (loss_of(forecast, target) * weight).sum() / observed
+                for parameter in self._parameters:
+                    parameter.grad = None
                 loss.backward()  # type: ignore[no-untyped-call]
                 norms.append(
                     torch.nn.utils.clip_grad_norm_(
-                        self.model.parameters(), self.config.gradient_clip
+                        self._parameters, self.config.gradient_clip, foreach=True
                     )
                 )
                 self._optimiser.step()
-                self._averaged.update_parameters(self.model)
+                self._average()
                 losses.append(loss.detach())
         mean = float(torch.stack(losses).mean())
         if not math.isfinite(mean):
             raise TrainingFailed(f"the loss of epoch {self.epoch} is not finite ({mean})")
         return Pass(mean, float(torch.stack(norms).mean()), rate)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """What AveragedModel.update_parameters() does, but for its sorting of the parameters by
+        device and kind in every step, which takes a small model some percent of its time.
+        """
+        if self._averaged.n_averaged:
+            torch._foreach_lerp_(self._averages, self._parameters, 1 - self.config.weight_averaging)
+        else:
+            torch._foreach_copy_(self._averages, self._parameters)
+        self._averaged.n_averaged += 1
 
     def state(self) -> dict[str, Tensor]:
         """All that the next epoch depends on, but its number."""
@@ -314,9 +325,14 @@ class _Chunks:
         self._before, after = self._context + self._length, self._length
         pad = ((self._before, after), (0, 0))
         changes = np.where(observed, series.changes[:rows], 0.0) / series.change_scale
-        self._inputs = torch.from_numpy(np.pad(series.inputs[:rows], pad)).to(device)
-        self._target = torch.from_numpy(np.pad(changes, pad).astype(np.float32)).to(device)
-        self._weight = torch.from_numpy(np.pad(observed, pad).astype(np.float32)).to(device)
+        self._inputs, self._target, self._weight = (
+            _runs(torch.from_numpy(np.pad(values, pad).astype(np.float32)).to(device), length)
+            for values, length in (
+                (series.inputs[:rows], self._context + self._length),
+                (changes, self._length),
+                (observed, self._length),
+            )
+        )
         self._rows = rows
 
     def shuffled(self, draw: np.random.Generator) -> list[npt.NDArray[np.int_]]:
@@ -328,15 +344,13 @@ class _Chunks:
 
     def cut(self, starts: npt.NDArray[np.int_]) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs (B, context + chunk, F), targets and their weights (B, chunk, L)."""
+        first = torch.from_numpy(starts).to(self._inputs.device)
+        return self._inputs[first - self._context], self._target[first], self._weight[first]
 
-        def stacked(rows: Tensor, context: int) -> Tensor:
-            return torch.stack([rows[start - context : start + self._length] for start in starts])
 
-        return (
-            stacked(self._inputs, self._context),
-            stacked(self._target, 0),
-            stacked(self._weight, 0),
-        )
+def _runs(rows: Tensor, length: int) -> Tensor:
+    """(T, F) -> (T - length + 1, length, F): the runs of `length` rows from each row on, a view."""
+    return rows.unfold(0, length, 1).transpose(1, 2)
 
 
 class Validation:
