@@ -6,6 +6,7 @@ The workers are hosts of the tests' (tests/cluster/hosts.py). Random search with
 that both studies train the same configurations for as many epochs.
 """
 
+import argparse
 import json
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ TRIALS, EPOCHS = 16, 20
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     if why := missing():
         raise SystemExit(why)
     with tempfile.TemporaryDirectory() as folder:

@@ -113,7 +113,7 @@ def test_a_study_outlives_the_hosts_that_it_loses(launched: Launched, tmp_path: 
         assert busy(second)
         second.kill()
         killed = time.monotonic()
-        wait_for(lambda: job.poll() is not None, 150, "the study's end")
+        wait_for(lambda: job.poll() is not None, 300, "the study's end")
         print(f"the study ended {time.monotonic() - killed:.0f} s after the other one was killed")
         assert job.returncode == 0, log.read_text()[-3000:]
 
@@ -132,12 +132,20 @@ def test_a_study_outlives_the_hosts_that_it_loses(launched: Launched, tmp_path: 
 
 
 def test_nothing_runs_any_more_after_ray_down(launched: Launched) -> None:
-    """The head ends at once, and the workers when they have missed it for a minute."""
+    """The head ends at once, and the workers when they have missed it for a while."""
     launched.down()
     hosts = [launched.head, *launched.workers]
 
     def rays() -> list[str]:
-        return [title for host in hosts for title in host.processes().values() if "ray" in title]
+        return [
+            f"{host.name}: {title}"
+            for host in hosts
+            for title in host.processes().values()
+            if "ray" in title
+        ]
 
-    waited = wait_for(lambda: not rays(), 100, "no process of Ray's")
+    try:
+        waited = wait_for(lambda: not rays(), 60, "no process of Ray's")
+    except TimeoutError:
+        pytest.fail("\n".join(["still there 60 s after ray down:", *rays()]))
     print(f"nothing of Ray's runs on any host {waited:.0f} s after ray down")
