@@ -28,6 +28,19 @@ def grace_period(max_epochs: int) -> int:
     return max(1, math.ceil(GRACE * max_epochs))
 
 
+def judged_at(settings: StudySettings) -> frozenset[int]:
+    """The epochs after which the scheduler may stop a trial: it has to hear of each by itself."""
+    if settings.scheduler == "median":
+        return frozenset(range(1, settings.max_epochs + 1))
+    rungs: list[int] = []
+    if settings.scheduler == "asha":
+        rung = grace_period(settings.max_epochs)
+        while rung < settings.max_epochs:
+            rungs.append(rung)
+            rung *= REDUCTION
+    return frozenset(rungs)
+
+
 class _Remembering:
     """A scheduler whose rungs fill again with what a resumed trial did before."""
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ from tuning.storage import Place
 
 
 class Trainable(tune.Trainable):  # type: ignore[misc]
-    """One trial after another in the same process: an epoch a step.
+    """One trial after another in the same process, and some epochs a step.
 
-    It reports `epoch` and `rmse` (the lowest so far), which searcher and scheduler go by, `report`
-    for the trial's record, and `reason` where the trial can't go on by its own fault.
+    It reports `epoch` and `rmse` (the lowest so far), which searcher and scheduler go by, `reports`
+    for the trial's record, one an epoch, and `reason` where it can't go on by its own fault.
     """
 
     def setup(
@@ -34,17 +35,23 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         seed: int,
         threads: int,
         gpu: bool,
+        judged_at: Collection[int],
+        report_seconds: float,
         checkpoint_seconds: float,
     ) -> None:
         """config: what OptunaSearcher suggests. The rest is the same for all trials of a study.
 
         folder: of the study; a trial that goes on finds its checkpoint in it.
+        judged_at: epochs that a step ends with, because the trial may be stopped after them.
+        report_seconds, checkpoint_seconds: a step ends when it has taken so long, and when the last
+            checkpoint is so long ago.
         """
         torch.set_num_threads(threads)
         self._series, self._target, self._folder = series, target, folder
         self._max_epochs, self._seed = max_epochs, seed
         self._device = "cuda" if gpu else "cpu"
-        self._checkpoint_seconds = checkpoint_seconds
+        self._judged_at = judged_at
+        self._report_seconds, self._checkpoint_seconds = report_seconds, checkpoint_seconds
         self._made: Fit | None = None
         self._begin(config)
 
@@ -74,12 +81,21 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
                 self._made.load_state(*read_state(self._folder / config["checkpoint"]))
         return self._made
 
+    @property
+    def _due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return time.monotonic() - self._saved >= self._checkpoint_seconds
+
     def step(self) -> dict[str, Any]:
+        reports: list[dict[str, Any]] = []
+        begun = time.monotonic()
         try:
-            if self._fit.best and self._fit.epoch >= self._max_epochs:
-                # Resumed at its very end: all that is missing is that the study hears of it.
-                return {"epoch": self._fit.epoch, "rmse": self._fit.best.score.rmse, DONE: True}
-            epoch = self._fit.run_epoch()
+            # A trial that is resumed at its very end trains no more: the study has to hear of it.
+            while self._fit.epoch < self._max_epochs:
+                reports.append(report(epoch := self._fit.run_epoch()))
+                enough = time.monotonic() - begun >= self._report_seconds
+                if enough or self._due or epoch.number in self._judged_at:
+                    break
         except (TrainingFailed, InputError, MemoryError, RuntimeError) as error:
             # Of torch's own errors want of memory is the trial's fault; after another one the
             # process may be spoilt, and Tune replaces it.
@@ -87,16 +103,17 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
                 raise
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             epochs = self._made.epoch if self._made else 0
-            return {"epoch": epochs, "rmse": math.nan, "reason": reason, DONE: True}
-        done = epoch.number >= self._max_epochs
-        due = time.monotonic() - self._saved >= self._checkpoint_seconds
+            ended = {"reason": reason, DONE: True}
+            return {"epoch": epochs, "rmse": math.nan, "reports": reports, **ended}
+        assert self._fit.best is not None
+        done = self._fit.epoch >= self._max_epochs
         result = {
-            "epoch": epoch.number,
-            "rmse": epoch.best.score.rmse,
-            "report": report(epoch),
+            "epoch": self._fit.epoch,
+            "rmse": self._fit.best.score.rmse,
+            "reports": reports,
             DONE: done,
         }
-        return {**result, SHOULD_CHECKPOINT: True} if due and not done else result
+        return {**result, SHOULD_CHECKPOINT: True} if self._due and not done else result
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """The best epoch's forecaster, and the state that the next epoch goes on from."""

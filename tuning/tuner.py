@@ -16,7 +16,7 @@ from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 
 from tuning.record import State
-from tuning.scheduling import scheduler
+from tuning.scheduling import judged_at, scheduler
 from tuning.search import OptunaSearcher, Unsaved
 from tuning.storage import Place
 from tuning.study import Study
@@ -26,6 +26,9 @@ RETRIES = 3
 # A trial that is killed loses no more than this much work; an epoch that takes longer is saved by
 # itself. Every trial is saved at its end besides.
 CHECKPOINT_SECONDS = 10.0
+# Epochs are reported together until they have taken this long: each report costs the command some
+# milliseconds, and a trial that waits for the answer to it trains nothing.
+REPORT_SECONDS = 1.0
 # Where the first trials all fail, the next ones would too.
 FAILURES_TO_GIVE_UP = 5
 # After a request to stop, trials may end their epoch for this long before they are cut off.
@@ -114,9 +117,9 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        if "report" in result:
-            with self._guarded():
-                self._study.reported(trial.config["trial"], result["report"])
+        with self._guarded():
+            for report in result.get("reports", ()):
+                self._study.reported(trial.config["trial"], report)
 
     def on_step_end(self, iteration: int, trials: list[RayTrial], **info: Any) -> None:
         with self._guarded():
@@ -218,6 +221,8 @@ def run_trials(
         seed=space.study.seed,
         threads=max(1, int(resources.cpu)),
         gpu=resources.gpu > 0,
+        judged_at=judged_at(space.study),
+        report_seconds=REPORT_SECONDS,
         checkpoint_seconds=CHECKPOINT_SECONDS,
     )
     tuner = tune.Tuner(

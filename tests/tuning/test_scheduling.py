@@ -7,7 +7,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from tuning.record import Trial
-from tuning.scheduling import grace_period, scheduler
+from tuning.scheduling import grace_period, judged_at, scheduler
 from tuning.search_space import StudySettings
 
 
@@ -46,6 +46,17 @@ def test_asha_stops_the_worse_two_thirds_at_the_rung() -> None:
 def test_the_median_rule_stops_what_is_worse_than_most() -> None:
     lived = lives("median", [20.0, 21.0, 22.0, 40.0, 19.0])
     assert lived == [20, 20, 20, 10, 20]
+
+
+@pytest.mark.parametrize("name", ["asha", "median", "none"])
+@pytest.mark.parametrize("epochs", [1, 2, 7, 20, 40])
+def test_no_trial_is_stopped_between_the_epochs_it_is_judged_at(name: str, epochs: int) -> None:
+    """Trials report some epochs at once, but never past one that may be their last."""
+    settings = StudySettings(scheduler=name, max_epochs=epochs)  # type: ignore[arg-type]
+    errors = [20.0, 30.0, 31.0, 19.0, 32.0, 33.0, 34.0]
+    stopped = {lived for lived in lives(name, errors, epochs) if lived < epochs}
+    assert stopped <= judged_at(settings)
+    assert bool(stopped) == (name != "none" and epochs > 1), "or nothing was tried"
 
 
 def test_rungs_fill_again_from_the_records() -> None:

@@ -64,6 +64,12 @@ class HopelessButForTheFirst(Hopeless):
         return super().step() if self._suggested["trial"] else Trainable.step(self)
 
 
+@pytest.fixture(autouse=True)
+def epoch_by_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is reported by itself, so that tests can stop trials after any."""
+    monkeypatch.setattr("tuning.tuner.REPORT_SECONDS", 0.0)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     ray_environment.prepare()
