@@ -24,7 +24,7 @@ from tuning.options import DONE, INTERRUPTED, Manner
 from tuning.progress import Terminal
 from tuning.record import study_name
 from tuning.resume import find_study, read_space_of
-from tuning.run import conduct, import_torch, load, make, stem
+from tuning.run import conduct, import_torch, load, make, refuse, stem
 from tuning.search_space import FLAGS, SearchSpace, read_space
 from tuning.storage import Place
 from tuning.summary import describe
@@ -190,6 +190,8 @@ def enter(
         for model, settled, folder, exists in _named(studies, spaces, changes, root, name)
     ]
     refuse_unequal(entrants)
+    for entrant in entrants:
+        refuse(entrant.folder, entrant.table, entrant.exists)
     return entrants
 
 

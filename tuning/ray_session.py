@@ -14,9 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import ray
+from ray._private.node import Node
+from ray._private.parameter import RayParams
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lstm_model.errors import InputError
@@ -29,9 +32,14 @@ PROBE_SECONDS = 60.0
 # Ray's own folders lie here. Short, because Unix sockets in them may have names of 107 bytes.
 TEMPORARY, PREFIX, LOCK = Path("/tmp"), "lstm-ray-", "lock"  # noqa: S108 (mkdtemp follows)
 
-# Of a Ray of our own nothing comes back that has died: the command ends in seconds where its GCS
-# was killed, and would wait for it for a minute otherwise.
-LOCAL_ENVIRONMENT = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
+LOCAL_ENVIRONMENT = {
+    # Of a Ray of our own nothing comes back that has died: the command ends in seconds where its
+    # GCS was killed, and would wait for it for a minute otherwise.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+    # Workers that wait are ended after a second of that once Tune has reserved the cores, which is
+    # just before it asks for workers: then others would have to start, with all their imports.
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",
+}
 
 
 @contextmanager
@@ -60,27 +68,53 @@ def ray_session(address: str | None, verbose: bool) -> Iterator[None]:
             ray.shutdown()
         return
     with _temporary_folder() as temporary:
-        # In a session of its own, because Ctrl-C, `timeout` and batch systems signal to a whole
-        # process group: the command ends its trials in order, and then Ray. Ray has no setting for
-        # it, and its client exits on the spot, with status 1, where its server has ended.
-        apart = partial(subprocess.Popen, start_new_session=True)
         try:
-            with (
-                mock.patch("ray._private.services.ConsolePopen", apart),
-                mock.patch.dict(os.environ, LOCAL_ENVIRONMENT),
-            ):
+            with _of_our_own(verbose):
                 ray.init(
                     address="local",  # whatever RAY_ADDRESS says
                     include_dashboard=False,
                     logging_level=level,
                     log_to_driver=verbose,
                     _temp_dir=temporary,
-                    # Workers import torch while they wait for their first trial.
-                    _system_config={"preload_python_modules": ["torch"]},
+                    # What workers import while they wait for their first trial. The second takes
+                    # as long as torch itself, and every optimiser imports it.
+                    _system_config={
+                        "preload_python_modules": ["torch", "torch._dynamo", "tuning.trainable"]
+                    },
                 )
-            yield
+            # Tune would ask for workers with a variable more in their environment, and so for
+            # others than those that wait. A Ray of our own has our environment anyway.
+            with mock.patch.multiple(
+                "ray.tune.execution.class_cache",
+                DEFAULT_ENV_VARS={},
+                ENV_VARS_TO_PROPAGATE=frozenset(),
+            ):
+                yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _of_our_own(verbose: bool) -> Iterator[None]:
+    """What ray.init() has no settings for."""
+    # In a session of its own, because Ctrl-C, `timeout` and batch systems signal to a whole process
+    # group: the command ends its trials in order, and then Ray, whose client exits on the spot,
+    # with status 1, where its server has ended.
+    apart = partial(subprocess.Popen, start_new_session=True)
+    # Three processes are left out, which take seconds to start: no nodes will join, nobody looks at
+    # workers' logs, and there is no dashboard that the third one would serve.
+    fewer = partial(RayParams, no_monitor=True, include_log_monitor=verbose)
+
+    def no_server(node: Node, **_: Any) -> None:
+        node._webui_url = None
+
+    with (
+        mock.patch("ray._private.services.ConsolePopen", apart),
+        mock.patch("ray._private.parameter.RayParams", fewer),
+        mock.patch.object(Node, "start_api_server", no_server),
+        mock.patch.dict(os.environ, LOCAL_ENVIRONMENT),
+    ):
+        yield
 
 
 def _reach(address: str) -> None:

@@ -20,6 +20,16 @@ from tuning.storage import Place, place
 FORMAT = 1
 
 
+def refuse_existing(folder: Place) -> None:
+    """Raises InputError where a new study would meet an old one."""
+    if folder.exists() and not (folder / "study.json").exists():
+        raise InputError(f"{folder} exists, and is no study: remove it, or choose another --name")
+    if folder.exists():
+        raise InputError(
+            f"{folder} exists; go on with it: --resume {folder}, or choose another --name"
+        )
+
+
 def find_study(name: str, runs: Place) -> Place:
     """The folder that `name` means: a path or URI, or a study in `runs`.
 

@@ -23,7 +23,13 @@ from tuning import options, ray_environment
 from tuning.options import DONE, FAILED, INTERRUPTED, Manner
 from tuning.progress import Progress, Terminal
 from tuning.record import study_name
-from tuning.resume import find_study, read_space_of, read_trials, refuse_other_data
+from tuning.resume import (
+    find_study,
+    read_space_of,
+    read_trials,
+    refuse_existing,
+    refuse_other_data,
+)
 from tuning.search_space import FLAGS, Entry, SearchSpace, Value, read_space
 from tuning.storage import Place
 from tuning.summary import best_table, describe, short
@@ -115,21 +121,23 @@ def run(
         elif debug:
             fit_here(settled, series, console)
         else:
-            study = make(folder, settled, table, series, begun, resumed=resume is not None)
+            resumed = resume is not None
+            refuse(folder, table, resumed)
             from tuning.ray_session import ray_session
 
+            # Ray's workers import what they need, which takes them seconds, beside make().
             with ray_session(address, verbose):
-                status = conduct(study, manner, console, resumed=resume is not None)
+                study = make(folder, settled, table, series, begun, resumed)
+                status = conduct(study, manner, console, resumed)
             raise typer.Exit(status)
 
 
 def import_torch() -> None:
-    """Begin to, and what figures take: it takes seconds, while the data are read and Ray starts.
-    (Ray itself has to be started by the main thread: it dies with the one that started it.)
+    """Begin to: it takes seconds, while the data are read and Ray starts. (Ray itself has to be
+    started by the main thread: it dies with the one that started it.)
     """
 
     def begin() -> None:
-        import matplotlib.figure  # noqa: F401
         import torch  # noqa: F401
 
     threading.Thread(target=begin, daemon=True).start()
@@ -164,6 +172,15 @@ def load(space: SearchSpace, console: Console, progress: bool) -> "tuple[Table, 
     return table, Series.from_table(table.frame, table.step, space.data)
 
 
+def refuse(folder: Place, table: "Table", resumed: bool) -> None:
+    """Raises InputError where the folder is none that the study can be begun or go on in."""
+    if resumed:
+        refuse_other_data(folder, table)
+        read_trials(folder)
+    else:
+        refuse_existing(folder)
+
+
 def make(
     folder: Place,
     space: SearchSpace,
@@ -174,14 +191,9 @@ def make(
 ) -> "Study":
     """The study, with its baselines, and its trials where it is resumed; nothing is written."""
     from lstm_model.baselines import evaluate
-    from tuning.study import Study, refuse_existing
+    from tuning.study import Study
 
-    trials = None
-    if resumed:
-        refuse_other_data(folder, table)
-        trials = read_trials(folder)
-    else:
-        refuse_existing(folder)
+    trials = read_trials(folder) if resumed else None
     return Study(folder, space, table, series, evaluate(series), begun, trials)
 
 

@@ -36,16 +36,18 @@ from lstm_model.settling import ColdStarts
 from lstm_model.sources import Table
 from lstm_model.training import Validation
 from tuning.record import State, Trial
-from tuning.resume import FORMAT, read_trials, searched
+from tuning.resume import FORMAT, read_trials, refuse_existing, searched
 from tuning.search import Journal
 from tuning.search_space import SearchSpace
 from tuning.storage import Place, bytes_in, inside, remove
 
 Outcome = Literal["running", "finished", "interrupted", "failed"]
 
-# What is derived is rewritten whole, so at most this often while trials run.
+# What is derived is rewritten whole, so at most this often while trials run; and less often where
+# there are so many trials that it would take more than this share of the time.
 DERIVE_SECONDS = 1.0
 JOURNAL_SECONDS = 10.0
+DERIVE_SHARE = 0.02
 
 # Who runs a study that lies where files can't be locked, and how long a killed one holds it.
 LEASE, LEASE_SECONDS = "running.json", 60.0
@@ -90,7 +92,7 @@ class Study:
         self._kept: dict[str, Any] | None = None
         self._starts: ColdStarts | None = None
         self._journal = Journal(self.name, space)
-        self._derived = self._journalled = -float("inf")
+        self._derive_at = self._journal_at = -math.inf
         self._held: int | None = None
         self._leased: float | None = None
         # Of the whole folder, when it was last begun, taken up or finished.
@@ -468,23 +470,18 @@ class Study:
         now = time.monotonic()
         if last:
             self.disk_bytes = bytes_in(self.folder)
-        if last or now - self._derived >= DERIVE_SECONDS:
+        if last or now >= self._derive_at:
             write_file(self.folder / "summary.json", _json(self.summary()))
             write_file(self.folder / "trials.csv", trials_csv(self.trials, self.space))
-            self._derived = now
-        if last or now - self._journalled >= JOURNAL_SECONDS:
+            self._derive_at = _next(now, DERIVE_SECONDS)
+        if last or (now := time.monotonic()) >= self._journal_at:
             write_file(self.folder / "optuna.journal", self._journal.content())
-            self._journalled = now
+            self._journal_at = _next(now, JOURNAL_SECONDS)
 
 
-def refuse_existing(folder: Place) -> None:
-    """Raises InputError where a new study would meet an old one."""
-    if folder.exists() and not (folder / "study.json").exists():
-        raise InputError(f"{folder} exists, and is no study: remove it, or choose another --name")
-    if folder.exists():
-        raise InputError(
-            f"{folder} exists; go on with it: --resume {folder}, or choose another --name"
-        )
+def _next(begun: float, seconds: float) -> float:
+    """When to write again what was begun to be written then and has just been done."""
+    return begun + max(seconds, (time.monotonic() - begun) / DERIVE_SHARE)
 
 
 def trials_csv(trials: Mapping[int, Trial], space: SearchSpace) -> bytes:
