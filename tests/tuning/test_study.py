@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ CONFIG = {"context_length": 12, "chunk_length": 48, "hidden_size": 8, "num_layer
 @pytest.fixture
 def study(space: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.setattr(study_module, "DERIVE_SECONDS", 0.0)
+    monkeypatch.setattr(study_module, "DERIVE_SHARE", math.inf)
     settled = read_space(str(space()))
     table = load_table(settled.data)
     series = Series.from_table(table.frame, table.step, settled.data)
