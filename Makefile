@@ -41,10 +41,12 @@ cluster-submit: ## a study as a job of the cluster that `ray dashboard` leads to
 faults: install ## studies that are killed and damaged at random moments, at most 15 minutes
 	$(BIN)/python -m tests.faults.campaign
 
-bench: install ## the simulated air beside the real one, a trial's speed, the statistics' coverage
-	$(BIN)/python -m benchmarks.simulated_air
-	$(BIN)/python -m benchmarks.one_trial
-	$(BIN)/python -m benchmarks.coverage
+bench: install ## how long a good model takes, what tuning costs on top, whether the search pays: 20 minutes
+	$(BIN)/python -m benchmarks.trial_limit
+	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.time_to_quality
 
 clean: ## remove .venv and caches; studies in runs/ stay
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
