@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ REACH_SECONDS = 5.0
 PROBE_SECONDS = 60.0
 # Ray's own folders lie here. Short, because Unix sockets in them may have names of 107 bytes.
 TEMPORARY, PREFIX, LOCK = Path("/tmp"), "lstm-ray-", "lock"  # noqa: S108 (mkdtemp follows)
+# A folder has its lock some milliseconds after it was made.
+LOCK_SECONDS = 60.0
 
 LOCAL_ENVIRONMENT = {
     # Of a Ray of our own nothing comes back that has died: the command ends in seconds where its
@@ -257,8 +260,14 @@ def _sweep() -> None:
     for left in TEMPORARY.glob(f"{PREFIX}*"):
         try:
             lock = os.open(left / LOCK, os.O_RDWR)
+        except FileNotFoundError:
+            # Not yet held; or removed before the last of a killed Ray's processes wrote there.
+            with suppress(OSError):
+                if time.time() - left.stat().st_mtime > LOCK_SECONDS:
+                    shutil.rmtree(left, ignore_errors=True)
+            continue
         except OSError:
-            continue  # of another user, or not yet held
+            continue  # of another user
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left, ignore_errors=True)

@@ -1,6 +1,7 @@
 """A Ray of the command's own: what it leaves behind, and who may talk to it."""
 
 import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,10 @@ def test_what_a_killed_command_left_behind_is_removed(temporary: Path) -> None:
     left = temporary / "lstm-ray-left"
     (left / "session_1").mkdir(parents=True)
     (left / "lock").touch()
+    # Written by the last of Ray's processes after another command had removed it, lock and all.
+    again = temporary / "lstm-ray-again"
+    again.mkdir()
+    os.utime(again, (0, 0))
     other = temporary / "somebody-elses"
     other.mkdir()
     with _temporary_folder() as folder:
