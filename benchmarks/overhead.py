@@ -40,6 +40,7 @@ from tuning.record import Trial  # noqa: E402
 from tuning.trainable import Trainable  # noqa: E402
 
 SLOTS = 2
+REAL_EPOCHS = 8  # at most, so that a hundred trials take two minutes
 KINDS = {"real": 100, "one-second": 100, "plain": 20}
 
 
@@ -95,7 +96,7 @@ def the_command(kind: str, trials: int, folder: Path) -> int:
         listen(study, console, at_once)
         study.listeners.append(Clock(folder / "events.json"))
 
-    epochs = 20 if kind == "real" else 1
+    epochs = REAL_EPOCHS if kind == "real" else 1
     arguments = ["--space", "univariate.yaml", "--trials", str(trials), "--max-epochs", str(epochs)]
     arguments += ["--concurrency", str(SLOTS), "--runs", str(folder), "--name", "study", "--quiet"]
     trainable = Trainable if kind == "real" else OneSecond
@@ -209,8 +210,12 @@ def measured(kind: str, trials: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "benchmarks.overhead", "--child", kind, folder]
         begun = time.time()
-        subprocess.run([*command, "--trials", str(trials)], check=True, stdout=subprocess.DEVNULL)
+        child = subprocess.run(
+            [*command, "--trials", str(trials)], capture_output=True, text=True, check=False
+        )
         ended = time.time()
+        if child.returncode:
+            raise SystemExit(f"the study {kind} failed:\n{child.stderr}")
         events = json.loads((Path(folder) / "events.json").read_text())
     return split(begun, ended, [tuple(event) for event in events])
 
