@@ -24,7 +24,7 @@ from tuning.options import DONE, INTERRUPTED, Manner
 from tuning.progress import Terminal
 from tuning.record import study_name
 from tuning.resume import find_study, read_space_of
-from tuning.run import conduct, import_torch, load, make, refuse, stem
+from tuning.run import conduct, import_torch, load, make, past, stem
 from tuning.search_space import FLAGS, SearchSpace, read_space
 from tuning.storage import Place
 from tuning.summary import describe
@@ -190,8 +190,6 @@ def enter(
         for model, settled, folder, exists in _named(studies, spaces, changes, root, name)
     ]
     refuse_unequal(entrants)
-    for entrant in entrants:
-        refuse(entrant.folder, entrant.table, entrant.exists)
     return entrants
 
 
@@ -306,9 +304,8 @@ def _said(value: Any) -> str:
 
 def finished(entrant: Entrant, manner: Manner, console: Console, begun: float) -> "Study":
     """The entrant's study, run first, or to its end, where that has yet to be done."""
-    study = make(
-        entrant.folder, entrant.space, entrant.table, entrant.series, begun, entrant.exists
-    )
+    trials = past(entrant.folder, entrant.table, entrant.exists)
+    study = make(entrant.folder, entrant.space, entrant.table, entrant.series, begun, trials)
     ended = [trial for trial in study.trials.values() if not trial.under_way]
     if len(ended) >= entrant.space.study.trials:
         console.print(f"Study {study.name}: {len(ended)} trials are there", soft_wrap=True)

@@ -37,6 +37,7 @@ from tuning.summary import best_table, describe, short
 if TYPE_CHECKING:
     from lstm_model.series import Series
     from lstm_model.sources import Table
+    from tuning.record import Trial
     from tuning.study import Study
     from tuning.tuner import StopRequest
 
@@ -122,12 +123,12 @@ def run(
             fit_here(settled, series, console)
         else:
             resumed = resume is not None
-            refuse(folder, table, resumed)
+            trials_before = past(folder, table, resumed)
             from tuning.ray_session import ray_session
 
             # Ray's workers import what they need, which takes them seconds, beside make().
             with ray_session(address, verbose):
-                study = make(folder, settled, table, series, begun, resumed)
+                study = make(folder, settled, table, series, begun, trials_before)
                 status = conduct(study, manner, console, resumed)
             raise typer.Exit(status)
 
@@ -172,13 +173,17 @@ def load(space: SearchSpace, console: Console, progress: bool) -> "tuple[Table, 
     return table, Series.from_table(table.frame, table.step, space.data)
 
 
-def refuse(folder: Place, table: "Table", resumed: bool) -> None:
-    """Raises InputError where the folder is none that the study can be begun or go on in."""
-    if resumed:
-        refuse_other_data(folder, table)
-        read_trials(folder)
-    else:
+def past(folder: Place, table: "Table", resumed: bool) -> "dict[int, Trial] | None":
+    """The trials of a study that is resumed, none of one that begins.
+
+    Raises:
+        InputError: the folder is none that the study can be begun or go on in.
+    """
+    if not resumed:
         refuse_existing(folder)
+        return None
+    refuse_other_data(folder, table)
+    return read_trials(folder)
 
 
 def make(
@@ -187,13 +192,12 @@ def make(
     table: "Table",
     series: "Series",
     begun: float,
-    resumed: bool,
+    trials: "dict[int, Trial] | None",
 ) -> "Study":
-    """The study, with its baselines, and its trials where it is resumed; nothing is written."""
+    """The study, with its baselines and its past() trials; nothing is written."""
     from lstm_model.baselines import evaluate
     from tuning.study import Study
 
-    trials = read_trials(folder) if resumed else None
     return Study(folder, space, table, series, evaluate(series), begun, trials)
 
 
