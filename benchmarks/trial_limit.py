@@ -17,16 +17,18 @@ element-wise products are not counted.
 
 The share outside is the part of an epoch that is not spent in the LSTM's forward and backward
 passes: data, dropout, head, loss, clipping, optimiser, averaged weights, scores. It is timed in the
-loop itself, by hooks that cost some microseconds a step. Alone, without all that between, the same
+loop itself, at a cost of some microseconds a step. Alone, without all that between, the same
 passes find their data in the caches and are faster: the difference is the loop's doing too.
 """
 
 import resource
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -132,30 +134,26 @@ def measured(hidden_size: int, seconds: float) -> Measured:
 
 
 class Watch:
-    """Adds up the time that a training spends in the LSTM's passes, validation's included."""
+    """Adds up the time that a training spends in the LSTM's passes, validation's included.
+
+    The training's backward passes start at the LSTM's output: what comes after has its gradient by
+    hand (LSTMForecaster.backward), and nothing comes before.
+    """
 
     def __init__(self, fit: Fit) -> None:
         self.seconds = 0.0
-        self._begun = 0.0
         for lstm in (fit.last.model.lstm, fit.last.averaged.lstm):
-            lstm.register_forward_pre_hook(lambda *_: self._begin())
-            lstm.register_forward_hook(lambda _, __, output: self._forward_ended(output[0]))
-        # Nothing comes before the LSTM, so that its parameters end the backward pass.
-        for parameter in fit.last.model.lstm.parameters():
-            parameter.register_post_accumulate_grad_hook(lambda _: self._end())
+            lstm.forward = self._timed(lstm.forward)
+        torch.Tensor.backward = self._timed(torch.Tensor.backward)  # type: ignore[method-assign]
 
-    def _begin(self) -> None:
-        self._begun = time.perf_counter()
+    def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*given: Any, **options: Any) -> Any:
+            begun = time.perf_counter()
+            found = call(*given, **options)
+            self.seconds += time.perf_counter() - begun
+            return found
 
-    def _end(self) -> None:
-        now = time.perf_counter()
-        self.seconds += now - self._begun
-        self._begun = now
-
-    def _forward_ended(self, output: Tensor) -> None:
-        self._end()
-        if output.requires_grad:
-            output.register_hook(lambda _: self._begin())  # its backward pass comes next
+        return timed
 
 
 class Bare:

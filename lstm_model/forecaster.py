@@ -1,10 +1,12 @@
 """The forecaster: a torch.nn.LSTM that at every hour forecasts the change from the last value."""
 
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from lstm_model.cell import Cell, Gates
 from lstm_model.configuration import Configuration
@@ -54,6 +56,39 @@ class LSTMForecaster(nn.Module):
         out: Tensor = self.head(self.drop(short_term[:, skip:]))
         return out
 
+    def backward(
+        self,
+        inputs: Tensor,
+        skip: int,
+        kept: Tensor | None,
+        judge: Callable[[Tensor], tuple[Tensor, Tensor]],
+    ) -> Tensor:
+        """Forecast, and add to the gradients: what autograd would do with forward() and the loss,
+        in fewer operations, each of which takes half a percent of a training at 64 units.
+
+        Args:
+            inputs, skip: as forward() takes them.
+            kept: (B, T - skip, H) what the head reads of the short-term memories, as a factor.
+            judge: the loss of forecasts (B, T - skip, L), and its gradient by each of them.
+
+        Returns:
+            The loss.
+        """
+        short_term, _ = self.lstm(inputs)
+        with torch.no_grad():
+            read = short_term[:, skip:]
+            hours = (read if kept is None else read * kept).flatten(0, 1)
+            forecast = linear(hours, self.head.weight, self.head.bias)
+            loss, slope = judge(forecast.view(*read.shape[:2], -1))
+            by_hour = slope.flatten(0, 1)
+            _add(self.head.weight, by_hour.T @ hours)
+            _add(self.head.bias, by_hour.sum(0))
+            by_read = slope @ self.head.weight
+            by_short_term = torch.zeros_like(short_term)
+            by_short_term[:, skip:] = by_read if kept is None else by_read.mul_(kept)
+        short_term.backward(by_short_term)
+        return loss
+
     @torch.inference_mode()
     def gates(self, inputs: Tensor, skip: int = 0) -> dict[str, Doubles]:
         """What the last layer's gates decided at every step after the first `skip`, by cell.py.
@@ -74,3 +109,7 @@ class LSTMForecaster(nn.Module):
         decided = Gates(*(torch.cat(values) for values in zip(*steps, strict=True)))
         found = decided._asdict() | {k: v[0] for k, v in memories._asdict().items()}
         return {k: np.asarray(v[skip:].cpu().numpy(), np.float64) for k, v in found.items()}
+
+
+def _add(parameter: Tensor, gradient: Tensor) -> None:
+    parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)

@@ -5,6 +5,7 @@ one; the memories are carried from step to step. Each hour is computed about onc
 sliding windows compute it once for every hour of their length.
 """
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,16 +14,15 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn.functional import huber_loss, l1_loss, mse_loss
-from torch.optim.swa_utils import AveragedModel
+from torch.nn.functional import dropout
 
 from lstm_model.configuration import Configuration
 from lstm_model.errors import TrainingFailed
 from lstm_model.forecaster import LSTMForecaster
 from lstm_model.metrics import Doubles, Score, mean_score, rmse, score
+from lstm_model.optimiser import Optimiser
 from lstm_model.seeds import mixed_seed
 from lstm_model.series import Series
 
@@ -34,6 +34,8 @@ STRETCH_ROWS = 336
 # A short series is cut into smaller batches, so that an epoch still has this many steps: with one
 # or two a daily series of four years came to a skill of 1% instead of 19% (docs/LOG.md).
 LEAST_STEPS = 16
+# The mask that the masks of an epoch's steps are cut from is so many times as long as one of them.
+MASKS = 4
 # The learning rate starts and ends at this share of its peak.
 FLOOR = 0.02
 
@@ -60,18 +62,22 @@ class Best:
     weights: dict[str, Tensor]  # of the last fold, which has learned from most rows
 
 
-def loss_function(config: Configuration) -> Callable[[Tensor, Tensor], Tensor]:
-    """Of forecasts and targets of one shape, by element.
+def loss_function(config: Configuration) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """Of errors, forecast minus target, by element: the loss, and its slope.
 
     Huber's loss is scaled to the slope of the absolute error, so that one learning rate serves
     every delta.
     """
-    if config.loss == "huber":
-        return lambda forecast, target: (
-            huber_loss(forecast, target, reduction="none", delta=config.huber_delta)
-            / config.huber_delta
-        )
-    return partial(mse_loss if config.loss == "mse" else l1_loss, reduction="none")
+    if config.loss == "mse":
+        return lambda error: (error * error, 2 * error)
+    if config.loss == "mae":
+        return lambda error: (error.abs(), error.sign())
+
+    def huber(error: Tensor) -> tuple[Tensor, Tensor]:
+        slope = error.clamp(-config.huber_delta, config.huber_delta) / config.huber_delta
+        return slope * (error - config.huber_delta / 2 * slope), slope
+
+    return huber
 
 
 def learning_rate(progress: float, config: Configuration) -> float:
@@ -119,25 +125,19 @@ class Training:
         self.model = LSTMForecaster.seeded(
             series.inputs.shape[1], config, series.horizon, mixed_seed(seed, 0)
         ).to(self._device)
-        self._averaged = AveragedModel(self.model)
+        # The model that forecasts: a moving average of the weights.
+        self.averaged = copy.deepcopy(self.model)
         # Its weights were copied one by one; cuDNN wants them in one piece.
         self.averaged.lstm.flatten_parameters()
-        self._parameters: list[Tensor] = list(self.model.parameters())
-        self._averages: list[Tensor] = list(self.averaged.parameters())
-        self._optimiser = torch.optim.AdamW(
-            self._parameters,
-            lr=config.learning_rate,
+        self._optimiser = Optimiser(
+            list(self.model.parameters()),
+            list(self.averaged.parameters()),
             weight_decay=config.weight_decay,
-            fused=True,
+            gradient_clip=config.gradient_clip,
+            weight_averaging=config.weight_averaging,
         )
+        self._loss_of = loss_function(config)
         self.epoch = 0
-
-    @property
-    def averaged(self) -> LSTMForecaster:
-        """The model with the averaged weights: the one that forecasts."""
-        model = self._averaged.module
-        assert isinstance(model, LSTMForecaster)
-        return model
 
     def advance(self) -> Pass:
         """The next epoch: one pass over the training rows.
@@ -153,63 +153,49 @@ class Training:
         draw = np.random.default_rng([self.seed, self.epoch])
         batches = self._chunks.shuffled(draw)
         losses, norms = [], []
-        loss_of = loss_function(self.config)
-        # nn.LSTM draws its dropout from torch's global generator: lend it a seeded one.
+        # Dropout draws from torch's global generator: lend it a seeded one.
         with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
             torch.manual_seed(mixed_seed(self.seed, self.epoch))
+            masks = (
+                _Masks(self.config, len(batches), draw, self._device)
+                if self.config.output_dropout
+                else None
+            )
             for number, starts in enumerate(batches, start=1):
                 inputs, target, weight = self._chunks.cut(starts)
                 if not (observed := weight.sum()):
                     continue  # a mean over no observed target would be 0/0
                 progress = (self.epoch - 1 + number / len(batches)) / self.max_epochs
                 rate = learning_rate(progress, self.config)
-                for group in self._optimiser.param_groups:
-                    group["lr"] = rate
-                forecast = self.model(inputs, skip=self.config.context_length)
-                # Missing targets weigh nothing.
-                loss = (loss_of(forecast, target) * weight).sum() / observed
-                for parameter in self._parameters:
-                    parameter.grad = None
-                loss.backward()  # type: ignore[no-untyped-call]
-                norms.append(
-                    torch.nn.utils.clip_grad_norm_(
-                        self._parameters, self.config.gradient_clip, foreach=True
-                    )
-                )
-                self._optimiser.step()
-                self._average()
-                losses.append(loss.detach())
+                judge = partial(self._judge, target, weight / observed)
+                kept = masks.of(number - 1, len(inputs)) if masks else None
+                losses.append(self.model.backward(inputs, self.config.context_length, kept, judge))
+                norms.append(self._optimiser.step(rate))
         mean = float(torch.stack(losses).mean())
         if not math.isfinite(mean):
             raise TrainingFailed(f"the loss of epoch {self.epoch} is not finite ({mean})")
         return Pass(mean, float(torch.stack(norms).mean()), rate)
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        """What AveragedModel.update_parameters() does, but for its sorting of the parameters by
-        device and kind in every step, which takes a small model some percent of its time.
-        """
-        if self._averaged.n_averaged:
-            torch._foreach_lerp_(self._averages, self._parameters, 1 - self.config.weight_averaging)
-        else:
-            torch._foreach_copy_(self._averages, self._parameters)
-        self._averaged.n_averaged += 1
+    def _judge(self, target: Tensor, weight: Tensor, forecast: Tensor) -> tuple[Tensor, Tensor]:
+        """The weighted sum of the forecasts' losses, and its gradient. Missing targets weigh 0."""
+        loss, slope = self._loss_of(forecast - target)
+        return (loss * weight).sum(), slope * weight
 
     def state(self) -> dict[str, Tensor]:
         """All that the next epoch depends on, but its number."""
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"averaged.{k}": v for k, v in self._averaged.state_dict().items()}
-        for number, moments in self._optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{number}.{k}": v for k, v in moments.items()}
-        return tensors
+        parts = {
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self._optimiser.state(),
+        }
+        return {f"{name}.{k}": v for name, part in parts.items() for k, v in part.items()}
 
     def load_state(self, tensors: dict[str, Tensor], epoch: int) -> None:
         """Go on after `epoch` from what state() gave, of a Training with the same arguments."""
         parts = by_prefix(tensors)
         self.model.load_state_dict(parts["model"])
-        self._averaged.load_state_dict(parts["averaged"])
-        moments = {int(n): part for n, part in by_prefix(parts.get("optimiser", {})).items()}
-        self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": moments})
+        self.averaged.load_state_dict(parts["averaged"])
+        self._optimiser.load_state(parts["optimiser"])
         self.epoch = epoch
 
 
@@ -335,17 +321,38 @@ class _Chunks:
         )
         self._rows = rows
 
-    def shuffled(self, draw: np.random.Generator) -> list[npt.NDArray[np.int_]]:
+    def shuffled(self, draw: np.random.Generator) -> tuple[Tensor, ...]:
         """Where the chunks of each batch start; every training row lies in exactly one chunk."""
         first = self._before - int(draw.integers(self._length))
         starts = np.arange(first, self._before + self._rows, self._length)
         steps = max(round(len(starts) / self._batch), min(LEAST_STEPS, len(starts)))
-        return np.array_split(draw.permutation(starts), steps)
+        shuffled = torch.from_numpy(draw.permutation(starts)).to(self._inputs.device)
+        return shuffled.tensor_split(steps)
 
-    def cut(self, starts: npt.NDArray[np.int_]) -> tuple[Tensor, Tensor, Tensor]:
+    def cut(self, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs (B, context + chunk, F), targets and their weights (B, chunk, L)."""
-        first = torch.from_numpy(starts).to(self._inputs.device)
-        return self._inputs[first - self._context], self._target[first], self._weight[first]
+        return self._inputs[starts - self._context], self._target[starts], self._weight[starts]
+
+
+class _Masks:
+    """The output dropout of one epoch: which memories the head reads at which hour, scaled to keep
+    their sum. All steps cut theirs out of one mask, each at another place, because to draw one for
+    each would take a tenth of the training's time.
+    """
+
+    def __init__(
+        self, config: Configuration, steps: int, draw: np.random.Generator, device: torch.device
+    ) -> None:
+        self._length = config.chunk_length
+        ones = torch.ones(MASKS * config.batch_size * self._length, config.hidden_size)
+        self._rows = dropout(ones.to(device), config.output_dropout)
+        self._places = draw.random(steps).tolist()
+
+    def of(self, step: int, batch: int) -> Tensor:
+        """(B, chunk, H), for a batch of B."""
+        rows = batch * self._length
+        first = int(self._places[step] * (len(self._rows) - rows + 1))
+        return self._rows[first : first + rows].view(batch, self._length, -1)
 
 
 def _runs(rows: Tensor, length: int) -> Tensor:

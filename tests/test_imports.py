@@ -27,3 +27,20 @@ def test_the_model_knows_nothing_of_studies() -> None:
 @pytest.mark.parametrize("module", ["tuning.search_space", "tuning.run"])
 def test_a_mistake_in_a_space_is_told_before_anything_heavy_is_imported(module: str) -> None:
     assert not {"ray", "optuna", "torch"} & imported_by(f"import {module}")
+
+
+def test_a_training_does_without_torchs_compiler() -> None:
+    """Whose import would take each worker as long as that of torch."""
+    training = (
+        "import pandas as pd, numpy as np\n"
+        "from lstm_model.configuration import Configuration, DataSettings\n"
+        "from lstm_model.series import Series\n"
+        "from lstm_model.training import Fit\n"
+        "clock = pd.date_range('2020-01-01', periods=400, freq='h')\n"
+        "table = pd.DataFrame({'pm': np.sin(np.arange(400.0))}, clock)\n"
+        "settings = DataSettings(source='x.csv', target='pm', features=['pm'],\n"
+        "    validation_from='2020-01-12', test_from='2020-01-16')\n"
+        "series = Series.from_table(table, pd.Timedelta(hours=1), settings)\n"
+        "Fit(Configuration(), series, max_epochs=1, seed=0).run_epoch()"
+    )
+    assert "torch._dynamo" not in imported_by(f"{training}\nimport tuning.trainable")

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.nn.functional import huber_loss, l1_loss, mse_loss
 
 from lstm_model.configuration import Configuration
 from lstm_model.forecaster import LSTMForecaster
+from lstm_model.training import loss_function
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -39,3 +42,42 @@ def test_the_gates_say_what_became_of_the_memories() -> None:
     assert found["short_term"] == pytest.approx(passed_on, abs=1e-6)
     # What is skipped was read all the same.
     assert model.gates(inputs, skip=29)["output"] == pytest.approx(found["output"][29:])
+
+
+@pytest.mark.parametrize("loss", ["mse", "huber", "mae"])
+@pytest.mark.parametrize("dropped", [False, True])
+def test_the_gradients_by_hand_are_those_of_autograd(loss: str, dropped: bool) -> None:
+    config = Configuration(hidden_size=6, num_layers=2, dropout=0.3, loss=loss, huber_delta=0.5)
+    by_hand, by_autograd = (LSTMForecaster.seeded(4, config, 3, seed=2) for _ in range(2))
+    torch.manual_seed(0)
+    inputs, target = torch.randn(5, 20, 4), torch.randn(5, 12, 3)
+    weight = torch.rand(5, 12, 3).round()
+    kept = torch.rand(5, 12, 6).round() * 2 if dropped else None
+    for model in (by_hand, by_autograd):  # their heads start at zero, where little is to be seen
+        nn.init.constant_(model.head.weight, 0.4)
+
+    def judge(forecast: Tensor) -> tuple[Tensor, Tensor]:
+        value, slope = loss_function(config)(forecast - target)
+        return (value * weight).sum(), slope * weight
+
+    torch.manual_seed(1)  # of the dropout between the layers
+    found = by_hand.backward(inputs, 8, kept, judge)
+
+    torch.manual_seed(1)
+    short_term, _ = by_autograd.lstm(inputs)
+    forecast = by_autograd.head(short_term[:, 8:] * (1 if kept is None else kept))
+    each = {
+        "mse": mse_loss(forecast, target, reduction="none"),
+        "mae": l1_loss(forecast, target, reduction="none"),
+        "huber": huber_loss(forecast, target, reduction="none", delta=0.5) / 0.5,
+    }[loss]
+    expected = (each * weight).sum()
+    expected.backward()
+
+    torch.testing.assert_close(found, expected.detach())
+    for hand, auto in zip(by_hand.parameters(), by_autograd.parameters(), strict=True):
+        torch.testing.assert_close(hand.grad, auto.grad)
+    torch.manual_seed(1)
+    by_hand.backward(inputs, 8, kept, judge)  # adds to them
+    for hand, auto in zip(by_hand.parameters(), by_autograd.parameters(), strict=True):
+        torch.testing.assert_close(hand.grad, 2 * auto.grad)

@@ -22,6 +22,7 @@ from lstm_model.training import (
     Training,
     Validation,
     _Chunks,
+    _Masks,
     learning_rate,
     stretched_forecast,
 )
@@ -75,6 +76,20 @@ def test_targets_and_weights_of_a_chunk(series: Series) -> None:
             expected = np.where(counts, series.changes[row] / series.change_scale, 0.0)
             np.testing.assert_allclose(target[b, t], expected, rtol=1e-5)
         assert (weight[rows < 0] == 0).all(), "padding has no loss"
+
+
+def test_masks_keep_what_the_dropout_says() -> None:
+    config = SMALL.model_copy(update={"output_dropout": 0.25, "hidden_size": 200})
+    torch.manual_seed(0)
+    masks = _Masks(config, 16, np.random.default_rng(0), torch.device("cpu"))
+    first, second = masks.of(0, 4), masks.of(1, 4)
+    assert first.shape == (4, 20, 200), "as large as a batch may be after rounding"
+    assert first.unique().tolist() == [0.0, pytest.approx(1 / 0.75)]
+    assert (first > 0).double().mean() == pytest.approx(0.75, abs=0.01)
+    assert first.double().mean() == pytest.approx(1.0, abs=0.015)
+    hours = first.flatten(0, 1)
+    assert len(hours.unique(dim=0)) == len(hours), "each hour has a mask of its own"
+    assert not torch.equal(first, second)
 
 
 def test_an_untrained_forecaster_is_persistence(series: Series) -> None:
