@@ -278,7 +278,7 @@ def trained_on_windows(
                 group["lr"] = learning_rate(progress, config)
             chosen = torch.from_numpy(rows)
             forecast = model(windows[chosen - (WINDOW - 1)], skip=WINDOW - 1)[:, 0]
-            loss = loss_of(forecast, changes[chosen]).mean()
+            loss = loss_of(forecast - changes[chosen])[0].mean()
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)

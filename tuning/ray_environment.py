@@ -19,6 +19,9 @@ SETTINGS = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     # Trials without a GPU keep the environment's CUDA_VISIBLE_DEVICES, and Ray says nothing of it.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # The cores are the trials': on busy ones several threads of torch's wait for each other by
+    # spinning, several times as long as one needs. Trials set their own number.
+    "OMP_NUM_THREADS": "1",
 }
 
 

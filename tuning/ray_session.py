@@ -79,11 +79,8 @@ def ray_session(address: str | None, verbose: bool) -> Iterator[None]:
                     logging_level=level,
                     log_to_driver=verbose,
                     _temp_dir=temporary,
-                    # What workers import while they wait for their first trial. The second takes
-                    # as long as torch itself, and every optimiser imports it.
-                    _system_config={
-                        "preload_python_modules": ["torch", "torch._dynamo", "tuning.trainable"]
-                    },
+                    # What workers import while they wait for their first trial.
+                    _system_config={"preload_python_modules": ["tuning.trainable"]},
                 )
             # Tune would ask for workers with a variable more in their environment, and so for
             # others than those that wait. A Ray of our own has our environment anyway.
