@@ -174,6 +174,7 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
         self._live: dict[str, optuna.Trial] = {}
         self._points = list(space.initial_trials)
         self._unfinished: list[Trial] = []
+        self._one_ended = False
         known = {trial.id: trial for trial in past}
         # A record may be missing among the others, where its file was damaged: it runs again.
         self._numbers = [number for number in range(space.study.trials) if number not in known]
@@ -181,13 +182,15 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
             if trial.under_way:
                 self._unfinished.append(trial)
             else:
+                self._one_ended = True
                 self._optuna.add_trial(frozen(trial, space))
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next configuration, None while all slots are taken, or FINISHED.
 
         Trials that were under way when the study ended come first, with `checkpoint`, where they
-        go on from, and `past`, the lowest RMSE so far after each epoch that they had.
+        go on from, and `past`, the lowest RMSE so far after each epoch that they had. `early` says
+        that no trial has ended yet: a model is waited for.
         """
         if self._stopping() or not (self._numbers or self._unfinished):
             return str(Searcher.FINISHED)
@@ -217,7 +220,8 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
         for name, entry in self._space.search.items():
             if entry.active(point):
                 point[name] = _ask(trial, entry)
-        return {"trial": number, "config": {**self._space.fixed, **point}}
+        suggestion = {"trial": number, "config": {**self._space.fixed, **point}}
+        return suggestion if self._one_ended else {**suggestion, "early": True}
 
     def _searched(self, record: Trial) -> list[str]:
         return [name for name in self._space.search if name in record.config]
@@ -229,6 +233,7 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
         trial = self._live.pop(trial_id, None)
         if trial is None:
             return
+        self._one_ended = True
         value = (result or {}).get("rmse", math.nan)
         if error or not result or not math.isfinite(value):
             self._optuna.tell(trial, state=TrialState.FAIL)

@@ -90,6 +90,8 @@ class Study:
         # What best/ holds, as KEPT beside the model says: the trial's number, its `saved`, and
         # whether its data were simulated.
         self._kept: dict[str, Any] | None = None
+        # Whether best/ is a trial's that ended. Until then it is replaced as trials are saved.
+        self._one_ended = False
         self._starts: ColdStarts | None = None
         self._journal = Journal(self.name, space)
         self._derive_at = self._journal_at = -math.inf
@@ -109,7 +111,8 @@ class Study:
     @property
     def best(self) -> Trial | None:
         """The trial whose forecaster is in best/: of those that ended, and did not fail, the one
-        with the lowest validation RMSE; the first of equals.
+        with the lowest validation RMSE; the first of equals. Until one has ended, the one whose
+        last checkpoint has the lowest.
         """
         return None if self._kept is None else self.trials[self._kept["trial"]]
 
@@ -155,6 +158,10 @@ class Study:
         """
         self._lock()
         self.trials = read_trials(self.folder)  # now that nobody else writes them
+        self._one_ended = any(
+            trial.saved and trial.state in ("finished", "stopped_early")
+            for trial in self.trials.values()
+        )
         told = [
             *self._recover_best(),
             *(
@@ -304,12 +311,20 @@ class Study:
         trial.checkpoint = inside(self.folder, checkpoint)
         trial.saved = trial.best
         self._write(trial)
+        if not self._one_ended:
+            self._keep_if_best(trial)
 
     def ended(self, id: int, state: State, reason: str | None = None) -> None:
         """A trial ended; what it would take to go on is dropped unless it was interrupted."""
         trial = self.trials[id]
+        if state in ("finished", "stopped_early") and trial.saved and not self._one_ended:
+            self._one_ended = True
+            self._kept = None  # of a trial under way
         if state != "failed":
             self._keep_if_best(trial)
+        elif self._kept and self._kept["trial"] == id and not self._one_ended:
+            self._kept = None
+            remove(self.folder / "best")
         trial.state, trial.reason = state, reason
         if state != "interrupted":
             trial.checkpoint = None

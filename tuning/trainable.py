@@ -17,6 +17,10 @@ from lstm_model.series import Series
 from lstm_model.training import Epoch, Fit
 from tuning.storage import Place
 
+# While no trial has ended, checkpoints are the models that there are: the first one comes after so
+# long, the others after twice as long each.
+EARLY_SECONDS = 1.0
+
 
 class Trainable(tune.Trainable):  # type: ignore[misc]
     """One trial after another in the same process, and some epochs a step.
@@ -65,6 +69,9 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         # last trial's memory is free before the next one's is taken.
         self._suggested, self._made = config, None
         self._saved = time.monotonic()
+        self._patience = self._checkpoint_seconds
+        if config.get("early"):
+            self._patience = min(EARLY_SECONDS, self._patience)
 
     @property
     def _fit(self) -> Fit:
@@ -84,7 +91,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
     @property
     def _due(self) -> bool:
         """Whether it is time for a checkpoint."""
-        return time.monotonic() - self._saved >= self._checkpoint_seconds
+        return time.monotonic() - self._saved >= self._patience
 
     def step(self) -> dict[str, Any]:
         reports: list[dict[str, Any]] = []
@@ -125,6 +132,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
             forecaster.save(folder / "best")
             write_state(folder, *fit.state())
         self._saved = time.monotonic()
+        self._patience = min(2 * self._patience, self._checkpoint_seconds)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         self._fit.load_state(*read_state(Path(checkpoint_dir)))

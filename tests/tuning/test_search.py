@@ -57,7 +57,20 @@ def test_the_initial_trial_comes_first_with_what_is_fixed(tiny: SearchSpace) -> 
             "learning_rate": 0.01,
             "loss": "mse",
         },
+        "early": True,
     }
+
+
+def test_trials_are_early_until_one_has_ended(tiny: SearchSpace) -> None:
+    search = searcher(tiny, concurrency=3)
+    first, second = search.suggest("a"), search.suggest("b")
+    assert isinstance(first, dict) and isinstance(second, dict)
+    assert first["early"] and second["early"]
+    search.on_trial_complete("b", {"rmse": 30.0, "epoch": 10})
+    third = search.suggest("c")
+    assert isinstance(third, dict) and "early" not in third
+    again = searcher(tiny, past=(finished(0, first["config"]),)).suggest("a")
+    assert isinstance(again, dict) and "early" not in again
 
 
 def test_suggestions_lie_in_the_space_and_conditions_hold(tiny: SearchSpace) -> None:

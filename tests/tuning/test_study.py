@@ -156,6 +156,38 @@ def test_the_best_is_the_one_whose_model_is_kept(study: Study) -> None:
     assert read(study, "best/model.json") == {"trial": 1, "number": 0}
 
 
+def save(study: Study, id: int, epoch: int, rmse: float) -> None:
+    study.reported(id, report(epoch, rmse))
+    study.checkpointed(id, checkpoint(study, id, epoch))
+
+
+def test_until_a_trial_has_ended_the_best_is_the_leaders_last_checkpoint(study: Study) -> None:
+    for id in (0, 1, 2):
+        study.started(id, CONFIG)
+    save(study, 1, 1, 9.0)
+    assert read(study, "best/model.json") == {"trial": 1, "number": 1}
+    save(study, 2, 1, 9.5)
+    assert study.best is study.trials[1]
+    save(study, 1, 2, 8.5)
+    assert read(study, "best/model.json") == {"trial": 1, "number": 2}
+    study.ended(2, "finished")  # no better, but it has ended
+    assert read(study, "best/trial.json")["trial"] == 2
+    save(study, 1, 3, 8.0)
+    assert study.best is study.trials[2], "trials under way are left out now"
+    study.ended(1, "stopped_early")
+    assert read(study, "best/model.json") == {"trial": 1, "number": 3}
+
+
+def test_a_leader_that_fails_before_any_trial_has_ended_is_not_the_best(study: Study) -> None:
+    study.started(0, CONFIG)
+    save(study, 0, 1, 9.0)
+    study.ended(0, "failed", "out of memory")
+    assert study.best is None
+    assert not (study.folder / "best").exists()
+    study.finish("failed")
+    assert read(study, "summary.json")["best"] is None
+
+
 def test_a_failed_trial_is_never_the_best(study: Study) -> None:
     end(study, 0, 9.0)
     end(study, 1, 7.0, "failed")

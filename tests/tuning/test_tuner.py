@@ -248,6 +248,25 @@ def test_a_study_that_was_stopped_ends_as_one_that_was_not(
     assert not (parts.folder / "checkpoints").exists()
 
 
+@pytest.mark.parametrize(
+    ("early", "saved_after"), [(True, [1, 3, 7, 15, 25, 35]), (False, [10, 20, 30, 40])]
+)
+def test_while_no_trial_has_ended_the_first_checkpoints_come_soon(
+    early: bool, saved_after: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    now = 0
+    monkeypatch.setattr(time, "monotonic", lambda: float(now))
+    trial = object.__new__(Trainable)
+    trial._checkpoint_seconds = 10.0
+    trial._begin({"early": True} if early else {})
+    found = []
+    for now in range(1, 45):
+        if trial._due:
+            found.append(now)
+            trial.save_checkpoint(str(tmp_path))
+    assert found[: len(saved_after)] == saved_after
+
+
 def test_a_trial_that_was_resumed_at_its_very_end_is_finished(study: Callable[..., Study]) -> None:
     """Saved after its last epoch, but the study ended before it heard of that."""
     made = study([8], max_epochs=3)
