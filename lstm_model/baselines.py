@@ -156,4 +156,5 @@ def boosted(series: Series, lead: int) -> Doubles:
 def _lagged(inputs: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
     """(T, F) -> (T, F * LAGS): each row with those before it; rows before the first are 0."""
     padded = np.pad(inputs, ((LAGS - 1, 0), (0, 0)))
-    return sliding_window_view(padded, LAGS, axis=0).reshape(len(inputs), -1)
+    lagged = sliding_window_view(padded, LAGS, axis=0).reshape(len(inputs), -1)
+    return np.ascontiguousarray(lagged)  # of one channel it is a view that torch warns of
