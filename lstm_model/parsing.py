@@ -20,6 +20,7 @@ CLOCK = re.compile(
 )
 LARGEST = 1e30  # float32 holds it, and its square is still a float64
 MOST_CATEGORIES = 50
+CONVERT = "docs/your-own-data.md has the lines that convert it"
 # What pandas.read_csv takes for a missing value.
 MISSING = {"", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NULL", "null", "None"}
 MISSING |= {"NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
@@ -72,7 +73,7 @@ def _rows(raw: bytes, file: str) -> Iterator[tuple[int, list[str]]]:
             line = reader.line_num + 1
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise TableError(f"{file}:{line}: must be UTF-8 text, but isn't") from error
+        raise TableError(f"{file}:{line}: must be UTF-8 text, but isn't; {CONVERT}") from error
     except csv.Error as error:
         raise TableError(f"{file}:{line}: must be comma-separated values: {error}") from error
 
@@ -102,7 +103,7 @@ def _check_header(header: Sequence[str], file: str, wanted: Iterable[str]) -> No
     if not header:
         raise TableError(f"{file}: must have a header and rows, but is empty")
     if len(header) == 1 and (mark := re.search(r"[;\t|]", header[0])):
-        raise TableError(f"{file}: must have commas between values, but has {mark[0]!r}")
+        raise TableError(f"{file}: must have commas between values, but has {mark[0]!r}; {CONVERT}")
     twice = sorted({name for name in header if header.count(name) > 1})
     problems = [f"two columns have the name {name!r}" for name in twice]
     missing = [name for name in wanted if name not in header]

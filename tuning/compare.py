@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -20,11 +20,11 @@ from rich.table import Table as RichTable
 from lstm_model.errors import InputError
 from lstm_model.files import read_json
 from tuning import options, ray_environment
-from tuning.options import DONE, INTERRUPTED, Manner
+from tuning.options import DONE, INTERRUPTED, Manner, program
 from tuning.progress import Terminal
 from tuning.record import study_name
-from tuning.resume import find_study, read_space_of
-from tuning.run import conduct, import_torch, load, make, past, stem
+from tuning.resume import find_study, read_space_of, records
+from tuning.run import conduct, import_torch, load, make, past, refuse_blind_torch, stem
 from tuning.search_space import FLAGS, SearchSpace, read_space
 from tuning.storage import Place
 from tuning.summary import describe
@@ -121,6 +121,8 @@ def compare(
             import_torch()
         console = Terminal(quiet=quiet, highlight=False)
         entrants = enter(studies or [], space or [], changes, root, folder.name, console)
+        for entrant in entrants:
+            refuse_blind_torch(entrant.space, address)
         from tuning.period import final_series, spans
 
         periods = spans(entrants[0].table, entrants[0].space.data, _years(test_years))
@@ -129,7 +131,7 @@ def compare(
                 final_series(entrant.table, entrant.space.data, span)
         if check:
             for entrant in entrants:
-                describe(entrant.space, entrant.table, entrant.series, console)
+                describe(entrant.space, entrant.table, entrant.series, manner.budget, console)
             return
         from tuning.evaluation import Protocol
         from tuning.ray_session import ray_session
@@ -220,13 +222,13 @@ def _named(
                 f"{', '.join(given)} can't change in a study that exists: leave it out, or compare "
                 "spaces with --space"
             )
-        folder = find_study(each, root)
+        folder = find_study(each, root, "STUDY")
         settled = read_space_of(folder)
         state = read_json(folder / "summary.json").get("state")
         if state != "finished":
             raise InputError(
                 f"{folder} must be finished, but is {state}; first go on with: "
-                f"python -m tuning.run --resume {folder}"
+                f"{program()} -m tuning.run --resume {folder}"
             )
         found.append((stem(settled), settled, folder, True))
     names = [model for model, *_ in found]
@@ -271,6 +273,14 @@ def refuse_unequal(entrants: Sequence[Entrant]) -> None:
             f"{first} and {second} must be compared on equal terms, but differ in "
             f"{'; '.join(unequal)}"
         )
+    for entrant in entrants:
+        there, budget = len(records(entrant.folder)), entrant.space.study.trials
+        if there > budget:
+            raise InputError(
+                f"{entrant.folder} must have no more trials than its budget, to be compared on "
+                f"equal terms, but has {there} where study.json says {budget}; mend that with: "
+                f"{program()} -m tuning.run --resume {entrant.folder} --trials {there}"
+            )
 
 
 def _settings(space: SearchSpace) -> dict[str, Any]:
@@ -322,10 +332,13 @@ def conclude(found: "Evaluation", folder: Place, console: Console) -> None:
     """The models beside the baselines, the verdict, and where the report is."""
     from tuning.report import models_table
 
-    table = models_table(found.comparison)
+    table = models_table(found.comparison, narrow=True)
     shown = RichTable(title=f"{folder.name}: the test hours", title_justify="left")
     for number, heading in enumerate(table.headings):
-        shown.add_column(heading, justify="left" if number < table.text_columns else "right")
+        justify: Literal["left", "right"] = "left" if number < table.text_columns else "right"
+        # Of several lead times names are short, and headings of numbers can be broken.
+        whole = number == 0 and table.text_columns > 1
+        shown.add_column(heading, justify=justify, overflow="fold", no_wrap=whole)
     for row in table.rows:
         shown.add_row(*row)
     console.print(shown)

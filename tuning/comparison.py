@@ -260,7 +260,13 @@ def _figures(comparison: Mapping[str, Any], a: str, b: str, first: str, lead: in
         for one in comparison["breakdowns"]
         if one["by"] == "month" and one["lead_time"] == lead
     ]
-    told = f", better in {sum(months)} of {len(months)} months" if len(months) > 1 else ""
+    told = ""
+    # The interval is of this lead time alone, and the answer of all of them.
+    count, p = len(comparison["lead_times"]), test["p_value_bootstrap_holm"]
+    if count > 1 and (low > 0 or high < 0) and p >= SIGNIFICANT:
+        told = f" that does not stand once corrected for the {count} lead times (p {p:.2g})"
+    if len(months) > 1:
+        told += f", better in {sum(months)} of {len(months)} months"
     return (
         f"RMSE {rmse[0]:.2f} against {rmse[1]:.2f}{unit and f' {unit}'}, a difference of "
         f"{rmse[1] - rmse[0]:.2f} [{low:.2f}, {high:.2f}]{told}"

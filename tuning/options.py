@@ -4,6 +4,8 @@ import errno
 import io
 import os
 import re
+import shlex
+import shutil
 import signal
 import stat
 import sys
@@ -139,6 +141,22 @@ def reason(error: OSError) -> str:
     """The system's own words where there are any."""
     known = error.errno and error.errno != errno.EIO
     return os.strerror(error.errno or 0) if known else str(error.strerror or error)
+
+
+def program(name: str = "python") -> str:
+    """How to type this interpreter, or a program that was installed beside it, from here.
+
+    That is its bare name where the PATH leads to it, else its path.
+    """
+    beside = Path(sys.executable)
+    if name != "python":
+        beside = beside.with_name(name)
+    if found := shutil.which(name):
+        # Two environments may share an interpreter: the folder tells them apart.
+        same_folder = Path(found).parent.resolve() == beside.parent.resolve()
+        if not beside.exists() or (same_folder and os.path.samefile(found, beside)):
+            return name
+    return shlex.quote(os.path.relpath(beside))
 
 
 @contextmanager

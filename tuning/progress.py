@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,12 +63,13 @@ class Terminal(Console):
 class Progress:
     """Tells how many trials are done, the best so far beside the baselines, and the time left."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, stopping: Callable[[], bool] = bool) -> None:
+        """stopping: whether the study is being ended before its trials are done."""
         self._console = console
         self._told = -math.inf
         self._best: int | None = None
         self._last: list[str] = []
-        self._pace = _Pace()
+        self._pace = _Pace(stopping)
         # What is drawn, by another thread: events only say that there is a study.
         self._view: _View | None = None
         self._live: _Standing | None = None
@@ -145,7 +146,8 @@ class Progress:
 class _Pace:
     """How long the trials to come will take, at the pace of those since the command began."""
 
-    def __init__(self) -> None:
+    def __init__(self, stopping: Callable[[], bool]) -> None:
+        self._stopping = stopping
         self._begun: float | None = None
         self._before = 0
 
@@ -159,6 +161,8 @@ class _Pace:
         ended = [trial for trial in trials if not trial.under_way]
         done = len(ended) - self._before
         running = [trial for trial in trials if trial.state == "running"]
+        if running and self._stopping():
+            return ", stopping"
         if done < 1 or not running or self._begun is None:
             return ""
         # Trials that are stopped early are shorter, so those under way are held against the mean.

@@ -94,9 +94,12 @@ def answer(comparison: Mapping[str, Any]) -> str:
     return _markdown([*blocks, tables.configurations()])
 
 
-def models_table(comparison: Mapping[str, Any]) -> Table:
-    """The models beside the baselines on the test hours."""
-    return _Tables(comparison).models()
+def models_table(comparison: Mapping[str, Any], *, narrow: bool = False) -> Table:
+    """The models beside the baselines on the test hours.
+
+    narrow: for a terminal of 80 columns, where of several lead times two fit, and short names.
+    """
+    return _Tables(comparison, narrow).models()
 
 
 def _report(
@@ -134,7 +137,7 @@ def _report(
 class _Tables:
     """A comparison's tables: errors to the same decimals all through, so that columns align."""
 
-    def __init__(self, comparison: Mapping[str, Any]) -> None:
+    def __init__(self, comparison: Mapping[str, Any], narrow: bool = False) -> None:
         self._all = comparison
         models = comparison["models"].values()
         rmse = [value for model in models for value in model["rmse"].values() if value]
@@ -145,6 +148,9 @@ class _Tables:
         leads = comparison["lead_times"]
         some = [lead for lead in leads if lead in (*LEAD_TIMES_SHOWN, leads[-1])]
         self._leads = leads if len(leads) <= 4 else some
+        self._narrow = narrow and len(leads) > 1
+        if self._narrow:
+            self._leads = [leads[0], leads[-1]]
         self._ahead = [lead_name(comparison, lead) for lead in self._leads]
 
     def models(self) -> Table:
@@ -302,7 +308,7 @@ class _Tables:
         return Table("", ("what", "value"), tuple(facts.items()), 2)
 
     def _titled(self, name: str) -> str:
-        seeds = self._all["models"][name].get("seeds")
+        seeds = None if self._narrow else self._all["models"][name].get("seeds")
         return f"{label(name)} (LSTM, mean of {seeds} seeds)" if seeds else label(name)
 
     def _at(self, by_lead_time: Mapping[str, Any]) -> list[Any]:

@@ -30,8 +30,8 @@ def refuse_existing(folder: Place) -> None:
         )
 
 
-def find_study(name: str, runs: Place) -> Place:
-    """The folder that `name` means: a path or URI, or a study in `runs`.
+def find_study(name: str, runs: Place, flag: str) -> Place:
+    """The folder that `name`, given as `flag`, means: a path or URI, or a study in `runs`.
 
     Raises:
         InputError: there is no such study; the message lists those that there are.
@@ -43,7 +43,7 @@ def find_study(name: str, runs: Place) -> Place:
             return folder
     there = sorted(file.parent.name for file in runs.glob("*/study.json"))
     raise InputError(
-        f"--resume must name a study's folder, but {name!r} holds no study.json; "
+        f"{flag} must name a study's folder, but {name!r} holds no study.json; "
         f"in {runs} there is {', '.join(there) or 'no study'}"
     )
 
@@ -118,6 +118,21 @@ def refuse_other_data(folder: Place, table: Table) -> None:
         )
 
 
+def refuse_fewer(folder: Place, trials: int | None) -> None:
+    """Raises InputError where a study would go on with a budget that it has exceeded."""
+    there = len(records(folder))
+    if trials is not None and trials < there:
+        raise InputError(
+            f"--trials must be at least {there}, since {folder} has records of so many, but got "
+            f"{trials}; leave it out, or ask for more"
+        )
+
+
+def records(folder: Place) -> list[Place]:
+    """The files of a study's trials, in any order."""
+    return [file for file in (folder / "trials").glob("*.json") if file.stem.isdecimal()]
+
+
 def read_trials(folder: Place) -> dict[int, Trial]:
     """Every trial's record, by number.
 
@@ -125,8 +140,7 @@ def read_trials(folder: Place) -> dict[int, Trial]:
         InputError: records are damaged; a line for each names the file and the way on.
     """
     trials, damaged = {}, []
-    files = [file for file in (folder / "trials").glob("*.json") if file.stem.isdecimal()]
-    for file in sorted(files, key=lambda file: int(file.stem)):
+    for file in sorted(records(folder), key=lambda file: int(file.stem)):
         try:
             trial = Trial.from_json(read_json(file))
             if file.name != f"{trial.id}.json":

@@ -3,9 +3,7 @@
 python -m tuning.run --space univariate.yaml --data simulated --trials 8 --max-epochs 10
 """
 
-import os
 import re
-import shutil
 import sys
 import threading
 import time
@@ -20,7 +18,7 @@ from rich.console import Console
 from lstm_model.configuration import HYPERPARAMETERS
 from lstm_model.errors import InputError
 from tuning import options, ray_environment
-from tuning.options import DONE, FAILED, INTERRUPTED, Manner
+from tuning.options import DONE, FAILED, INTERRUPTED, Manner, program
 from tuning.progress import Progress, Terminal
 from tuning.record import study_name
 from tuning.resume import (
@@ -28,6 +26,7 @@ from tuning.resume import (
     read_space_of,
     read_trials,
     refuse_existing,
+    refuse_fewer,
     refuse_other_data,
 )
 from tuning.search_space import FLAGS, Entry, SearchSpace, Value, read_space
@@ -107,7 +106,8 @@ def run(
             )
         if resume is not None:
             refuse_changes(changes, name)
-            folder = find_study(resume, root)
+            folder = find_study(resume, root, "--resume")
+            refuse_fewer(folder, trials)
             settled = read_space_of(folder).overridden({"study.trials": trials})
         else:
             assert space is not None
@@ -116,9 +116,11 @@ def run(
             folder = root / study_name(title)
         if not check:
             import_torch()
+        if not debug:
+            refuse_blind_torch(settled, address)
         table, series = load(settled, console, progress=not quiet)
         if check:
-            describe(settled, table, series, console)
+            describe(settled, table, series, manner.budget, console)
         elif debug:
             fit_here(settled, series, console)
         else:
@@ -211,8 +213,6 @@ def conduct(study: "Study", manner: Manner, console: Console, resumed: bool) -> 
     # Signals are taken once Ray runs, because it sets a handler of its own for SIGTERM.
     with stop.signals():
         at_once = slots(resources.cpu, resources.gpu, manner.concurrency, bool(manner.address))
-        if resources.gpu and not manner.address:
-            refuse_blind_torch(resources.gpu)
         refuse_unshared(study.folder.parent)
         if (gpus := gpus_here()) and not resources.gpu:
             console.print(
@@ -226,6 +226,7 @@ def conduct(study: "Study", manner: Manner, console: Console, resumed: bool) -> 
             study.begin(manner.command)
         try:
             listen(study, console, at_once())
+            study.listeners.append(Progress(console, stopping=lambda: bool(stop)))
             run_trials(study, stop, concurrency=at_once, verbose=manner.verbose)
         except BaseException as error:
             # Leave what can still be written in order.
@@ -235,7 +236,7 @@ def conduct(study: "Study", manner: Manner, console: Console, resumed: bool) -> 
                 print(
                     f"error: {study.folder} can't be written any more: {options.reason(error)}. "
                     "What was saved there is in order; when it can be written again, go on with: "
-                    f"python -m tuning.run --resume {study.folder}",
+                    f"{program()} -m tuning.run --resume {study.folder}",
                     file=sys.stderr,
                 )
                 return FAILED
@@ -245,21 +246,24 @@ def conduct(study: "Study", manner: Manner, console: Console, resumed: bool) -> 
     return conclude(study, stop, console)
 
 
-def refuse_blind_torch(gpu: float) -> None:
-    """Raises InputError where Ray sees a GPU that torch can't use."""
+def refuse_blind_torch(space: SearchSpace, address: str | None) -> None:
+    """Raises InputError where trials on this machine ask for a GPU, and torch can use none."""
+    if not space.resources.gpu or address:
+        return
     import torch
 
     if not torch.cuda.is_available():
         raise InputError(
-            f"each trial asks for {gpu:g} GPU, but this torch ({torch.__version__}) can use none; "
-            "install one that can, or leave out --gpus-per-trial and resources.gpu"
+            f"each trial asks for {space.resources.gpu:g} GPU, but this torch "
+            f"({torch.__version__}) can use none; install one that can, or leave out "
+            "--gpus-per-trial and resources.gpu"
         )
 
 
 def listen(study: "Study", console: Console, at_once: int) -> None:
     from tuning.tensorboard import TensorBoard
 
-    study.listeners += [TensorBoard(study), Progress(console)]
+    study.listeners.append(TensorBoard(study))
     console.print(
         f"Study {study.name}: {study.space.study.trials} trials of at most "
         f"{study.space.study.max_epochs} epochs, {at_once} at once, in {study.folder}",
@@ -294,15 +298,21 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
         ridge = study.baselines.ridge.rmse
         if study.best.saved and study.best.saved["rmse"] >= ridge:
             console.print(f"The best trial is no better than ridge regression ({ridge:.3f}).")
-        program = shutil.which("tensorboard") or Path(sys.executable).parent / "tensorboard"
-        shown = "tensorboard" if shutil.which("tensorboard") else os.path.relpath(program)
-        console.print(f"TensorBoard   {shown} --logdir {study.folder.parent}", soft_wrap=True)
+        most = study.space.study.max_epochs
+        if study.best.saved and study.best.saved["epoch"] == most:
+            console.print(
+                f"The best trial's best epoch is its last, {most}: longer ones may be better. "
+                f"Begin another study with --max-epochs {2 * most}",
+                soft_wrap=True,
+            )
+        tensorboard = f"{program('tensorboard')} --logdir {study.folder.parent}"
+        console.print(f"TensorBoard   {tensorboard}", soft_wrap=True)
     if counts["interrupted"] or stop.signal:
         done = len(study.trials) - counts["interrupted"]
         cause = stop.signal.name if stop.signal else "time is up"
         print(
             f"{cause}: stopped with {done} of {study.space.study.trials} trials done; "
-            f"everything is saved. Go on with: python -m tuning.run --resume {study.folder}",
+            f"everything is saved. Go on with: {program()} -m tuning.run --resume {study.folder}",
             file=sys.stderr,
         )
     return INTERRUPTED if stop.signal else DONE
@@ -310,8 +320,11 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
 
 def fit_here(space: SearchSpace, series: "Series", console: Console) -> None:
     """One configuration, epoch by epoch, in this process: --debug."""
+    import torch
+
     from lstm_model.training import Fit
 
+    torch.set_num_threads(max(1, int(space.resources.cpu)))  # as a trial's are
     point = dict(space.initial_trials[0]) if space.initial_trials else {}
     for name, entry in space.search.items():
         if name not in point and entry.active(point):

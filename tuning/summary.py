@@ -1,6 +1,7 @@
 """A study in words and tables: what would run, and how it ended."""
 
 import os
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -50,20 +51,22 @@ def best_rows(study: "Study") -> list[tuple[str, ...]]:
     return rows
 
 
-def describe(space: SearchSpace, table: "Table", series: "Series", console: Console) -> None:
-    """What would run: --check."""
+def describe(
+    space: SearchSpace,
+    table: "Table",
+    series: "Series",
+    time_budget: float | None,
+    console: Console,
+) -> None:
+    """What would run: --check. time_budget: seconds."""
     data, study = space.data, space.study
     training, validation = series.training, series.validation
 
     def say(label: str, value: object) -> None:
         console.print(f"{label:<16}{value}", soft_wrap=True)
 
-    kind = " (simulated)" if table.simulated else ""
     say("space", space.name)
-    say(
-        "data",
-        f"{table.source}{kind}, {len(table.frame):,} rows, one every {step_name(table.step)}",
-    )
+    say("data", f"{table.source}, {len(table.frame):,} rows, one every {step_name(table.step)}")
     say("forecast", f"{data.target} at lead times 1 to {data.horizon}")
     say("training", f"{_span(series, 0, series.split)}; {_rows(training)}")
     say("validation", f"{_span(series, series.split, len(series.times))}; {_rows(validation)}")
@@ -79,6 +82,8 @@ def describe(space: SearchSpace, table: "Table", series: "Series", console: Cons
         f"{study.trials} trials of at most {study.max_epochs} epochs; sampler {study.sampler}, "
         f"scheduler {study.scheduler}, seed {study.seed}",
     )
+    if time_budget is not None:
+        say("", f"ended after {timedelta(seconds=time_budget)}, whatever is done by then")
     cores, share = os.cpu_count() or 1, space.resources
     say("each trial", f"{share.cpu:g} CPU, {share.gpu:g} GPU; this machine has {cores} cores")
     if share.cpu > cores:

@@ -87,7 +87,8 @@ ROW = ".row"
 HOW_TO_LOOK = """
 HPARAMS has a row for each trial. Of more than 40 runs Scalars, Images and Text select none by
 themselves, until the filter above their list of runs leaves fewer: `best|persistence|ridge` for the
-best trial beside the baselines, `running` for what is under way.
+best trial beside the baselines, `running` for what is under way; `^air.*best` for one study of
+many, here `air`.
 """
 
 

@@ -205,6 +205,7 @@ SPLITS = (
     "2013-01-01 00:00:00 to 2013-01-10 00:00:00"
 )
 TIME = "must be a time such as 2013-01-31 13:00, year first, without a zone"
+CONVERT = "docs/your-own-data.md has the lines that convert it"
 MONTHS = [f"20{i // 12 + 12}-{i % 12 + 1:02}-01,{i}" for i in range(24)]
 
 BAD = {
@@ -220,21 +221,25 @@ BAD = {
         {},
         "days.csv: must have 2 rows or more, but has 1 below its header",
     ),
-    "UTF-16": (days().encode("utf-16"), {}, "days.csv:1: must be UTF-8 text, but isn't"),
+    "UTF-16": (
+        days().encode("utf-16"),
+        {},
+        f"days.csv:1: must be UTF-8 text, but isn't; {CONVERT}",
+    ),
     "Latin-1": (
         days(line_4="2013-01-03,1,Föhn").encode("latin-1"),
         {},
-        "days.csv:4: must be UTF-8 text, but isn't",
+        f"days.csv:4: must be UTF-8 text, but isn't; {CONVERT}",
     ),
     "semicolons": (
         days().replace(",", ";"),
         {},
-        "days.csv: must have commas between values, but has ';'",
+        f"days.csv: must have commas between values, but has ';'; {CONVERT}",
     ),
     "tabs": (
         days().replace(",", "\t"),
         {},
-        r"days.csv: must have commas between values, but has '\t'",
+        rf"days.csv: must have commas between values, but has '\t'; {CONVERT}",
     ),
     "short row": (
         days(line_5="2013-01-04,13"),

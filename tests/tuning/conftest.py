@@ -95,8 +95,10 @@ def space(tmp_path: Path, table: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """The environment of a command: no data to be found but what is given."""
-    return {name: value for name, value in os.environ.items() if name != "LSTM_TUNING_DATA"}
+    """The environment of a command: no data to be found but what is given, `python` on the PATH."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    kept = {name: value for name, value in os.environ.items() if name != "LSTM_TUNING_DATA"}
+    return {**kept, "PATH": path}
 
 
 @pytest.fixture

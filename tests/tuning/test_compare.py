@@ -4,8 +4,10 @@ import json
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,10 @@ import pandas as pd
 import pytest
 
 from lstm_model.checkpoint import TrainedForecaster
-from tuning.compare import app
+from lstm_model.errors import InputError
+from tuning.compare import Entrant, app, refuse_unequal
 from tuning.options import status_of
+from tuning.search_space import read_space
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -140,6 +144,31 @@ def test_unequal_terms_are_refused(
     assert told.format(tmp=tmp_path) in found
 
 
+def test_a_study_with_more_trials_than_its_budget_is_not_on_equal_terms(
+    pair: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair("none")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    entrants = []
+    for name in ("alone", "both"):
+        folder, found = tmp_path / name, read_space(str(tmp_path / f"{name}.yaml"))
+        (folder / "trials").mkdir(parents=True)
+        for id in range(2):
+            (folder / "trials" / f"{id}.json").touch()
+        data: Any = SimpleNamespace(source="air.csv", sha256="ab12")
+        entrants.append(Entrant(name, found, folder, True, data, data))
+    refuse_unequal(entrants)
+    (tmp_path / "both" / "trials" / "2.json").touch()
+    refuse_unequal(entrants[1:])  # there are no terms where there is one
+    with pytest.raises(InputError) as refused:
+        refuse_unequal(entrants)
+    assert str(refused.value) == (
+        f"{tmp_path}/both must have no more trials than its budget, to be compared on equal terms, "
+        "but has 3 where study.json says 2; mend that with: "
+        f"python -m tuning.run --resume {tmp_path}/both --trials 3"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -150,7 +179,7 @@ def test_unequal_terms_are_refused(
             ("--space", "alone.yaml", "--space", "./alone.yaml"),
             "both are called alone; rename a file",
         ),
-        (("nothing",), "'nothing' holds no study.json"),
+        (("nothing",), "^STUDY must name a study's folder, but 'nothing' holds no study.json"),
         ((*BOTH_SPACES, "--test-years", "2012;2013"), "--test-years must be years such as 2012,"),
         ((*BOTH_SPACES, "--test-years", "2019"), "--test-years must lie in the table"),
         ((*BOTH_SPACES, "--storage", "ftp://bucket"), "a storage must be a directory"),

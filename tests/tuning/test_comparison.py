@@ -219,6 +219,20 @@ def test_lead_times_are_listed() -> None:
     assert "at any of 2 lead times: 1 h ahead, RMSE" in none
 
 
+def test_an_interval_that_does_not_stand_once_corrected_is_told() -> None:
+    """Of one lead time alone, without zero; and the answer is of both."""
+    found = told({1: (-0.4, 0.086), 2: (-0.1, 0.5)})
+    assert found.startswith("No difference is shown")
+    assert (
+        "a difference of 0.40 [0.10, 0.70] that does not stand once corrected for the 2 lead times "
+        "(p 0.086), better in 6 of 12 months; 2 h ahead"
+    ) in found
+    assert found.count("does not stand") == 1
+    worse = told({1: (0.4, 0.05), 2: (0, 1)})
+    assert "[-0.70, -0.10] that does not stand" in worse
+    assert "does not stand" not in told({1: (-0.4, 0.049), 2: (-0.1, 0.5)})
+
+
 def test_other_years_and_simulated_data_are_said() -> None:
     found = told({1: (-0.7, 0.001)}, simulated=True, years={"2012": -0.5, "2013": 0.5})
     assert "The same answer comes of 1 of 2 other test years: 2012. " in found

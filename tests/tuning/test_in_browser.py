@@ -31,8 +31,8 @@ webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not in
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 BIN = Path(sys.executable).parent
-# All but the trials: of more than 40 runs TensorBoard selects none by itself.
-NO_TRIALS = "regexInput=^(?!.*trials)"
+# A study's runs but its trials: of more than 40 runs TensorBoard selects none by itself.
+NO_TRIALS = "regexInput=^air(?!.*trials)"
 
 # The page is of shadow roots within shadow roots, which ordinary selectors don't look into.
 FIND = """

@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lstm_model.simulation import simulate
+from lstm_model.sources import load_table
+from lstm_model.training import LEAST_STEPS
 from tests.tuning.conftest import command
 from tuning import new_space, run
 from tuning.located_yaml import read_yaml
@@ -33,6 +36,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "your-own-data.md"
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty working directory; the command's handler of SIGTERM goes with it."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     handler = signal.getsignal(signal.SIGTERM)
     yield tmp_path
     signal.signal(signal.SIGTERM, handler)
@@ -206,13 +210,15 @@ def test_the_clock_s_inputs_are_periods_that_training_sees_twice(
 
 
 @pytest.mark.parametrize(
-    ("rows", "hidden", "layers", "chunk", "context"),
+    ("rows", "hidden", "layers", "chunk", "context", "epochs"),
     [
-        (100, (8, 64), 1, 12, 3),
-        (1000, (8, 64), 1, 30, 7),
-        (2000, (8, 64), 1, 60, 15),
-        (9600, (8, 64), 1, 96, 24),
-        (19200, (16, 64), 2, 96, 24),
+        (100, (8, 64), 1, 12, 3, 100),
+        (1000, (8, 64), 1, 30, 7, 100),
+        (2000, (8, 64), 1, 60, 15, 100),
+        (9600, (8, 64), 1, 96, 24, 100),
+        (19200, (16, 64), 2, 96, 24, 100),
+        (30720, (16, 64), 2, 96, 24, 67),  # 23.5 steps an epoch: 18,000 training rows
+        (43200, (16, 64), 2, 96, 24, 30),
     ],
 )
 def test_a_short_table_gets_small_models_and_short_chunks(
@@ -223,6 +229,7 @@ def test_a_short_table_gets_small_models_and_short_chunks(
     layers: int,
     chunk: int,
     context: int,
+    epochs: int,
 ) -> None:
     """Of these rows 60% are for training, to within half an hour or row by row."""
     (home / "load.csv").write_text(table(rows, "s"))
@@ -234,6 +241,11 @@ def test_a_short_table_gets_small_models_and_short_chunks(
     assert [point.get("num_layers", 1) for point in space.initial_trials] == [1, layers]
     assert space.fixed["chunk_length"] == pytest.approx(chunk, abs=1 if rows < 9000 else 0)
     assert space.fixed["context_length"] == pytest.approx(context, abs=1)
+    assert space.study.max_epochs == pytest.approx(epochs, abs=1)
+
+
+def test_most_epochs_are_for_as_few_steps_as_training_makes() -> None:
+    assert new_space.STEPS[0] == LEAST_STEPS
 
 
 @pytest.mark.parametrize(
@@ -492,17 +504,25 @@ def text_of(rows: int, **changes: str) -> str:
             "load.csv: names must have numbers, or at most 50 different texts, but has 200\n",
             id="a feature that can't be read",
         ),
+        pytest.param(
+            "at,load\n",
+            (),
+            "load.csv: must have 2 rows or more, but has 0 below its header\n",
+            id="a header alone",
+        ),
         pytest.param("", (), "load.csv: must have a header and rows, but is empty\n", id="empty"),
         pytest.param(
             table(200).replace(",", ";"),
             (),
-            "load.csv: must have commas between values, but has ';'\n",
+            "load.csv: must have commas between values, but has ';'; docs/your-own-data.md has the "
+            "lines that convert it\n",
             id="semicolons",
         ),
         pytest.param(
             b"\x89PNG\r\n\x1a\n\0",
             (),
-            "load.csv:3: must be UTF-8 text, but isn't\n",
+            "load.csv:3: must be UTF-8 text, but isn't; docs/your-own-data.md has the lines that "
+            "convert it\n",
             id="no CSV",
         ),
         pytest.param(
@@ -555,10 +575,39 @@ def test_a_file_that_is_there_is_left_alone(home: Path, ask: Ask) -> None:
     (home / "load.yaml").write_text("mine")
     said = ask("load.csv", "--target", "load", status=2)
     assert said == "load.yaml exists; choose another --output, or remove it first\n"
+    said = ask("load.csv", "--target", "laod", status=2)
+    assert said == "load.csv: no column 'laod'; did you mean 'load'?\n", "that comes first"
     assert (home / "load.yaml").read_text() == "mine"
 
 
 # From a table to forecasts
+
+
+def test_the_guide_s_lines_make_a_table_of_what_excel_wrote(
+    home: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = pd.date_range("2021-01-01", periods=200).delete(17)
+    sold = np.random.default_rng(0).normal(1400, 90, len(days)).round(1)
+    sales = pd.DataFrame(
+        {"Datum": days.strftime("%d.%m.%Y"), "Erlös": sold, "promotion": np.arange(199) % 9 // 8}
+    )
+    sales.to_csv("sales.csv", sep=";", decimal=",", encoding="latin-1", index=False)
+    assert "must be UTF-8 text" in ask("sales.csv", "--target", "Erlös", status=2)
+    convert, ahead = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.M | re.S)
+    variables: dict[str, Any] = {}
+    exec(convert + ahead, variables)
+    variables["table"].to_csv("ahead.csv")
+    for file in ("daily", "ahead"):
+        ask(f"{file}.csv", "--target", "Erlös")
+    daily, ahead = (
+        load_table(read_space(f"{each}.yaml").data).frame for each in ("daily", "ahead")
+    )
+    assert list(daily.columns) == ["Erlös", "promotion"]
+    assert list(ahead.columns) == ["Erlös", "promotion", "promotion+1", "promotion+2"]
+    assert (len(daily), daily["Erlös"].isna().sum()) == (200, 1)
+    np.testing.assert_allclose(daily["Erlös"].dropna(), sold)
+    row = ahead.iloc[100]
+    assert [row["promotion+1"], row["promotion+2"]] == list(ahead["promotion"].iloc[101:103])
 
 
 def half_hours(file: Path) -> pd.DataFrame:

@@ -23,8 +23,10 @@ from tests.tuning.test_study import checkpoint, report
 from tuning import progress as progress_module
 from tuning.progress import Progress, Terminal, _Memory
 from tuning.record import State
+from tuning.run import conclude
 from tuning.search_space import read_space
 from tuning.study import Study
+from tuning.tuner import StopRequest
 
 SCREEN = {"TERM": "xterm-256color"}
 
@@ -240,6 +242,35 @@ def test_the_time_left_leaves_earlier_sessions_out(
         assert "about 5:40 left" in frame(told, 80)[4]
     finally:
         told.close()
+
+
+def test_no_time_is_promised_while_a_study_is_being_stopped(study: Study) -> None:
+    stop: list[str] = []
+    study.listeners.append(told := Progress(console(80), stopping=lambda: bool(stop)))
+    try:
+        start(study, 0)
+        end(study, 1)
+        assert re.search(r"gone, about \S+ left;", frame(told, 80)[4])
+        stop.append("Ctrl-C")
+        assert re.search(r"gone, stopping;", frame(told, 80)[4])
+        study.ended(0, "interrupted")
+        assert re.search(r"gone;", frame(told, 80)[4])
+    finally:
+        told.close()
+
+
+@pytest.mark.parametrize("state", ["finished", "stopped_early"])
+def test_a_best_epoch_that_is_the_last_possible_is_told(study: Study, state: State) -> None:
+    """Each epoch is the best so far, of 30 where the trial finished and of 15 where not."""
+    end(study, 0, state=state)
+    said = console(80, force_terminal=False)
+    conclude(study, StopRequest(), said)
+    assert isinstance(said.file, io.StringIO)
+    line = (
+        "The best trial's best epoch is its last, 30: longer ones may be better. Begin another "
+        "study with --max-epochs 60\n"
+    )
+    assert (line in said.file.getvalue()) == (state == "finished")
 
 
 def test_reports_draw_nothing_and_cost_next_to_nothing(study: Study) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -16,8 +17,10 @@ from PIL import Image
 
 from lstm_model.checkpoint import TrainedForecaster
 from lstm_model.metrics import Doubles
+from tuning.compare import conclude
 from tuning.evaluation import coverage
 from tuning.period import PERSISTENCE, Period
+from tuning.progress import Terminal
 from tuning.report import ReportFigure, models_table, write_report
 
 Cells = list[list[str]]
@@ -265,6 +268,25 @@ def test_of_many_lead_times_some_are_shown_and_the_last(lead_times: int, shown: 
     assert first["measure"] == "RMSE (ug/m3)"
     assert first[named[-1]] == f"{20.904 + lead_times - 1:.2f}"
     assert first[found.headings[-1]] == f"{20.904 + (lead_times - 1) / 2:.2f}"
+
+
+@pytest.mark.parametrize("lead_times", [1, 2, 24])
+def test_a_terminal_of_80_columns_shows_names_and_numbers_whole(
+    lead_times: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    comparison = made_up(lead_times) | {"step": "30 min"}
+    comparison["models"]["lightgbm_multivariate"] = comparison["models"]["persistence"]
+    found = models_table(comparison, narrow=True)
+    if lead_times > 1:
+        last = f"{lead_times} steps of 30 min"
+        assert found.headings[2:] == ("1 step of 30 min", last, f"mean of all {lead_times}")
+    conclude(SimpleNamespace(comparison=comparison), Path("air"), Terminal(width=80))  # type: ignore[arg-type]
+    lines = capsys.readouterr().out.splitlines()
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
+    # A measure may be broken into two lines.
+    first = found.text_columns
+    rows = [(row[0], *row[first:]) for row in cells if row[0]]
+    assert rows == [(row[0], *row[first:]) for row in found.rows]
 
 
 @pytest.mark.parametrize(

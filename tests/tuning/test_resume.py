@@ -11,7 +11,13 @@ from lstm_model.checkpoint import TrainedForecaster, write_state
 from lstm_model.errors import InputError
 from lstm_model.forecaster import LSTMForecaster
 from tests.tuning.test_study import CONFIG, checkpoint, report
-from tuning.resume import find_study, read_space_of, read_trials, refuse_other_data
+from tuning.resume import (
+    find_study,
+    read_space_of,
+    read_trials,
+    refuse_fewer,
+    refuse_other_data,
+)
 from tuning.study import Study
 
 pytest_plugins = ("tests.tuning.test_study",)
@@ -19,10 +25,11 @@ pytest_plugins = ("tests.tuning.test_study",)
 
 def test_a_study_is_found_by_its_folder_or_its_name(study: Study) -> None:
     runs = study.folder.parent
-    assert find_study(str(study.folder), runs) == study.folder
-    assert find_study("air", runs) == study.folder
-    with pytest.raises(InputError, match=r"but 'water' holds no study\.json; in .* there is air"):
-        find_study("water", runs)
+    assert find_study(str(study.folder), runs, "STUDY") == study.folder
+    assert find_study("air", runs, "STUDY") == study.folder
+    said = r"^STUDY must name .*, but 'water' holds no study\.json; in .* there is air"
+    with pytest.raises(InputError, match=said):
+        find_study("water", runs, "STUDY")
 
 
 def test_the_space_comes_back_with_its_flags(study: Study) -> None:
@@ -132,6 +139,16 @@ def test_trials_are_added_to_the_budget(study: Study, space: Callable[..., Path]
     study.space = study.space.overridden({"study.trials": 40})
     reopened(study)
     assert read_space_of(study.folder).study.trials == 40
+
+
+def test_a_budget_below_the_trials_that_there_are_is_refused(study: Study) -> None:
+    for id in range(3):
+        study.started(id, CONFIG)
+    (study.folder / "trials" / ".2.json.half").write_text("{")  # is no record
+    for enough in (None, 3, 4):
+        refuse_fewer(study.folder, enough)
+    with pytest.raises(InputError, match=r"^--trials must be at least 3, .*, but got 2; leave it"):
+        refuse_fewer(study.folder, 2)
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,10 @@ from lstm_model.errors import InputError
 from lstm_model.series import Series
 from lstm_model.sources import load_table
 from lstm_model.training import Fit
-from tuning.options import names, seconds, status_of
-from tuning.run import app
+from tests.tuning.conftest import command
+from tuning.options import names, program, seconds, status_of
+from tuning.progress import Terminal
+from tuning.run import app, fit_here
 from tuning.search_space import read_space
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -189,6 +191,21 @@ def test_a_name_that_exists_is_refused(finished: Finished) -> None:
     assert (folder / "summary.json").read_bytes() == before
 
 
+def test_a_budget_below_what_there_is_is_refused(
+    finished: Finished, environment: dict[str, str]
+) -> None:
+    folder, _ = finished
+    before = (folder / "study.json").read_bytes()
+    home = folder.parent.parent
+    done = command("tuning.run", home, environment, "--resume", "air", "--trials", 7)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "--trials must be at least 8, since runs/air has records of so many, but got 7; leave it "
+        "out, or ask for more\n",
+    )
+    assert (folder / "study.json").read_bytes() == before
+
+
 @pytest.mark.slow
 def test_one_worker_and_one_seed_give_one_result(run: Run, space: Space, tmp_path: Path) -> None:
     space(trials=4)
@@ -315,7 +332,8 @@ def test_check_says_what_would_run_and_starts_nothing(
     path = space(horizon=2)
     path.write_text(path.read_text().replace("  horizon: 2\n", "  horizon: 2\n  folds: 2\n"))
     before = sorted(tmp_path.iterdir())
-    done = run("--space", "tiny.yaml", "--check", "--trials", 7, "--cpus-per-trial", 2)
+    some = ("--trials", 7, "--cpus-per-trial", 2, "--time-budget", "1h30m")
+    done = run("--space", "tiny.yaml", "--check", *some)
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(tmp_path.iterdir()) == before
     lines = {line[:16].strip(): line[16:] for line in done.stdout.splitlines()}
@@ -327,6 +345,7 @@ def test_check_says_what_would_run_and_starts_nothing(
     # The fold before is as long: from 26 January, and row 700 is the 30th's.
     assert lines["earlier fold"].startswith("2020-01-26 00:00 to 2020-02-09 23:00; 359 forecasts")
     assert lines["budget"].startswith("7 trials of at most 4 epochs")
+    assert "ended after 1:30:00, whatever is done by then" in done.stdout
     assert lines["each trial"].startswith("2 CPU, 0 GPU")
     assert lines["test"] == "180 rows from 2020-02-25 00:00, not read"
 
@@ -340,7 +359,27 @@ def test_check_says_what_would_not_run(run: Run, space: Space) -> None:
     assert done.returncode == 0
     assert "more CPU than this machine has" in done.stdout
     assert "the last 1 of 2 initial trials won't be tried" in done.stdout
-    assert "won't be tried" not in run("--space", "tiny.yaml", "--check").stdout
+    plain = run("--space", "tiny.yaml", "--check").stdout
+    assert "won't be tried" not in plain
+    assert "ended after" not in plain
+
+
+def test_check_names_simulated_data_once(run: Run) -> None:
+    done = run("--space", "univariate.yaml", "--data", "simulated", "--check")
+    assert "data            simulated, 43,824 rows, one every 1 h\n" in done.stdout
+
+
+def test_check_refuses_a_gpu_that_torch_can_not_use(
+    run: Run, space: Space, environment: dict[str, str]
+) -> None:
+    space()
+    environment["CUDA_VISIBLE_DEVICES"] = ""
+    asked = ("--space", "tiny.yaml", "--gpus-per-trial", "0.5", "--check")
+    done = run(*asked)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("each trial asks for 0.5 GPU, but this torch (")
+    # What a cluster has can't be known here.
+    assert run(*asked, "--address", "auto").returncode == 0
 
 
 def test_debug_trains_the_first_initial_trial_here(run: Run, space: Space, tmp_path: Path) -> None:
@@ -355,6 +394,23 @@ def test_debug_trains_the_first_initial_trial_here(run: Run, space: Space, tmp_p
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(("cores", "threads"), [(3.0, 3), (0.5, 1)])
+def test_debug_has_a_trial_s_threads(
+    space: Space, capsys: pytest.CaptureFixture[str], cores: float, threads: int
+) -> None:
+    settled = read_space(str(space(max_epochs=1))).overridden({"resources.cpu": cores})
+    table = load_table(settled.data)
+    series = Series.from_table(table.frame, table.step, settled.data)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        fit_here(settled, series, Terminal())
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert "epoch 1:" in capsys.readouterr().out
+
+
 MISTAKES: list[tuple[list[str], str]] = [
     (["--space", "nowhere.yaml"], "nowhere.yaml"),
     (["--space", "tiny.yaml", "--trials", "0"], "--trials: must be at least 1, but got 0"),
@@ -365,7 +421,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["--space", "tiny.yaml", "--name", "../up"], "a study's name must be"),
     (["--space", "tiny.yaml", "--data", "gone.csv"], "gone.csv: can't be read"),
     (["--space", "tiny.yaml", "--cpus-per-trial", "10000"], "each trial asks for 10000 CPU"),
-    (["--space", "tiny.yaml", "--gpus-per-trial", "99"], "each trial asks for 1 CPU and 99 GPU"),
+    (["--space", "tiny.yaml", "--gpus-per-trial", "99"], " 99 GPU, but "),
     (["--space", "tiny.yaml", "--address", "127.0.0.1:1"], "--address must name a running Ray"),
     (["--space", "tiny.yaml", "--storage", "ftp://b/x"], "a storage must be a directory or a URI"),
     (["--spaec", "tiny.yaml"], "No such option"),
@@ -487,6 +543,33 @@ def test_lists_of_names() -> None:
     assert names(None) is None
     assert names("none") == ()
     assert names("hour_of_day, day_of_week") == ("hour_of_day", "day_of_week")
+
+
+def test_a_program_is_typed_by_its_name_where_that_leads_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two environments made of one interpreter, as venv makes them."""
+    for name in ("one", "the other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "python").symlink_to(sys.executable)
+        (tmp_path / name / "python3").symlink_to("python")
+        (tmp_path / name / "tensorboard").touch(mode=0o755)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    one, other = tmp_path / "one", tmp_path / "the other"
+    monkeypatch.setattr(sys, "executable", str(one / "python3"))
+    monkeypatch.setenv("PATH", str(one))
+    assert (program(), program("tensorboard")) == ("python", "tensorboard")
+    for elsewhere in (other, tmp_path):
+        monkeypatch.setenv("PATH", str(elsewhere))
+        assert program() == "../one/python3"
+        assert program("tensorboard") == "../one/tensorboard"
+    monkeypatch.setattr(sys, "executable", str(other / "python"))
+    monkeypatch.setenv("PATH", str(one))
+    assert program() == "'../the other/python'"
+    # Of another environment, where this one has none.
+    (other / "tensorboard").unlink()
+    assert program("tensorboard") == "tensorboard"
 
 
 def test_help_names_every_option_of_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
