@@ -34,7 +34,13 @@ def weights(model: nn.Module) -> Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
-def test_it_does_what_torchs_clipping_adamw_and_averaging_do() -> None:
+@pytest.mark.parametrize("flat", [True, False])
+def test_it_does_what_torchs_clipping_adamw_and_averaging_do(
+    flat: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not flat:  # as on a GPU
+        pieces = "lstm_model.optimiser._pieces"
+        monkeypatch.setattr(pieces, lambda parameters: [each.detach() for each in parameters])
     ours, theirs = model(), model()
     average = copy.deepcopy(ours)
     stepper = optimiser(ours, average)
