@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeGuard
+from unittest import mock
 
 import ray
 from ray import tune
@@ -251,12 +252,34 @@ def run_trials(
         ),
     )
     try:
-        tuner.fit()
+        with _registered_once():
+            tuner.fit()
     except EOFError as error:
         # Tune reads back at its end what it could not write whole.
         stop.fail(OSError(errno.EIO, f"Tune's own files are cut off ({error})"))
     if stop.failure:
         raise stop.failure
+
+
+@contextmanager
+def _registered_once() -> Iterator[None]:
+    """Tune asks its cluster five times a trial for the trainable, which stays the same."""
+    registry = tune.registry._global_registry
+
+    def remembering(ask: Callable[[str, str], Any]) -> Callable[[str, str], Any]:
+        known: dict[tuple[str, str], Any] = {}
+
+        def answer(category: str, key: str) -> Any:
+            # What is not there may come.
+            known[category, key] = known.get((category, key)) or ask(category, key)
+            return known[category, key]
+
+        return answer
+
+    with mock.patch.multiple(
+        registry, contains=remembering(registry.contains), get=remembering(registry.get)
+    ):
+        yield
 
 
 def _storage(folder: Place) -> dict[str, Any]:
