@@ -87,7 +87,7 @@ class LSTMForecaster(nn.Module):
             by_short_term = torch.zeros_like(short_term)
             by_short_term[:, skip:] = by_read if kept is None else by_read.mul_(kept)
         # Its gradient is by_short_term. To backward(by_short_term) itself torch would import its
-        # compiler's symbols first, which takes a second.
+        # compiler's symbols first, for most of a second.
         torch.dot(short_term.flatten(), by_short_term.flatten()).backward()  # type: ignore[no-untyped-call]
         return loss
 

@@ -2,7 +2,7 @@
 
 torch.optim, clip_grad_norm_ and AveragedModel come to the same numbers, and the tests hold this
 against them. But their bookkeeping takes several times as long as the arithmetic of so small a
-model, and every optimiser of torch's imports its compiler, for nearly two seconds (docs/LOG.md).
+model, and every optimiser of torch's imports its compiler, for a second or more (docs/LOG.md).
 """
 
 from collections.abc import Sequence
@@ -99,7 +99,7 @@ def _pieces(parameters: Sequence[Parameter]) -> list[Tensor]:
 
 def _views(pieces: list[Tensor], parameters: Sequence[Parameter]) -> list[Tensor]:
     """The pieces in the shapes of the parameters."""
-    if len(pieces) == len(parameters):
-        return pieces
-    parts = torch.split(pieces[0], [parameter.numel() for parameter in parameters])
+    parts: Sequence[Tensor] = pieces
+    if len(pieces) < len(parameters):
+        parts = torch.split(pieces[0], [parameter.numel() for parameter in parameters])
     return [part.view_as(parameter) for part, parameter in zip(parts, parameters, strict=True)]

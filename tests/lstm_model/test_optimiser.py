@@ -82,3 +82,12 @@ def test_it_goes_on_from_its_state_to_the_same_bits() -> None:
         again.step(0.01)
     for learned, expected in zip(second, first, strict=True):
         assert torch.equal(weights(learned), weights(expected))
+
+
+def test_a_single_parameter_keeps_its_shape() -> None:
+    learner, average = (nn.Linear(3, 2, bias=False) for _ in range(2))
+    stepper = optimiser(learner, average)
+    learner(torch.ones(1, 3)).sum().backward()
+    stepper.step(0.1)
+    assert learner.weight.shape == average.weight.shape == (2, 3)
+    assert torch.equal(learner.weight, average.weight)
