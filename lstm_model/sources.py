@@ -17,7 +17,6 @@ from pathlib import Path
 from time import monotonic
 
 import pandas as pd
-import pooch
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
@@ -120,6 +119,8 @@ def _beijing(progress: bool) -> bytes:
             reason = f"{DATA_VARIABLE} is set, but {path}: {error.strerror}"
             raise SourceUnavailable(reason) from error
 
+    import pooch  # with all that downloads need: 0.2 s, for nothing where the file is at hand
+
     cached = pooch.os_cache("lstm-tuning") / BEIJING_FILE
     with suppress(OSError, SourceUnavailable):
         return _known(read_bytes(cached), str(cached))
@@ -147,6 +148,8 @@ def _download(progress: bool) -> bytes:
     No timeout covers a name server that hangs, so the download runs in a thread that can be left
     behind: a daemon, writing nowhere but to its own memory.
     """
+    import pooch
+
     length = _Length()
     get = pooch.HTTPDownloader(progressbar=length, timeout=(CONNECT_TIMEOUT, 2 * PATIENCE))
     received = io.BytesIO()

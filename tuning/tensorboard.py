@@ -44,10 +44,9 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from lstm_model.configuration import HYPERPARAMETERS, Hyperparameter
 from lstm_model.metrics import Score
+from tuning.artist import Artist, Drawn
 from tuning.record import State, Trial
-from tuning.report import answer
 from tuning.storage import Place, inside, remove
-from tuning.study_figures import Artist, Drawn
 from tuning.summary import best_rows, in_words, short
 
 if TYPE_CHECKING:
@@ -207,6 +206,8 @@ def write_comparison(
     Args:
         histories: the epochs of each finalist's trial, as its record has them.
     """
+    from tuning.report import answer  # brings matplotlib, which a study is to start without
+
     remove(folder / "tensorboard")  # of the same comparison, made before
     place = _local(folder / "tensorboard")
     root = Events(place)

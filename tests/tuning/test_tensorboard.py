@@ -23,6 +23,7 @@ from lstm_model.sources import load_table
 from lstm_model.training import Fit
 from tests.tuning.test_report import made_up
 from tests.tuning.test_study import report
+from tuning import artist as artist_module
 from tuning import study_figures
 from tuning.record import State, Trial
 from tuning.search_space import read_space
@@ -272,9 +273,9 @@ def test_figures_are_drawn_at_most_once_a_minute_while_trials_go_on(
         gate.wait(10)
         drawn.append(step)
 
-    minute = time.monotonic() + study_figures.LEAST_SECONDS
-    artist = study_figures.Artist(show)
-    monkeypatch.setattr(study_figures.time, "monotonic", lambda: minute + 1)
+    minute = time.monotonic() + artist_module.LEAST_SECONDS
+    artist = artist_module.Artist(show)
+    monkeypatch.setattr(artist_module.time, "monotonic", lambda: minute + 1)
     begun = time.perf_counter()
     assert artist.look(study)
     assert time.perf_counter() - begun < 0.5, "nobody waits for what is drawn"
@@ -299,7 +300,7 @@ def test_a_figure_that_fails_is_no_matter_to_the_study(
     def fail(shown: Any) -> Any:
         raise failure
 
-    monkeypatch.setattr(study_figures, "of_the_search", fail)
+    monkeypatch.setattr(study_figures, "_of_the_search", fail)
     study = make("air")
     fit(study, 0, ONE_LAYER)
     study.finish("finished")

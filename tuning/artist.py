@@ -1,0 +1,112 @@
+"""When a study's figures are drawn: beside its trials, seldom enough not to hold them up."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lstm_model.checkpoint import TrainedForecaster
+from lstm_model.errors import InputError
+from tuning.record import Trial
+
+if TYPE_CHECKING:
+    from tuning.study import Study
+
+# Drawing takes a second or so, beside trials that want the cores: it is not to have more than this
+# share of the study's time, and never comes twice within a minute.
+SHARE = 0.01
+LEAST_SECONDS = 60.0
+
+Drawn = Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the figures are of: read at one moment, so that the study can go on meanwhile.
+
+    `best` is the trial whose `model` was kept; both are None before there is one.
+    """
+
+    study: "Study"
+    trials: Sequence[Trial]
+    best: Trial | None
+    model: TrainedForecaster | None
+
+    @classmethod
+    def now(cls, study: "Study") -> "Shown":
+        ended = [trial for trial in study.trials.values() if not trial.under_way]
+        try:
+            model = TrainedForecaster.load(study.folder / "best") if study.best else None
+        except InputError:
+            model = None  # it can't be read: what it forecasts is not shown
+        return cls(study, ended, study.best, model)
+
+
+class Artist:
+    """Draws while a study goes on, without holding up its trials: in a thread, now and then."""
+
+    def __init__(self, show: Callable[[Drawn, int], None]) -> None:
+        """show: takes PNGs by tag, and how many trials had ended; called in the thread."""
+        self._show = show
+        self._thread: threading.Thread | None = None
+        self._due = time.monotonic() + LEAST_SECONDS
+        self._model: tuple[int, float] | None = None  # the best trial and its RMSE when drawn
+        self._count = 0
+        self._told = False
+
+    def look(self, study: "Study") -> bool:
+        """Draw what is new if it is time to; whether it is."""
+        if self._thread and self._thread.is_alive():
+            return False
+        if time.monotonic() < self._due:
+            if not self._thread:
+                self._begin(_import_drawing)
+            return False
+        self._due = time.monotonic() + LEAST_SECONDS
+        self._begin(self._draw, *self._new(Shown.now(study)))
+        return True
+
+    def _begin(self, work: Callable[..., None], *given: Any) -> None:
+        self._thread = threading.Thread(target=work, args=given, name="figures")
+        self._thread.start()
+
+    def finish(self, study: "Study") -> None:
+        """Draw what is new since; no thread is left."""
+        self.close()
+        self._draw(*self._new(Shown.now(study)))
+
+    def close(self) -> None:
+        if self._thread:
+            self._thread.join()
+
+    def _new(self, shown: Shown) -> tuple[Shown, bool, bool]:
+        """What there is, and whether the model and the trials are others than were drawn."""
+        model = shown.best and shown.model and (shown.best.id, shown.best.rmse)
+        new = bool(model) and model != self._model, len(shown.trials) != self._count
+        self._model, self._count = model or self._model, len(shown.trials)
+        return shown, *new
+
+    def _draw(self, shown: Shown, model: bool, trials: bool) -> None:
+        begun = time.monotonic()
+        try:
+            from tuning.study_figures import draw
+
+            self._show(draw(shown, model=model, trials=trials), len(shown.trials))
+        except OSError:
+            pass  # a full disk is told by whoever writes next
+        except Exception as error:
+            # No figure is worth a study.
+            if not self._told:
+                print(f"warning: no figures for TensorBoard: {error!r}", file=sys.stderr)
+            self._told = True
+        spent = time.monotonic() - begun
+        self._due = max(self._due, time.monotonic() + spent / SHARE)
+
+
+def _import_drawing() -> None:
+    """It takes most of a second, with matplotlib: neither before the first trial nor at the end."""
+    with suppress(ImportError):  # it is told when something is to be drawn
+        import tuning.study_figures  # noqa: F401
