@@ -24,7 +24,7 @@ from tuning.options import DONE, INTERRUPTED, Manner, program
 from tuning.progress import Terminal
 from tuning.record import study_name
 from tuning.resume import find_study, read_space_of, records
-from tuning.run import conduct, import_torch, load, make, past, refuse_blind_torch, stem
+from tuning.run import conduct, head_start, load, make, past, refuse_blind_torch, stem
 from tuning.search_space import FLAGS, SearchSpace, read_space
 from tuning.storage import Place
 from tuning.summary import describe
@@ -117,8 +117,7 @@ def compare(
         folder = root / study_name(name)
         if (folder / "study.json").exists():
             raise InputError(f"{folder} is a study; choose another --name for the comparison")
-        if not check:
-            import_torch()
+        server = None if check else head_start(own_ray=not address)
         console = Terminal(quiet=quiet, highlight=False)
         entrants = enter(studies or [], space or [], changes, root, folder.name, console)
         for entrant in entrants:
@@ -137,7 +136,7 @@ def compare(
         from tuning.ray_session import ray_session
 
         protocol = Protocol(finalists, seeds, tuple(periods))
-        with ray_session(address, verbose):
+        with ray_session(address, verbose, server):
             evaluation = settle(entrants, protocol, manner, console, begun)
         evaluation.write(folder)
         conclude(evaluation, folder, console)

@@ -24,6 +24,8 @@ from ray._private.parameter import RayParams
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lstm_model.errors import InputError
+from tuning import fork_server
+from tuning.fork_server import ForkServer
 from tuning.storage import Place, remove
 
 # How long a cluster may take to answer at all.
@@ -44,10 +46,25 @@ LOCAL_ENVIRONMENT = {
     "RAY_idle_worker_killing_time_threshold_ms": "60000",
 }
 
+# A raylet's options for agents that are not there.
+AGENTS = (
+    "--dashboard_agent_command=cat",
+    "--runtime_env_agent_command=cat",
+    "--metrics-agent-port=-1",
+    "--metrics_export_port=-1",
+    "--dashboard_agent_listen_port=-1",
+    "--runtime_env_agent_port=-1",
+)
+
 
 @contextmanager
-def ray_session(address: str | None, verbose: bool) -> Iterator[None]:
+def ray_session(
+    address: str | None, verbose: bool, server: ForkServer | None = None
+) -> Iterator[None]:
     """A Ray of this command's own, or the cluster at `address`.
+
+    Args:
+        server: forks the workers of a Ray of our own, and ends with it.
 
     Raises:
         InputError: there is no cluster at `address`.
@@ -72,7 +89,7 @@ def ray_session(address: str | None, verbose: bool) -> Iterator[None]:
         return
     with _temporary_folder() as temporary:
         try:
-            with _of_our_own(verbose):
+            with _of_our_own(verbose, temporary, server):
                 ray.init(
                     address="local",  # whatever RAY_ADDRESS says
                     include_dashboard=False,
@@ -92,29 +109,52 @@ def ray_session(address: str | None, verbose: bool) -> Iterator[None]:
                 yield
         finally:
             ray.shutdown()
+            if server:
+                server.end()
 
 
 @contextmanager
-def _of_our_own(verbose: bool) -> Iterator[None]:
+def _of_our_own(verbose: bool, temporary: str, server: ForkServer | None) -> Iterator[None]:
     """What ray.init() has no settings for."""
+
     # In a session of its own, because Ctrl-C, `timeout` and batch systems signal to a whole process
     # group: the command ends its trials in order, and then Ray, whose client exits on the spot,
     # with status 1, where its server has ended.
-    apart = partial(subprocess.Popen, start_new_session=True)
+    def apart(command: list[str], **given: Any) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(_without_agents(command), start_new_session=True, **given)
+
     # Three processes are left out, which take seconds to start: no nodes will join, nobody looks at
     # workers' logs, and there is no dashboard that the third one would serve.
-    fewer = partial(RayParams, no_monitor=True, include_log_monitor=verbose)
+    params = partial(RayParams, no_monitor=True, include_log_monitor=verbose)
+    environment = dict(LOCAL_ENVIRONMENT)
+    if server:
+        environment[fork_server.LISTENER] = os.path.join(temporary, "fork")
+        server.listen(environment[fork_server.LISTENER])
+        params = partial(params, setup_worker_path=fork_server.__file__)
 
     def no_server(node: Node, **_: Any) -> None:
         node._webui_url = None
 
     with (
         mock.patch("ray._private.services.ConsolePopen", apart),
-        mock.patch("ray._private.parameter.RayParams", fewer),
+        mock.patch("ray._private.parameter.RayParams", params),
         mock.patch.object(Node, "start_api_server", no_server),
-        mock.patch.dict(os.environ, LOCAL_ENVIRONMENT),
+        # It would import what a dashboard's agent needs, to see whether that could start.
+        mock.patch("ray._private.utils.get_dashboard_dependency_error", return_value=None),
+        mock.patch.dict(os.environ, environment),
     ):
         yield
+
+
+def _without_agents(command: list[str]) -> list[str]:
+    """The raylet's command without its two agents. One serves a dashboard and the other makes
+    environments for workers, which all have ours here; the raylet starts no worker before both have
+    told it their ports, which takes them seconds. It insists on a process for each, and ends when
+    one of them does: `cat` lives until the raylet does.
+    """
+    if not any(part.startswith("--raylet_socket_name=") for part in command):
+        return command
+    return [*command, *AGENTS]  # the last of an option given twice counts
 
 
 def _reach(address: str) -> None:

@@ -18,6 +18,7 @@ from rich.console import Console
 from lstm_model.configuration import HYPERPARAMETERS
 from lstm_model.errors import InputError
 from tuning import options, ray_environment
+from tuning.fork_server import ForkServer
 from tuning.options import DONE, FAILED, INTERRUPTED, Manner, program
 from tuning.progress import Progress, Terminal
 from tuning.record import study_name
@@ -114,8 +115,7 @@ def run(
             settled = read_space(space).overridden(changes)
             title = name if name is not None else f"{stem(settled)}-{datetime.now():%Y%m%d-%H%M%S}"
             folder = root / study_name(title)
-        if not check:
-            import_torch()
+        server = None if check else head_start(own_ray=not address and not debug)
         if not debug:
             refuse_blind_torch(settled, address)
         table, series = load(settled, console, progress=not quiet)
@@ -129,21 +129,25 @@ def run(
             from tuning.ray_session import ray_session
 
             # Ray's workers import what they need, which takes them seconds, beside make().
-            with ray_session(address, verbose):
+            with ray_session(address, verbose, server):
                 study = make(folder, settled, table, series, begun, trials_before)
                 status = conduct(study, manner, console, resumed)
             raise typer.Exit(status)
 
 
-def import_torch() -> None:
-    """Begin to: it takes seconds, while the data are read and Ray starts. (Ray itself has to be
-    started by the main thread: it dies with the one that started it.)
+def head_start(*, own_ray: bool) -> ForkServer | None:
+    """Begin with what takes seconds, while the data are read and Ray starts: importing torch, here
+    and for the workers of a Ray of our own. (Ray itself has to be started by the main thread: it
+    dies with the one that started it.)
     """
 
     def begin() -> None:
         import torch  # noqa: F401
 
+    # Elsewhere libraries don't bear to be forked.
+    server = ForkServer() if own_ray and sys.platform == "linux" else None
     threading.Thread(target=begin, daemon=True).start()
+    return server
 
 
 def stem(space: SearchSpace) -> str:

@@ -19,7 +19,8 @@ from lstm_model.errors import InputError, TrainingFailed
 from lstm_model.series import Series
 from lstm_model.sources import load_table
 from lstm_model.training import Epoch, Fit
-from tuning import ray_environment, trainable, tuner
+from tuning import fork_server, ray_environment, trainable, tuner
+from tuning.fork_server import ForkServer
 from tuning.ray_session import ray_session, slots
 from tuning.record import Trial
 from tuning.resume import read_trials
@@ -28,6 +29,7 @@ from tuning.study import Study
 from tuning.trainable import Trainable
 from tuning.tuner import FAILURES_TO_GIVE_UP, StopRequest, run_trials
 
+LINUX = sys.platform == "linux"
 FAILS, DIES, DIES_ONCE, ASKS_TOO_MUCH = 5, 6, 7, 9
 
 
@@ -76,7 +78,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.environ["TMPDIR_OF_TEST"] = str(tmp_path_factory.mktemp("markers"))
     # Workers can't import this module: send it along.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    with ray_session(None, verbose=False):
+    with ray_session(None, verbose=False, server=ForkServer() if LINUX else None):
         yield
 
 
@@ -322,6 +324,16 @@ def test_gpus_bound_how_many_trials_fit(monkeypatch: pytest.MonkeyPatch) -> None
     assert slots(1, 1)() == 2
     with pytest.raises(InputError, match="asks for 1 CPU and 4 GPU, but there are 16 and 2"):
         slots(1, 4)
+
+
+@pytest.mark.skipif(not LINUX, reason="workers are forked on Linux alone")
+def test_workers_are_forked_and_there_are_no_agents() -> None:
+    """Either of them takes seconds of each command's start."""
+    parent = ray.get(ray.remote(lambda: os.getppid()).remote())
+    assert psutil.Process(parent).cmdline()[-1] == fork_server.__file__
+    names = {process.name() for process in psutil.Process().children(recursive=True)}
+    assert {"gcs_server", "raylet"} < names
+    assert not {name for name in names if "Agent" in name}
 
 
 def test_ray_listens_on_loopback_alone() -> None:

@@ -1,0 +1,129 @@
+"""The process that Ray's workers are forked from, with another script in the place of Ray's."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tuning import fork_server
+from tuning.fork_server import LISTENER, ForkServer
+
+SCRIPT = """
+import json, os, signal, sys
+print(json.dumps({
+    "arguments": sys.argv, "name": __name__, "folder": os.getcwd(), "parent": os.getppid(),
+    "given": os.environ.get("GIVEN"), "server's": os.environ.get("PYTHONPATH"),
+    "torch": "torch" in sys.modules, "ray": "ray" in sys.modules,
+    "leads its group": os.getpgid(0) == os.getpid(),
+    "waits for children": signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL,
+    "input": sys.stdin.read(),
+}))
+print("complaint", file=sys.stderr)
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+
+
+@pytest.fixture
+def server() -> Iterator[ForkServer]:
+    server = ForkServer()
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "worker.py"
+    path.write_text(SCRIPT)
+    return path
+
+
+def asked(script: Path, listener: str) -> "subprocess.CompletedProcess[str]":
+    """As the raylet asks for a worker, whose output it waits for."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(
+        [sys.executable, fork_server.__file__, str(script), "--a=b", "--language=PYTHON"],
+        env={**environment, LISTENER: listener, "GIVEN": "é"},
+        cwd=script.parent,
+        input="read",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+
+def test_a_worker_is_as_if_its_script_had_been_started(
+    server: ForkServer, script: Path, tmp_path: Path
+) -> None:
+    server.listen(str(tmp_path / "fork"))
+    for _ in range(2):
+        done = asked(script, str(tmp_path / "fork"))
+        found = json.loads(done.stdout)
+        assert done.stderr == "complaint\n"
+        assert psutil.Process(found.pop("parent")).cmdline()[-1] == fork_server.__file__
+        assert found == {
+            "arguments": [str(script), "--a=b"],
+            "name": "__main__",
+            "folder": str(script.parent),
+            "given": "é",
+            "server's": None,
+            "torch": True,  # imported before there was a worker
+            "ray": False,  # which reads its settings when it is imported
+            "leads its group": True,
+            "waits for children": True,
+            "input": "read",
+        }
+
+
+def test_without_a_server_the_script_is_the_worker(
+    server: ForkServer, script: Path, tmp_path: Path
+) -> None:
+    nobody, ended, hangs_up = (str(tmp_path / name) for name in ("nobody", "ended", "hangs up"))
+    server.listen(ended)
+    server.end()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(hangs_up)
+        listener.listen()
+        hanging_up = threading.Thread(target=lambda: listener.accept()[0].close())
+        hanging_up.start()
+        for path in (nobody, ended, hangs_up):
+            found = json.loads(asked(script, path).stdout)
+            assert not found["torch"]
+            assert found["arguments"] == [str(script), "--a=b"]
+        hanging_up.join()
+
+
+def test_a_request_that_is_cut_off_is_nobody_elses_matter(
+    server: ForkServer, script: Path, tmp_path: Path
+) -> None:
+    server.listen(str(tmp_path / "fork"))
+    for sent in (b"", b"{"):
+        with socket.socket(socket.AF_UNIX) as broken:
+            broken.connect(str(tmp_path / "fork"))
+            broken.sendall(sent)
+    assert json.loads(asked(script, str(tmp_path / "fork")).stdout)["torch"]
+
+
+def test_the_server_ends_with_its_command(tmp_path: Path) -> None:
+    command = (
+        "import os, signal;"
+        "from tuning.fork_server import ForkServer;"
+        "server = ForkServer();"
+        "print(server.process.pid, flush=True);"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    left = psutil.Process(int(done.stdout))
+    assert left.wait(timeout=60) is None  # as of any process that is not a child

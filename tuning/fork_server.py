@@ -1,0 +1,163 @@
+"""Ray's workers, forked from one process that has imported what trials need.
+
+A worker imports for seconds before its first trial, and so does every other one at the same time,
+beside the command itself. Here one process imports for all of them, from the command's first moment
+on, and a worker is there within a tenth of a second.
+
+    command --socket pair--> server       a listener, once Ray has a folder; the end, with its own
+    raylet  --starts-------> this script  in place of Ray's own, which sets a worker up
+    script  --listener-----> server       arguments, environment, folder, standard streams
+    server  --forks--------> worker       Ray's own script, as if it had been started with them
+
+Where that can't be, the script becomes the worker itself, which then imports as any other does.
+"""
+
+import sys
+
+if __name__ == "__main__":
+    del sys.path[0]  # this file's folder, whose statistics.py is not Python's
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+from contextlib import suppress
+from typing import Any
+
+# Tells the script where the server listens.
+LISTENER = "LSTM_TUNING_FORK_SERVER"
+# What takes most of a worker's imports. Not Ray: it reads its settings when it is imported, among
+# them its server's process number, which nobody knows yet.
+MODULES = ("lstm_model.training", "lstm_model.checkpoint", "pyarrow.fs", "pyarrow.parquet")
+# Threads are lost in a fork, with what they hold. This one's library starts it anew.
+HARMLESS_THREADS = {"jemalloc_bg_thd"}
+
+
+class ForkServer:
+    """The command's end of it. The server starts with it, and ends with end() or the command."""
+
+    def __init__(self) -> None:
+        path = os.pathsep.join(each or os.getcwd() for each in sys.path)
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, __file__],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": path},
+                start_new_session=True,  # Ctrl-C is the command's
+            )
+        atexit.register(self.end)
+
+    def listen(self, path: str) -> None:
+        """Serve those that connect to the socket at `path`, which is made."""
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen(128)
+            with suppress(OSError):  # it has ended: scripts find out themselves
+                socket.send_fds(self._control, [b"."], [listener.fileno()])
+
+    def end(self) -> None:
+        self._control.close()
+        self.process.kill()
+        self.process.wait()
+
+
+def serve(control: socket.socket) -> None:
+    """Fork workers until the command closes its end."""
+    for name in MODULES:
+        importlib.import_module(name)
+    if not _threads() <= HARMLESS_THREADS:
+        return
+    _, given, *_ = socket.recv_fds(control, 1, 1)
+    if not given:
+        return
+    listener = socket.socket(fileno=given[0])
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
+    gc.freeze()  # memory that is not looked at stays shared
+    while control not in select.select([control, listener], [], [])[0]:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError, ValueError, EOFError):
+            streams, request = _received(connection)
+            if os.fork() == 0:
+                control.close()
+                listener.close()
+                connection.close()
+                _become(streams, **request)
+            for stream in streams:
+                os.close(stream)
+            connection.sendall(b".")
+
+
+def _threads() -> set[str]:
+    """The names of this process's threads but the main one."""
+    task = "/proc/self/task"
+    found = set()
+    for thread in os.listdir(task):
+        if int(thread) != os.getpid():
+            with open(f"{task}/{thread}/comm") as file:
+                found.add(file.read().strip())
+    return found
+
+
+def _received(connection: socket.socket) -> tuple[list[int], dict[str, Any]]:
+    first, streams, *_ = socket.recv_fds(connection, 65536, 3)
+    if len(streams) != 3:
+        raise EOFError
+    parts = [first]
+    while part := connection.recv(65536):
+        parts.append(part)
+    return streams, json.loads(b"".join(parts))
+
+
+def _become(
+    streams: list[int], arguments: list[str], environment: dict[str, str], folder: str
+) -> None:
+    """Run the script that `arguments` begin with, as if Python had been started with them."""
+    status = 1
+    try:
+        os.setsid()  # Ray ends a worker's process group with it
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+            os.close(stream)
+        os.environ.clear()
+        os.environ.update(environment)
+        os.chdir(folder)
+        sys.argv = arguments
+        runpy.run_path(arguments[0], run_name="__main__")
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def main() -> None:
+    """A worker as the raylet asks for it: forked, or in this process."""
+    options = ("--language", "--serialized-runtime-env-context")  # for a script that sets up
+    arguments = [each for each in sys.argv[1:] if not each.startswith(options)]
+    with suppress(OSError, KeyError), socket.socket(socket.AF_UNIX) as server:
+        server.connect(os.environ[LISTENER])
+        request = {"arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}
+        socket.send_fds(server, [b" "], [0, 1, 2])
+        server.sendall(json.dumps(request).encode())
+        server.shutdown(socket.SHUT_WR)
+        if server.recv(1):
+            return
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 (our own Python)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        main()
+    else:
+        serve(socket.socket(fileno=0))
