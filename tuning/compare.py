@@ -346,4 +346,4 @@ def conclude(found: "Evaluation", folder: Place, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(options.status_of(app))
+    options.leave(options.status_of(app))

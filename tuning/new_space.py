@@ -8,7 +8,6 @@ import io
 import os
 import re
 import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -426,4 +425,4 @@ def verify(text: str, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(options.status_of(app))
+    options.leave(options.status_of(app))

@@ -355,4 +355,4 @@ def _usual(entry: Entry) -> Value:
 
 
 if __name__ == "__main__":
-    sys.exit(options.status_of(app))
+    options.leave(options.status_of(app))
