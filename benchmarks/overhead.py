@@ -35,7 +35,7 @@ ray_environment.prepare()
 from ray import tune  # noqa: E402 (Ray reads its settings when it is imported)
 
 from tuning import run  # noqa: E402
-from tuning.options import status_of  # noqa: E402
+from tuning.options import leave, status_of  # noqa: E402
 from tuning.record import Trial  # noqa: E402
 from tuning.trainable import Trainable  # noqa: E402
 
@@ -231,7 +231,7 @@ def main() -> None:
         if kind == "plain":
             plain(given.trials, folder)
             return
-        sys.exit(the_command(kind, given.trials, folder))
+        leave(the_command(kind, given.trials, folder))
     found = {
         kind: measured(kind, given.trials or usual)
         for kind, usual in KINDS.items()

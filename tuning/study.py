@@ -48,6 +48,8 @@ Outcome = Literal["running", "finished", "interrupted", "failed"]
 DERIVE_SECONDS = 1.0
 JOURNAL_SECONDS = 10.0
 DERIVE_SHARE = 0.02
+# A model in best/ goes without what completed() adds for this long, since a better one may follow.
+COMPLETE_SECONDS = 5.0
 
 # Who runs a study that lies where files can't be locked, and how long a killed one holds it.
 LEASE, LEASE_SECONDS = "running.json", 60.0
@@ -92,6 +94,8 @@ class Study:
         self._kept: dict[str, Any] | None = None
         # Whether best/ is a trial's that ended. Until then it is replaced as trials are saved.
         self._one_ended = False
+        # Since when the model there lacks what completed() adds.
+        self._incomplete: float | None = None
         self._starts: ColdStarts | None = None
         self._journal = Journal(self.name, space)
         self._derive_at = self._journal_at = -math.inf
@@ -193,12 +197,13 @@ class Study:
         between = sorted(self.folder.glob(".best.*")) if isinstance(self.folder, Path) else []
         for folder in (best, *between):
             try:
-                TrainedForecaster.load(folder)
+                model = TrainedForecaster.load(folder)
                 kept = read_json(folder / KEPT)
             except InputError:
                 continue
             if kept.get("trial") in self.trials and "rmse" in (kept.get("saved") or {}):
                 self._kept = kept
+                self._incomplete = None if model.intervals else time.monotonic()
                 if isinstance(folder, Path) and folder != best:
                     remove(best)
                     folder.rename(self.folder / "best")  # type: ignore[arg-type]
@@ -262,6 +267,8 @@ class Study:
             self._leased = now
             by = f"process {os.getpid()} on {platform.node()}"
             write_file(self.folder / LEASE, _json({"by": by, "at": time.time()}))
+        if self._incomplete is not None and now - self._incomplete >= COMPLETE_SECONDS:
+            self._complete()
 
     def attempt(self) -> Place:
         """A folder for the checkpoints of this run of the study."""
@@ -323,7 +330,7 @@ class Study:
         if state != "failed":
             self._keep_if_best(trial)
         elif self._kept and self._kept["trial"] == id and not self._one_ended:
-            self._kept = None
+            self._kept = self._incomplete = None
             remove(self.folder / "best")
         trial.state, trial.reason = state, reason
         if state != "interrupted":
@@ -337,14 +344,21 @@ class Study:
         for listener in self.listeners:
             listener.ended(self, trial)
 
+    def wants(self, id: int) -> bool:
+        """Whether a trial that ends now has to leave a checkpoint: best/ is made from it."""
+        best = self.trials[id].best
+        return best is not None and (not self._one_ended or self._is_best(id, best))
+
+    def _is_best(self, id: int, scored: dict[str, Any]) -> bool:
+        """Whether no trial that best/ may hold is better; of equals the first one is."""
+        kept = self._kept
+        return kept is None or (scored["rmse"], id) < (kept["saved"]["rmse"], kept["trial"])
+
     def _keep_if_best(self, trial: Trial) -> None:
         """Take the forecaster out of the trial's last checkpoint if none before was better."""
         if trial.checkpoint is None or trial.saved is None:
             return
-        if self._kept and (self._kept["saved"]["rmse"], self._kept["trial"]) <= (
-            trial.saved["rmse"],
-            trial.id,
-        ):
+        if not self._is_best(trial.id, trial.saved):
             return
         kept = {
             "study": self.name,
@@ -353,18 +367,31 @@ class Study:
             "config": trial.config,
             "saved": trial.saved,
         }
+        # As it lies: go_on() looks whether it can be read.
         forecaster = self.folder / trial.checkpoint / "best"
-        try:
-            files = self._completed(TrainedForecaster.load(forecaster)).files()
-        except InputError:  # it is kept as it lies: go_on() looks whether it can be read
-            files = {file.name: file.read_bytes() for file in forecaster.iterdir()}
+        files = {file.name: file.read_bytes() for file in forecaster.iterdir()}
         write_folder(self.folder / "best", {**files, KEPT: _json(kept)})
         self._kept = kept
+        if self._incomplete is None:
+            self._incomplete = time.monotonic()
+
+    def _complete(self) -> None:
+        """Add to the model in best/ what a forecast needs. That takes one or two tenths of a
+        second, in which no trial is given out: so not for every checkpoint, nor for all of the
+        models that are the best one in turn while a study is young.
+        """
+        if self._incomplete is None or self._kept is None:
+            return
+        self._incomplete = None
+        best = self.folder / "best"
+        try:
+            files = self._completed(TrainedForecaster.load(best)).files()
+        except InputError:
+            return  # as in go_on()
+        write_folder(best, {**files, KEPT: _json(self._kept)})
 
     def _completed(self, forecaster: TrainedForecaster) -> TrainedForecaster:
-        """With intervals and the rows that it takes to settle: one or two tenths of a second, so
-        done here for what is kept, and not for every checkpoint.
-        """
+        """With intervals and the rows that it takes to settle."""
         fold = self.series.folds[-1]  # whose model it is
         if self._starts is None:
             frame, before = self.table.frame, self.space.data.test_from
@@ -387,6 +414,7 @@ class Study:
                     self.ended(trial.id, "interrupted")
             if not any(trial.under_way for trial in self.trials.values()):
                 remove(self.folder / "checkpoints")
+            self._complete()
             self._derive(last=True)
         finally:
             for listener in self.listeners:

@@ -15,6 +15,7 @@ from unittest import mock
 import ray
 from ray import tune
 from ray.tune.experiment import Trial as RayTrial
+from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
 from tuning.record import State
 from tuning.scheduling import judged_at, scheduler
@@ -25,7 +26,7 @@ from tuning.study import Study
 # How often a trial is tried again from its checkpoint where its worker or machine dies.
 RETRIES = 3
 # A trial that is killed loses no more than this much work; an epoch that takes longer is saved by
-# itself. Every trial is saved at its end besides.
+# itself. A trial that is the best one, or goes on later, is saved at its end besides.
 CHECKPOINT_SECONDS = 10.0
 # Epochs are reported together until they have taken this long: each report costs the command some
 # milliseconds, and a trial that waits for the answer to it trains nothing.
@@ -118,9 +119,13 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
         result: dict[str, Any],
         **info: Any,
     ) -> None:
+        number = trial.config["trial"]
         with self._guarded():
             for report in result.get("reports", ()):
-                self._study.reported(trial.config["trial"], report)
+                self._study.reported(number, report)
+            # A checkpoint costs as much as the rest of a trial's end.
+            if result.get(DONE) and (self._stop or self._study.wants(number)):
+                result[SHOULD_CHECKPOINT] = True
 
     def on_step_end(self, iteration: int, trials: list[RayTrial], **info: Any) -> None:
         with self._guarded():
@@ -246,7 +251,7 @@ def run_trials(
             **_storage(attempt.parent),
             stop=_Stopper(stop),
             callbacks=[_Messenger(study, stop)],
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_at_end=True),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             verbose=2 if verbose else 0,
         ),

@@ -19,6 +19,7 @@ from lstm_model.series import Series
 from lstm_model.sources import load_table
 from lstm_model.training import Fit, Validation
 from tests.tuning.test_study import CONFIG, report
+from tuning import study as module
 from tuning.evaluation import _completed, coverage
 from tuning.finalists import Candidate, _refit, _train
 from tuning.period import Period, Span, final_series
@@ -36,7 +37,7 @@ def same(a: Intervals | None, b: Intervals) -> bool:
 
 
 def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
-    study: Study,
+    study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fit = Fit(CHEAP, study.series, max_epochs=2, seed=1)
     *_, last = fit
@@ -47,6 +48,14 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     study.reported(0, report(1, 9.0))
     study.checkpointed(0, folder)
     study.ended(0, "finished")
+    study.alive()
+    assert lstm_model.load(study.folder / "best").intervals is None, "a better one may follow"
+    # Whoever goes on with it makes up for it as well.
+    study.release()
+    study = Study(study.folder, study.space, study.table, study.series, study.baselines, 0.0)
+    assert study.go_on(["--resume"]) == []
+    monkeypatch.setattr(module, "COMPLETE_SECONDS", 0.0)
+    study.alive()
     best = lstm_model.load(study.folder / "best")
     assert best.validation is not None
     assert best.validation.rmse == last.best.score.rmse

@@ -1,5 +1,6 @@
 """Trials that fail, workers that die, requests to stop: on one real Ray, in this process."""
 
+import math
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 import ray
 
 from lstm_model.baselines import evaluate
-from lstm_model.checkpoint import write_state
+from lstm_model.checkpoint import TrainedForecaster, write_state
 from lstm_model.errors import InputError, TrainingFailed
 from lstm_model.series import Series
 from lstm_model.sources import load_table
@@ -148,6 +149,21 @@ def test_a_study_in_which_every_trial_fails_is_given_up(
     run_trials(made, stop, concurrency=lambda: 1, verbose=False)
     assert not stop.hopeless
     assert made.counts == {"finished": 1, "failed": 6}
+
+
+def test_a_trial_that_is_not_the_best_leaves_no_checkpoint(study: Callable[..., Study]) -> None:
+    """It would be as much work as the rest of its end."""
+    made = study([8, 4, 6, 16, 5], max_epochs=2)
+    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
+    lowest, better = math.inf, []
+    for _, trial in sorted(made.trials.items()):
+        if trial.rmse < lowest:
+            lowest = trial.rmse
+            better.append(trial.id)
+    assert 0 < len(better) < 5
+    assert [trial.id for trial in made.trials.values() if trial.saved] == better
+    assert made.best is made.trials[better[-1]]
+    assert TrainedForecaster.load(made.folder / "best").validation.rmse == lowest
 
 
 def test_a_request_to_stop_interrupts_trials_with_their_checkpoints(
