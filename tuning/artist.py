@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # share of the study's time, and never comes twice within a minute.
 SHARE = 0.01
 LEAST_SECONDS = 60.0
+SWITCH_SECONDS = 0.0005
 
 Drawn = Mapping[str, bytes]
 
@@ -70,6 +71,9 @@ class Artist:
         return True
 
     def _begin(self, work: Callable[..., None], *given: Any) -> None:
+        # The thread that gives out trials waits for files many times a trial. Each time this one
+        # may take over, and would have five milliseconds to itself.
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._thread = threading.Thread(target=work, args=given, name="figures")
         self._thread.start()
 
