@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import dropout
+from torch.nn.functional import dropout, embedding
 
 from lstm_model.configuration import Configuration
 from lstm_model.errors import TrainingFailed
@@ -63,7 +63,7 @@ class Best:
 
 
 def loss_function(config: Configuration) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """Of errors, forecast minus target, by element: the loss, and its slope.
+    """Of errors, forecast minus target, by element: the loss, and its slope, in new tensors.
 
     Huber's loss is scaled to the slope of the absolute error, so that one learning rate serves
     every delta.
@@ -74,8 +74,8 @@ def loss_function(config: Configuration) -> Callable[[Tensor], tuple[Tensor, Ten
         return lambda error: (error.abs(), error.sign())
 
     def huber(error: Tensor) -> tuple[Tensor, Tensor]:
-        slope = error.clamp(-config.huber_delta, config.huber_delta) / config.huber_delta
-        return slope * (error - config.huber_delta / 2 * slope), slope
+        slope = (error * (1 / config.huber_delta)).clamp_(-1, 1)
+        return torch.sub(error, slope, alpha=config.huber_delta / 2).mul_(slope), slope
 
     return huber
 
@@ -161,14 +161,14 @@ class Training:
                 if self.config.output_dropout
                 else None
             )
-            for number, starts in enumerate(batches, start=1):
-                inputs, target, weight = self._chunks.cut(starts)
-                if not (observed := weight.sum()):
+            for number, (starts, observed) in enumerate(batches, start=1):
+                if not observed:
                     continue  # a mean over no observed target would be 0/0
+                inputs, target, weight = self._chunks.cut(starts)
                 progress = (self.epoch - 1 + number / len(batches)) / self.max_epochs
                 rate = learning_rate(progress, self.config)
-                judge = partial(self._judge, target, weight / observed)
-                kept = masks.of(number - 1, len(inputs)) if masks else None
+                judge = partial(self._judge, target, weight.mul_(1 / observed))
+                kept = masks.of(number - 1, len(starts)) if masks else None
                 losses.append(self.model.backward(inputs, self.config.context_length, kept, judge))
                 norms.append(self._optimiser.step(rate))
         mean = float(torch.stack(losses).mean())
@@ -179,7 +179,7 @@ class Training:
     def _judge(self, target: Tensor, weight: Tensor, forecast: Tensor) -> tuple[Tensor, Tensor]:
         """The weighted sum of the forecasts' losses, and its gradient. Missing targets weigh 0."""
         loss, slope = self._loss_of(forecast - target)
-        return (loss * weight).sum(), slope * weight
+        return torch.dot(loss.flatten(), weight.flatten()), slope.mul_(weight)
 
     def state(self) -> dict[str, Tensor]:
         """All that the next epoch depends on, but its number."""
@@ -312,26 +312,38 @@ class _Chunks:
         pad = ((self._before, after), (0, 0))
         changes = np.where(observed, series.changes[:rows], 0.0) / series.change_scale
         self._inputs, self._target, self._weight = (
-            _runs(torch.from_numpy(np.pad(values, pad).astype(np.float32)).to(device), length)
-            for values, length in (
-                (series.inputs[:rows], self._context + self._length),
-                (changes, self._length),
-                (observed, self._length),
-            )
+            torch.from_numpy(np.pad(values, pad).astype(np.float32)).to(device)
+            for values in (series.inputs[:rows], changes, observed)
         )
         self._rows = rows
+        self._hours = torch.arange(-self._context, self._length, device=device)[:, None]
+        until = np.pad(observed.sum(axis=1).cumsum(), (self._before + 1, after), mode="edge")
+        until[: self._before + 1] = 0
+        self._observed = until[self._length :] - until[: -self._length]  # in a chunk from each row
 
-    def shuffled(self, draw: np.random.Generator) -> tuple[Tensor, ...]:
-        """Where the chunks of each batch start; every training row lies in exactly one chunk."""
+    def shuffled(self, draw: np.random.Generator) -> list[tuple[Tensor, int]]:
+        """Where the chunks of each batch start, and how many targets were observed in them; every
+        training row lies in exactly one chunk.
+        """
         first = self._before - int(draw.integers(self._length))
         starts = np.arange(first, self._before + self._rows, self._length)
         steps = max(round(len(starts) / self._batch), min(LEAST_STEPS, len(starts)))
-        shuffled = torch.from_numpy(draw.permutation(starts)).to(self._inputs.device)
-        return shuffled.tensor_split(steps)
+        shuffled = draw.permutation(starts)
+        observed = [int(batch.sum()) for batch in np.array_split(self._observed[shuffled], steps)]
+        batches = torch.from_numpy(shuffled).to(self._inputs.device).tensor_split(steps)
+        return list(zip(batches, observed, strict=True))
 
     def cut(self, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Inputs (B, context + chunk, F), targets and their weights (B, chunk, L)."""
-        return self._inputs[starts - self._context], self._target[starts], self._weight[starts]
+        """Inputs (context + chunk, B, F), targets and their weights (chunk, B, L): hours first, as
+        the LSTM goes through them.
+        """
+        rows = self._hours + starts
+        scored = rows[self._context :]
+        return (
+            embedding(rows, self._inputs),
+            embedding(scored, self._target),
+            embedding(scored, self._weight),
+        )
 
 
 class _Masks:
@@ -349,15 +361,10 @@ class _Masks:
         self._places = draw.random(steps).tolist()
 
     def of(self, step: int, batch: int) -> Tensor:
-        """(B, chunk, H), for a batch of B."""
+        """(chunk, B, H), for a batch of B."""
         rows = batch * self._length
         first = int(self._places[step] * (len(self._rows) - rows + 1))
-        return self._rows[first : first + rows].view(batch, self._length, -1)
-
-
-def _runs(rows: Tensor, length: int) -> Tensor:
-    """(T, F) -> (T - length + 1, length, F): the runs of `length` rows from each row on, a view."""
-    return rows.unfold(0, length, 1).transpose(1, 2)
+        return self._rows[first : first + rows].view(self._length, batch, -1)
 
 
 class Validation:

@@ -50,9 +50,9 @@ def test_the_gradients_by_hand_are_those_of_autograd(loss: str, dropped: bool) -
     config = Configuration(hidden_size=6, num_layers=2, dropout=0.3, loss=loss, huber_delta=0.5)
     by_hand, by_autograd = (LSTMForecaster.seeded(4, config, 3, seed=2) for _ in range(2))
     torch.manual_seed(0)
-    inputs, target = torch.randn(5, 20, 4), torch.randn(5, 12, 3)
-    weight = torch.rand(5, 12, 3).round()
-    kept = torch.rand(5, 12, 6).round() * 2 if dropped else None
+    inputs, target = torch.randn(20, 5, 4), torch.randn(12, 5, 3)
+    weight = torch.rand(12, 5, 3).round()
+    kept = torch.rand(12, 5, 6).round() * 2 if dropped else None
     for model in (by_hand, by_autograd):  # their heads start at zero, where little is to be seen
         nn.init.constant_(model.head.weight, 0.4)
 
@@ -64,8 +64,8 @@ def test_the_gradients_by_hand_are_those_of_autograd(loss: str, dropped: bool) -
     found = by_hand.backward(inputs, 8, kept, judge)
 
     torch.manual_seed(1)
-    short_term, _ = by_autograd.lstm(inputs)
-    forecast = by_autograd.head(short_term[:, 8:] * (1 if kept is None else kept))
+    short_term = by_autograd.lstm(inputs.transpose(0, 1))[0].transpose(0, 1)
+    forecast = by_autograd.head(short_term[8:] * (1 if kept is None else kept))
     each = {
         "mse": mse_loss(forecast, target, reduction="none"),
         "mae": l1_loss(forecast, target, reduction="none"),

@@ -36,14 +36,15 @@ def test_every_training_row_lies_in_one_chunk(series: Series) -> None:
     chunks = _Chunks(SMALL, replace(series, inputs=numbered), torch.device("cpu"))
     for offset in range(5):
         seen: list[float] = []
-        for starts in chunks.shuffled(np.random.default_rng(offset)):
+        for starts, observed in chunks.shuffled(np.random.default_rng(offset)):
             inputs, target, weight = chunks.cut(starts)
-            assert inputs.shape[1] == 26
-            assert target.shape == weight.shape == (len(inputs), 20, 3)
-            scored = inputs[:, 6:, 0]
+            assert inputs.shape == (26, len(starts), 1)
+            assert target.shape == weight.shape == (20, len(starts), 3)
+            assert weight.sum() == observed
+            scored = inputs[6:, :, 0]
             # The context is the six hours before the chunk, in order.
-            inside = scored[:, 0] > 6
-            assert (inputs[inside, 5, 0] == scored[inside, 0] - 1).all()
+            inside = scored[0] > 6
+            assert (inputs[5, inside, 0] == scored[0, inside] - 1).all()
             seen += scored[scored > 0].tolist()
         assert sorted(seen) == list(range(1, 301)), "rows of training, each once, none after it"
 
@@ -66,15 +67,15 @@ def test_a_short_series_still_has_some_steps_an_epoch(
 def test_targets_and_weights_of_a_chunk(series: Series) -> None:
     numbered = np.arange(1.0, 361.0, dtype=np.float32)[:, None]
     chunks = _Chunks(SMALL, replace(series, inputs=numbered), torch.device("cpu"))
-    for starts in chunks.shuffled(np.random.default_rng(0)):
+    for starts, _ in chunks.shuffled(np.random.default_rng(0)):
         inputs, target, weight = chunks.cut(starts)
-        rows = inputs[:, 6:, 0].long() - 1
-        for b, t in zip(*np.nonzero(rows.numpy() >= 0), strict=True):
-            row = int(rows[b, t])
+        rows = inputs[6:, :, 0].long() - 1
+        for t, b in zip(*np.nonzero(rows.numpy() >= 0), strict=True):
+            row = int(rows[t, b])
             counts = series.training[row]
-            assert weight[b, t].tolist() == counts.astype(float).tolist()
+            assert weight[t, b].tolist() == counts.astype(float).tolist()
             expected = np.where(counts, series.changes[row] / series.change_scale, 0.0)
-            np.testing.assert_allclose(target[b, t], expected, rtol=1e-5)
+            np.testing.assert_allclose(target[t, b], expected, rtol=1e-5)
         assert (weight[rows < 0] == 0).all(), "padding has no loss"
 
 
@@ -83,7 +84,7 @@ def test_masks_keep_what_the_dropout_says() -> None:
     torch.manual_seed(0)
     masks = _Masks(config, 16, np.random.default_rng(0), torch.device("cpu"))
     first, second = masks.of(0, 4), masks.of(1, 4)
-    assert first.shape == (4, 20, 200), "as large as a batch may be after rounding"
+    assert first.shape == (20, 4, 200), "as large as a batch may be after rounding"
     assert first.unique().tolist() == [0.0, pytest.approx(1 / 0.75)]
     assert (first > 0).double().mean() == pytest.approx(0.75, abs=0.01)
     assert first.double().mean() == pytest.approx(1.0, abs=0.015)
