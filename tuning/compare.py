@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -92,7 +93,7 @@ def compare(
     Each space's study is RUNS/NAME-SPACE, run first where it isn't there. The comparison is
     written to RUNS/NAME.
     """
-    with options.told():
+    with options.told(), ExitStack() as at_end:
         begun = time.monotonic()
         address = ray_environment.cluster(address)
         ray_environment.prepare(address)
@@ -117,7 +118,7 @@ def compare(
         folder = root / study_name(name)
         if (folder / "study.json").exists():
             raise InputError(f"{folder} is a study; choose another --name for the comparison")
-        server = None if check else head_start(own_ray=not address)
+        server = None if check else head_start(at_end, own_ray=not address)
         console = Terminal(quiet=quiet, highlight=False)
         entrants = enter(studies or [], space or [], changes, root, folder.name, console)
         for entrant in entrants:

@@ -17,7 +17,6 @@ import sys
 if __name__ == "__main__":
     del sys.path[0]  # this file's folder, whose statistics.py is not Python's
 
-import atexit
 import gc
 import importlib
 import json
@@ -53,7 +52,6 @@ class ForkServer:
                 env={**os.environ, "PYTHONPATH": path},
                 start_new_session=True,  # Ctrl-C is the command's
             )
-        atexit.register(self.end)
 
     def listen(self, path: str) -> None:
         """Serve those that connect to the socket at `path`, which is made."""

@@ -64,7 +64,7 @@ def ray_session(
     """A Ray of this command's own, or the cluster at `address`.
 
     Args:
-        server: forks the workers of a Ray of our own, and ends with it.
+        server: forks the workers of a Ray of our own.
 
     Raises:
         InputError: there is no cluster at `address`.
@@ -109,8 +109,6 @@ def ray_session(
                 yield
         finally:
             ray.shutdown()
-            if server:
-                server.end()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import re
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -78,7 +78,7 @@ def run(
 
     A flag overrides what the file says. Trials are recorded in RUNS/NAME as they run.
     """
-    with options.told():
+    with options.told(), ExitStack() as at_end:
         begun = time.monotonic()
         address = ray_environment.cluster(address)
         ray_environment.prepare(address)
@@ -115,7 +115,7 @@ def run(
             settled = read_space(space).overridden(changes)
             title = name if name is not None else f"{stem(settled)}-{datetime.now():%Y%m%d-%H%M%S}"
             folder = root / study_name(title)
-        server = None if check else head_start(own_ray=not address and not debug)
+        server = None if check else head_start(at_end, own_ray=not address and not debug)
         if not debug:
             refuse_blind_torch(settled, address)
         table, series = load(settled, console, progress=not quiet)
@@ -135,7 +135,7 @@ def run(
             raise typer.Exit(status)
 
 
-def head_start(*, own_ray: bool) -> ForkServer | None:
+def head_start(at_end: ExitStack, *, own_ray: bool) -> ForkServer | None:
     """Begin with what takes seconds, while the data are read and Ray starts: importing torch, here
     and for the workers of a Ray of our own. (Ray itself has to be started by the main thread: it
     dies with the one that started it.)
@@ -144,8 +144,10 @@ def head_start(*, own_ray: bool) -> ForkServer | None:
     def begin() -> None:
         import torch  # noqa: F401
 
-    # Elsewhere libraries don't bear to be forked.
-    server = ForkServer() if own_ray and sys.platform == "linux" else None
+    server = None
+    if own_ray and sys.platform == "linux":  # elsewhere libraries don't bear to be forked
+        server = ForkServer()
+        at_end.callback(server.end)
     threading.Thread(target=begin, daemon=True).start()
     return server
 

@@ -13,10 +13,10 @@ from tuning.resume import read_trials
 
 
 def test_nothing_is_lost_or_counted_twice(tmp_path: Path) -> None:
-    kinds = ["worker", "machine"]
-    tally = campaign(tmp_path, kinds, seed=1, trials=6, max_epochs=40, outlive=False)
+    kinds = ["fork server", "machine"]
+    tally = campaign(tmp_path, kinds, seed=1, trials=6, max_epochs=40)
     assert tally.problems == []
-    assert tally.faults == {"worker": 1, "machine": 1}
+    assert tally.faults == {"fork server": 1, "machine": 1}
 
 
 @pytest.mark.slow

@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tuning import fork_server
+from tuning import compare, fork_server, run
 from tuning.fork_server import LISTENER, ForkServer
+from tuning.options import status_of
 
 SCRIPT = """
 import json, os, signal, sys
@@ -127,3 +128,21 @@ def test_the_server_ends_with_its_command(tmp_path: Path) -> None:
     assert done.returncode == -signal.SIGKILL
     left = psutil.Process(int(done.stdout))
     assert left.wait(timeout=60) is None  # as of any process that is not a child
+
+
+def test_a_mistake_leaves_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found in the data, which are read while it starts."""
+    begun = []
+    start = ForkServer.__init__
+
+    def started(self: ForkServer) -> None:
+        start(self)
+        begun.append(self.process)
+
+    monkeypatch.setattr(ForkServer, "__init__", started)
+    missing = ["--space", "univariate.yaml", "--data", str(tmp_path / "nix.csv")]
+    assert status_of(run.app, [*missing, "--runs", str(tmp_path)]) == 2
+    twice = ["--space", "univariate.yaml", *missing, "--name", "c", "--runs", str(tmp_path)]
+    assert status_of(compare.app, twice) == 2
+    assert len(begun) == 2
+    assert all(process.returncode is not None for process in begun)

@@ -79,8 +79,11 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.environ["TMPDIR_OF_TEST"] = str(tmp_path_factory.mktemp("markers"))
     # Workers can't import this module: send it along.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    with ray_session(None, verbose=False, server=ForkServer() if LINUX else None):
+    server = ForkServer() if LINUX else None
+    with ray_session(None, verbose=False, server=server):
         yield
+    if server:
+        server.end()
 
 
 @pytest.fixture
