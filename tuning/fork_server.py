@@ -2,9 +2,9 @@
 
 A worker imports for seconds before its first trial, and so does every other one at the same time,
 beside the command itself. Here one process imports for all of them, from the command's first moment
-on, and a worker is there within a tenth of a second.
+on; what is left to each is Ray, for half a second.
 
-    command --socket pair--> server       a listener, once Ray has a folder; the end, with its own
+    command --socket pair--> server       a listener, once Ray has a folder; and the command's end
     raylet  --starts-------> this script  in place of Ray's own, which sets a worker up
     script  --listener-----> server       arguments, environment, folder, standard streams
     server  --forks--------> worker       Ray's own script, as if it had been started with them
