@@ -41,7 +41,7 @@ from tuning.trainable import Trainable  # noqa: E402
 
 SLOTS = 2
 REAL_EPOCHS = 15  # at most, half of what the space has, so that a hundred trials take two minutes
-KINDS = {"real": 100, "one-second": 100, "plain": 20}
+KINDS = {"real": 100, "one-second": 100, "plain": 12}
 
 
 class OneSecond(Trainable):
