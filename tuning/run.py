@@ -313,8 +313,9 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
             )
         tensorboard = f"{program('tensorboard')} --logdir {study.folder.parent}"
         console.print(f"TensorBoard   {tensorboard}", soft_wrap=True)
-    if counts["interrupted"] or stop.signal:
-        done = len(study.trials) - counts["interrupted"]
+    done = len(study.trials) - counts["interrupted"]
+    # Time may be up while every trial is in its last step, and none is cut off.
+    if stop.signal or counts["interrupted"] or (stop and done < study.space.study.trials):
         cause = stop.signal.name if stop.signal else "time is up"
         print(
             f"{cause}: stopped with {done} of {study.space.study.trials} trials done; "

@@ -16,9 +16,12 @@ from lstm_model.errors import InputError
 from lstm_model.series import Series
 from lstm_model.sources import load_table
 from tuning import study as study_module
+from tuning.progress import Terminal
 from tuning.record import State, Trial, study_name
+from tuning.run import conclude
 from tuning.search_space import read_space
 from tuning.study import Study, trials_csv
+from tuning.tuner import StopRequest
 
 CONFIG = {"context_length": 12, "chunk_length": 48, "hidden_size": 8, "num_layers": 1}
 
@@ -310,3 +313,16 @@ def test_names_that_a_study_may_have(name: str) -> None:
 def test_names_that_could_mean_another_folder(name: str) -> None:
     with pytest.raises(InputError, match="a study's name must be"):
         study_name(name)
+
+
+def test_time_that_is_up_in_the_last_step_of_every_trial_is_told(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end(study, 0, 9.0)
+    study.finish("finished")
+    assert conclude(study, StopRequest(0.0), Terminal(quiet=True)) == 0
+    assert capsys.readouterr().err.startswith("time is up: stopped with 1 of 4 trials done; ")
+    for id in (1, 2, 3):
+        end(study, id, 9.0)
+    assert conclude(study, StopRequest(0.0), Terminal(quiet=True)) == 0
+    assert capsys.readouterr().err == ""
