@@ -84,10 +84,10 @@ class LSTMForecaster(nn.Module):
             by_hour = slope.flatten(0, 1)
             _gradient(self.head.weight).addmm_(by_hour.T, hours)
             _gradient(self.head.bias).add_(by_hour.sum(0))
-            by_short_term = torch.empty_like(short_term)
+            by_short_term = short_term.new_empty(short_term.shape)
             by_short_term[:skip].zero_()
             by_read = by_short_term[skip:]
-            torch.mm(by_hour, self.head.weight, out=by_read.flatten(0, 1))
+            torch.mm(by_hour, self.head.weight, out=by_read.view(len(by_hour), -1))
             if kept is not None:
                 by_read.mul_(kept)
         known = _Known.apply(short_term, by_short_term)  # type: ignore[no-untyped-call]

@@ -112,5 +112,5 @@ class Artist:
 
 def _import_drawing() -> None:
     """It takes most of a second, with matplotlib: neither before the first trial nor at the end."""
-    with suppress(ImportError):  # it is told when something is to be drawn
+    with suppress(Exception):  # it is told when something is to be drawn
         import tuning.study_figures  # noqa: F401

@@ -14,7 +14,7 @@ Where that can't be, the script becomes the worker itself, which then imports as
 
 import sys
 
-if __name__ == "__main__":
+if __name__ == "__main__" and not sys.flags.safe_path:
     del sys.path[0]  # this file's folder, whose statistics.py is not Python's
 
 import gc
@@ -26,6 +26,7 @@ import select
 import signal
 import socket
 import subprocess
+import traceback
 from contextlib import suppress
 from typing import Any
 
@@ -42,14 +43,21 @@ class ForkServer:
     """The command's end of it. The server starts with it, and ends with end() or the command."""
 
     def __init__(self) -> None:
-        path = os.pathsep.join(each or os.getcwd() for each in sys.path)
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(each or os.getcwd() for each in sys.path),
+            "OPENBLAS_NUM_THREADS": "1",  # numpy's threads would be lost in a fork
+        }
+        if sys.flags.no_user_site:
+            environment["PYTHONNOUSERSITE"] = "1"
         self._control, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, __file__],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": path},
+                stderr=subprocess.DEVNULL,  # without it workers start by themselves, and complain
+                env=environment,
                 start_new_session=True,  # Ctrl-C is the command's
             )
 
@@ -99,7 +107,7 @@ def _threads() -> set[str]:
     found = set()
     for thread in os.listdir(task):
         if int(thread) != os.getpid():
-            with open(f"{task}/{thread}/comm") as file:
+            with suppress(FileNotFoundError), open(f"{task}/{thread}/comm") as file:
                 found.add(file.read().strip())
     return found
 
@@ -115,7 +123,7 @@ def _received(connection: socket.socket) -> tuple[list[int], dict[str, Any]]:
 
 
 def _become(
-    streams: list[int], arguments: list[str], environment: dict[str, str], folder: str
+    streams: list[int], arguments: list[str], environment: dict[str, str], folder: str, oom: str
 ) -> None:
     """Run the script that `arguments` begin with, as if Python had been started with them."""
     status = 1
@@ -128,30 +136,53 @@ def _become(
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(folder)
+        with suppress(OSError):
+            _oom_score(oom)
         sys.argv = arguments
         runpy.run_path(arguments[0], run_name="__main__")
         status = 0
     except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 1
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
 
 
+def _oom_score(change: str | None = None) -> str:
+    """How soon the kernel ends this process where memory is short. The raylet has set its worker's
+    high, so that neither itself nor the command ends instead.
+    """
+    with open("/proc/self/oom_score_adj", "r+" if change else "r") as file:
+        if change:
+            file.write(change)
+            return change
+        return file.read()
+
+
 def main() -> None:
     """A worker as the raylet asks for it: forked, or in this process."""
     options = ("--language", "--serialized-runtime-env-context")  # for a script that sets up
-    arguments = [each for each in sys.argv[1:] if not each.startswith(options)]
-    with suppress(OSError, KeyError), socket.socket(socket.AF_UNIX) as server:
-        server.connect(os.environ[LISTENER])
-        request = {"arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}
-        socket.send_fds(server, [b" "], [0, 1, 2])
-        server.sendall(json.dumps(request).encode())
-        server.shutdown(socket.SHUT_WR)
-        if server.recv(1):
-            return
-    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 (our own Python)
+    command = [each for each in sys.argv[1:] if not each.startswith(options)]
+    script = next(number for number, each in enumerate(command) if not each.startswith("-"))
+    # Python's own flags come first; the server has this one, and others it may not have.
+    if set(command[:script]) <= {"-s"}:
+        with suppress(OSError, KeyError), socket.socket(socket.AF_UNIX) as server:
+            server.connect(os.environ[LISTENER])
+            request = {
+                "arguments": command[script:],
+                "environment": dict(os.environ),
+                "folder": os.getcwd(),
+                "oom": _oom_score(),
+            }
+            socket.send_fds(server, [b" "], [0, 1, 2])
+            server.sendall(json.dumps(request).encode())
+            server.shutdown(socket.SHUT_WR)
+            if server.recv(1):
+                return
+    os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 (our own Python)
 
 
 if __name__ == "__main__":

@@ -200,7 +200,8 @@ def leave(status: int) -> NoReturn:
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
-        except OSError:
+            if stream is not None:  # as where the command was started without one
+                stream.flush()
+        except (OSError, ValueError):
             status = status or FAILED
     os._exit(status)

@@ -2,8 +2,13 @@
 
 import os
 
-# Of a Ray of the command's own. Loopback only: without this it listens on every address.
-OWN = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# Of a Ray of the command's own.
+OWN = {
+    # Loopback only: without this it listens on every address.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # Below `uv run` Ray would make an environment for workers. They have ours here.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+}
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Our own progress and records take the place of Tune's tables and loggers.

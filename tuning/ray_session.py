@@ -96,6 +96,7 @@ def ray_session(
                     logging_level=level,
                     log_to_driver=verbose,
                     _temp_dir=temporary,
+                    _skip_env_hook=True,  # which could ask for other environments than ours
                     # What workers import while they wait for their first trial.
                     _system_config={"preload_python_modules": ["tuning.trainable"]},
                 )

@@ -124,8 +124,10 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
             for report in result.get("reports", ()):
                 self._study.reported(number, report)
             # A checkpoint costs as much as the rest of a trial's end.
-            if result.get(DONE) and (self._stop or self._study.wants(number)):
-                result[SHOULD_CHECKPOINT] = True
+            if result.get(DONE):
+                result["interrupted"] = bool(self._stop)
+                if result["interrupted"] or self._study.wants(number):
+                    result[SHOULD_CHECKPOINT] = True
 
     def on_step_end(self, iteration: int, trials: list[RayTrial], **info: Any) -> None:
         with self._guarded():
@@ -153,7 +155,9 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
             if result.get("epoch", 0) >= self._study.space.study.max_epochs:
                 self._study.ended(trial.config["trial"], "finished")
             else:
-                state: State = "interrupted" if self._stop else "stopped_early"
+                # As when it was asked for a checkpoint or not, whatever has been requested since.
+                interrupted = result.get("interrupted", bool(self._stop))
+                state: State = "interrupted" if interrupted else "stopped_early"
                 self._study.ended(trial.config["trial"], state)
 
     def on_trial_recover(

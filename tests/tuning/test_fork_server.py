@@ -25,7 +25,7 @@ print(json.dumps({
     "torch": "torch" in sys.modules, "ray": "ray" in sys.modules,
     "leads its group": os.getpgid(0) == os.getpid(),
     "waits for children": signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL,
-    "input": sys.stdin.read(),
+    "input": sys.stdin.read(), "oom": open("/proc/self/oom_score_adj").read().strip(),
 }))
 print("complaint", file=sys.stderr)
 """
@@ -47,11 +47,16 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-def asked(script: Path, listener: str) -> "subprocess.CompletedProcess[str]":
-    """As the raylet asks for a worker, whose output it waits for."""
+def asked(script: Path, listener: str, *flags: str) -> "subprocess.CompletedProcess[str]":
+    """As the raylet asks for a worker, whose output is waited for here."""
+
+    def first_to_go() -> None:
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     return subprocess.run(
-        [sys.executable, fork_server.__file__, str(script), "--a=b", "--language=PYTHON"],
+        [sys.executable, fork_server.__file__, *flags, str(script), "--a=b", "--language=PYTHON"],
+        preexec_fn=first_to_go,
         env={**environment, LISTENER: listener, "GIVEN": "é"},
         cwd=script.parent,
         input="read",
@@ -66,8 +71,8 @@ def test_a_worker_is_as_if_its_script_had_been_started(
     server: ForkServer, script: Path, tmp_path: Path
 ) -> None:
     server.listen(str(tmp_path / "fork"))
-    for _ in range(2):
-        done = asked(script, str(tmp_path / "fork"))
+    for flags in ((), ("-s",)):  # which Ray hands on where the command has it
+        done = asked(script, str(tmp_path / "fork"), *flags)
         found = json.loads(done.stdout)
         assert done.stderr == "complaint\n"
         assert psutil.Process(found.pop("parent")).cmdline()[-1] == fork_server.__file__
@@ -82,6 +87,7 @@ def test_a_worker_is_as_if_its_script_had_been_started(
             "leads its group": True,
             "waits for children": True,
             "input": "read",
+            "oom": "1000",
         }
 
 
@@ -101,6 +107,24 @@ def test_without_a_server_the_script_is_the_worker(
             assert not found["torch"]
             assert found["arguments"] == [str(script), "--a=b"]
         hanging_up.join()
+
+
+def test_what_goes_wrong_in_a_worker_is_told(server: ForkServer, tmp_path: Path) -> None:
+    server.listen(str(tmp_path / "fork"))
+    (tmp_path / "broken.py").write_text("raise ValueError('no such thing')")
+    assert (
+        "ValueError: no such thing" in asked(tmp_path / "broken.py", str(tmp_path / "fork")).stderr
+    )
+
+
+def test_a_server_has_no_threads_of_numpys(
+    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    server = ForkServer()
+    server.listen(str(tmp_path / "fork"))
+    assert json.loads(asked(script, str(tmp_path / "fork")).stdout)["torch"]
+    server.end()
 
 
 def test_a_request_that_is_cut_off_is_nobody_elses_matter(
@@ -146,3 +170,12 @@ def test_a_mistake_leaves_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert status_of(compare.app, twice) == 2
     assert len(begun) == 2
     assert all(process.returncode is not None for process in begun)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_command_without_a_standard_stream_ends_as_others_do(closed: str) -> None:
+    command = f"{sys.executable} -m tuning.run --help {closed}"
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)

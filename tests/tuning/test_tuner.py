@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -28,7 +29,7 @@ from tuning.resume import read_trials
 from tuning.search_space import read_space
 from tuning.study import Study
 from tuning.trainable import Trainable
-from tuning.tuner import FAILURES_TO_GIVE_UP, StopRequest, run_trials
+from tuning.tuner import FAILURES_TO_GIVE_UP, StopRequest, _Messenger, run_trials
 
 LINUX = sys.platform == "linux"
 FAILS, DIES, DIES_ONCE, ASKS_TOO_MUCH = 5, 6, 7, 9
@@ -167,6 +168,24 @@ def test_a_trial_that_is_not_the_best_leaves_no_checkpoint(study: Callable[..., 
     assert [trial.id for trial in made.trials.values() if trial.saved] == better
     assert made.best is made.trials[better[-1]]
     assert TrainedForecaster.load(made.folder / "best").validation.rmse == lowest
+
+
+def test_a_trial_that_was_stopped_early_stays_so_where_time_is_up_right_after(
+    study: Callable[..., Study],
+) -> None:
+    """It was asked for no checkpoint, so it could not go on."""
+    made, stop = study([8, 4]), StopRequest()
+    messenger = _Messenger(made, stop)
+    trials = [SimpleNamespace(config={"trial": n, "config": {}}, last_result={}) for n in (0, 1)]
+    for trial in trials:
+        messenger.on_trial_start(0, [], trial)
+    for trial in trials:
+        trial.last_result = {"epoch": 1, "done": True}
+        messenger.on_trial_result(0, [], trial, trial.last_result)
+        stop.give_up()
+        messenger.on_trial_complete(0, [], trial)
+    assert stop.failure is None
+    assert [made.trials[n].state for n in (0, 1)] == ["stopped_early", "interrupted"]
 
 
 def test_a_request_to_stop_interrupts_trials_with_their_checkpoints(
