@@ -62,6 +62,8 @@ def test_only_who_has_the_token_is_answered(launched: Launched) -> None:
 
 
 def test_a_storage_that_the_nodes_do_not_share_is_refused(launched: Launched) -> None:
+    # Those that join later are not looked at before the study begins.
+    wait_for(lambda: launched.alive() == len(launched.workers), 120, "both workers")
     job: CompletedProcess[str] = launched.ray(submitted("/tmp/private", "--data simulated"))
     assert job.returncode == 1
     assert "exit code 2" in job.stdout or "code: 2" in job.stdout, job.stdout
