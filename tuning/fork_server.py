@@ -2,7 +2,7 @@
 
 A worker imports for seconds before its first trial, and so does every other one at the same time,
 beside the command itself. Here one process imports for all of them, from the command's first moment
-on; what is left to each is Ray, for half a second.
+on; what is left to each is Ray with Tune, for a second.
 
     command --socket pair--> server       a listener, once Ray has a folder; and the command's end
     raylet  --starts-------> this script  in place of Ray's own, which sets a worker up
@@ -28,6 +28,7 @@ import socket
 import subprocess
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 # Tells the script where the server listens.
@@ -35,6 +36,9 @@ LISTENER = "LSTM_TUNING_FORK_SERVER"
 # What takes most of a worker's imports. Not Ray: it reads its settings when it is imported, among
 # them its server's process number, which nobody knows yet.
 MODULES = ("lstm_model.training", "lstm_model.checkpoint", "pyarrow.fs", "pyarrow.parquet")
+# How soon the kernel ends a process where memory is short. The raylet sets its workers' high, so
+# that neither itself nor the command ends instead.
+OOM = "/proc/self/oom_score_adj"
 # Threads are lost in a fork, with what they hold. This one's library starts it anew.
 HARMLESS_THREADS = {"jemalloc_bg_thd"}
 
@@ -137,7 +141,7 @@ def _become(
         os.environ.update(environment)
         os.chdir(folder)
         with suppress(OSError):
-            _oom_score(oom)
+            Path(OOM).write_text(oom)
         sys.argv = arguments
         runpy.run_path(arguments[0], run_name="__main__")
         status = 0
@@ -149,17 +153,6 @@ def _become(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-def _oom_score(change: str | None = None) -> str:
-    """How soon the kernel ends this process where memory is short. The raylet has set its worker's
-    high, so that neither itself nor the command ends instead.
-    """
-    with open("/proc/self/oom_score_adj", "r+" if change else "r") as file:
-        if change:
-            file.write(change)
-            return change
-        return file.read()
 
 
 def main() -> None:
@@ -175,7 +168,7 @@ def main() -> None:
                 "arguments": command[script:],
                 "environment": dict(os.environ),
                 "folder": os.getcwd(),
-                "oom": _oom_score(),
+                "oom": Path(OOM).read_text(),
             }
             socket.send_fds(server, [b" "], [0, 1, 2])
             server.sendall(json.dumps(request).encode())

@@ -123,7 +123,7 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
         with self._guarded():
             for report in result.get("reports", ()):
                 self._study.reported(number, report)
-            # A checkpoint costs as much as the rest of a trial's end.
+            # A checkpoint costs two thirds of what the rest of a trial's end does.
             if result.get(DONE):
                 result["interrupted"] = bool(self._stop)
                 if result["interrupted"] or self._study.wants(number):

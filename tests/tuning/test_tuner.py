@@ -156,7 +156,7 @@ def test_a_study_in_which_every_trial_fails_is_given_up(
 
 
 def test_a_trial_that_is_not_the_best_leaves_no_checkpoint(study: Callable[..., Study]) -> None:
-    """It would be as much work as the rest of its end."""
+    """It would be two thirds as much work as the rest of its end."""
     made = study([8, 4, 6, 16, 5], max_epochs=2)
     run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
     lowest, better = math.inf, []
