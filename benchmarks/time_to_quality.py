@@ -262,7 +262,7 @@ def trained_on_windows(
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    loss_of = loss_function(config)
+    loss_of = loss_function(config).value
     origins = np.flatnonzero(series.training[:, 0])
     origins = origins[origins >= WINDOW - 1]
     judged = np.flatnonzero(series.validation[:, 0])
@@ -278,7 +278,7 @@ def trained_on_windows(
                 group["lr"] = learning_rate(progress, config)
             chosen = torch.from_numpy(rows)
             forecast = model(windows[chosen - (WINDOW - 1)], skip=WINDOW - 1)[:, 0]
-            loss = loss_of(forecast - changes[chosen])[0].mean()
+            loss = loss_of(forecast - changes[chosen]).mean()
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)

@@ -34,6 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.reporting import parser, table, write
+from lstm_model import forecaster
 from lstm_model.configuration import Configuration
 from lstm_model.series import Series
 from lstm_model.sources import load_table
@@ -144,7 +145,7 @@ class Watch:
         self.seconds = 0.0
         for lstm in (fit.last.model.lstm, fit.last.averaged.lstm):
             lstm.forward = self._timed(lstm.forward)
-        torch.Tensor.backward = self._timed(torch.Tensor.backward)  # type: ignore[method-assign]
+        forecaster._go_back = self._timed(forecaster._go_back)
 
     def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*given: Any, **options: Any) -> Any:
@@ -181,9 +182,9 @@ class Bare:
         forward, backward = hour_operations(self._lstm)
         head = 2 * config.hidden_size * model.head.out_features
         hours = sum(each.shape[0] * each.shape[1] for each in self._trained)
-        skipped = sum(len(each) * config.context_length for each in self._trained)
-        ahead = sum(each.shape[0] * (each.shape[1] - WARM_UP_ROWS) for each in self._validated)
-        warmed = sum(len(each) * WARM_UP_ROWS for each in self._validated)
+        skipped = sum(each.shape[1] * config.context_length for each in self._trained)
+        ahead = sum((len(each) - WARM_UP_ROWS) * each.shape[1] for each in self._validated)
+        warmed = sum(each.shape[1] * WARM_UP_ROWS for each in self._validated)
         self.lstm_operations = hours * (forward + backward) + (ahead + warmed) * forward
         self.operations = self.lstm_operations + head * (3 * (hours - skipped) + ahead)
 

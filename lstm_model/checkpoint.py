@@ -28,7 +28,7 @@ from lstm_model.intervals import Forecasts, Intervals, calibrate
 from lstm_model.metrics import Doubles, Score
 from lstm_model.series import Encoding, Series
 from lstm_model.settling import ColdStarts
-from lstm_model.training import WARM_UP_ROWS, by_prefix, stretched_forecast
+from lstm_model.training import WARM_UP_ROWS, Stretches, by_prefix
 
 FORMAT = 2
 WEIGHTS, SETTINGS = "model.safetensors", "model.json"
@@ -155,7 +155,8 @@ class TrainedForecaster:
         table = table.astype({channel.column: np.float64 for channel in self.encoding.numeric})
         inputs = torch.from_numpy(self.encoding.inputs(table))
         # One after the other: together they are no faster, and take more memory.
-        changes = [stretched_forecast(model, inputs, first) for model in self.models]
+        stretches = Stretches(inputs, first)
+        changes = [stretches.forecast(model) for model in self.models]
         last = table[self.target].ffill().to_numpy(np.float64)[first:]
         values = last[:, None] + np.mean(changes, axis=0) * self.change_scale
         times = table.index

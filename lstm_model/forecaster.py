@@ -1,7 +1,7 @@
 """The forecaster: a torch.nn.LSTM that at every hour forecasts the change from the last value."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -27,7 +27,6 @@ class LSTMForecaster(nn.Module):
             channels,
             config.hidden_size,
             config.num_layers,
-            batch_first=True,
             dropout=config.dropout if config.num_layers > 1 else 0.0,
         )
         self.drop = nn.Dropout(config.output_dropout)
@@ -52,47 +51,44 @@ class LSTMForecaster(nn.Module):
         Returns:
             (B, T - skip, L) scaled changes.
         """
-        short_term, _ = self.lstm(inputs)
-        out: Tensor = self.head(self.drop(short_term[:, skip:]))
-        return out
+        # Hours first within: the head would have to copy them otherwise.
+        short_term, _ = self.lstm(inputs.transpose(0, 1))
+        out: Tensor = self.head(self.drop(short_term[skip:]))
+        return out.transpose(0, 1)
 
     def backward(
         self,
         inputs: Tensor,
         skip: int,
         kept: Tensor | None,
-        judge: Callable[[Tensor], tuple[Tensor, Tensor]],
-    ) -> Tensor:
+        judge: Callable[[Tensor], Tensor],
+    ) -> None:
         """Forecast, and add to the gradients: what autograd would do with forward() and the loss,
         in fewer operations, each of which takes half a percent of a training at 64 units. For the
         same reason hours come first here, as they do in memory: nothing has to be copied.
 
         Args:
             inputs, skip: as forward() takes them, but (T, B, F).
-            kept: (T - skip, B, H) what the head reads of the short-term memories, as a factor.
-            judge: the loss of forecasts (T - skip, B, L), and its gradient by each of them.
-
-        Returns:
-            The loss.
+            kept: (B, H) what the head reads of the short-term memories, as a factor.
+            judge: the loss's gradient by each of the forecasts ((T - skip) B, L), hour by hour.
         """
-        short_term = self.lstm(inputs.transpose(0, 1))[0].transpose(0, 1)
+        short_term, _ = self.lstm(inputs)
+        head = self.head
+        weight, bias = head.weight, head.bias
         with torch.no_grad():
-            read = short_term[skip:]
-            hours = (read if kept is None else read * kept).flatten(0, 1)
-            forecast = linear(hours, self.head.weight, self.head.bias)
-            loss, slope = judge(forecast.view(*read.shape[:2], -1))
-            by_hour = slope.flatten(0, 1)
-            _gradient(self.head.weight).addmm_(by_hour.T, hours)
-            _gradient(self.head.bias).add_(by_hour.sum(0))
-            by_short_term = short_term.new_empty(short_term.shape)
+            by_short_term = torch.empty_like(short_term)
             by_short_term[:skip].zero_()
-            by_read = by_short_term[skip:]
-            torch.mm(by_hour, self.head.weight, out=by_read.view(len(by_hour), -1))
+            read, by_read = short_term[skip:], by_short_term[skip:]
+            if kept is not None:  # where that gradient will lie is room until then
+                read = torch.mul(read, kept, out=by_read)
+            hours = read.flatten(0, 1)
+            by_hour = judge(linear(hours, weight, bias))
+            _gradient(weight).addmm_(by_hour.T, hours)
+            _gradient(bias).add_(by_hour.sum(0))
+            torch.mm(by_hour, weight, out=by_read.view(len(hours), -1))
             if kept is not None:
                 by_read.mul_(kept)
-        known = _Known.apply(short_term, by_short_term)  # type: ignore[no-untyped-call]
-        known.backward()
-        return loss
+        _go_back(short_term, by_short_term)
 
     @torch.inference_mode()
     def gates(self, inputs: Tensor, skip: int = 0) -> dict[str, Doubles]:
@@ -116,19 +112,13 @@ class LSTMForecaster(nn.Module):
         return {k: np.asarray(v[skip:].cpu().numpy(), np.float64) for k, v in found.items()}
 
 
-class _Known(torch.autograd.Function):
-    """A number whose gradient by a tensor is known. (To tensor.backward(gradient) itself torch
-    would import its compiler's symbols first, for most of a second.)
+def _go_back(tensor: Tensor, gradient: Tensor) -> None:
+    """tensor.backward(gradient), for which torch would first import its compiler's symbols, for
+    most of a second, and then take longer to check what it was given.
     """
-
-    @staticmethod
-    def forward(ctx: Any, tensor: Tensor, gradient: Tensor) -> Tensor:
-        ctx.gradient = gradient
-        return tensor.new_zeros(())
-
-    @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> tuple[Tensor, None]:
-        return ctx.gradient, None
+    torch.autograd.Variable._execution_engine.run_backward(
+        (tensor,), (gradient,), False, False, (), allow_unreachable=True, accumulate_grad=True
+    )
 
 
 def _gradient(parameter: Tensor) -> Tensor:

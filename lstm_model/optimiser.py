@@ -39,17 +39,18 @@ class Optimiser:
         self._first = [torch.zeros_like(piece) for piece in self._weights]
         self._second = [torch.zeros_like(piece) for piece in self._weights]
         self._steps = self._weights[0].new_zeros(())
+        self._taken = 0
         for parameter, view in zip(parameters, _views(self._gradients, parameters), strict=True):
             parameter.grad = view
         self._decay, self._clip, self._averaging = weight_decay, gradient_clip, weight_averaging
 
-    @torch.no_grad()
     def step(self, rate: float) -> Tensor:
         """One step at this learning rate; the norm of the gradients before clipping."""
         norms = torch._foreach_norm(self._gradients)
         norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
-        averaging = self._averaging if self._steps else 0.0
-        self._steps += 1
+        averaging = self._averaging if self._taken else 0.0
+        self._taken += 1
+        self._steps.fill_(self._taken)
         torch._fused_adamw_(
             self._weights,
             self._gradients,
@@ -65,7 +66,7 @@ class Optimiser:
             amsgrad=False,
             maximize=False,
             # The gradients are divided by it.
-            grad_scale=((norm + 1e-6) / self._clip).clamp_(min=1.0),
+            grad_scale=torch.add(1e-6 / self._clip, norm, alpha=1 / self._clip).clamp_(min=1.0),
         )
         torch._foreach_lerp_(self._averages, self._weights, 1 - averaging)
         torch._foreach_zero_(self._gradients)
@@ -82,6 +83,7 @@ class Optimiser:
         """Go on from what state() gave."""
         for name, tensor in self.state().items():
             tensor.copy_(tensors[name])
+        self._taken = int(self._steps)
 
 
 def _pieces(parameters: Sequence[Parameter]) -> list[Tensor]:

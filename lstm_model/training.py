@@ -8,15 +8,17 @@ sliding windows compute it once for every hour of their length.
 import copy
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import dropout, embedding
+from torch.nn.functional import embedding
 
 from lstm_model.configuration import Configuration
 from lstm_model.errors import TrainingFailed
@@ -34,8 +36,8 @@ STRETCH_ROWS = 336
 # A short series is cut into smaller batches, so that an epoch still has this many steps: with one
 # or two a daily series of four years came to a skill of 1% instead of 19% (docs/LOG.md).
 LEAST_STEPS = 16
-# The mask that the masks of an epoch's steps are cut from is so many times as long as one of them.
-MASKS = 4
+# Batches are gathered together up to so many numbers (4 MB): it takes as many operations as one.
+GATHERED = 1 << 20
 # The learning rate starts and ends at this share of its peak.
 FLOOR = 0.02
 
@@ -62,22 +64,33 @@ class Best:
     weights: dict[str, Tensor]  # of the last fold, which has learned from most rows
 
 
-def loss_function(config: Configuration) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """Of errors, forecast minus target, by element: the loss, and its slope, in new tensors.
+class Loss(NamedTuple):
+    """Of errors, forecast minus target, by element, in new tensors.
 
-    Huber's loss is scaled to the slope of the absolute error, so that one learning rate serves
+    The slope is `steepness` times bounded(error): the factor can be kept elsewhere.
+    """
+
+    value: Callable[[Tensor], Tensor]
+    steepness: float
+    bounded: Callable[[Tensor], Tensor]
+
+
+def loss_function(config: Configuration) -> Loss:
+    """Huber's loss is scaled to the slope of the absolute error, so that one learning rate serves
     every delta.
     """
     if config.loss == "mse":
-        return lambda error: (error * error, 2 * error)
+        return Loss(torch.square, 2.0, torch.clone)
     if config.loss == "mae":
-        return lambda error: (error.abs(), error.sign())
+        return Loss(torch.abs, 1.0, torch.sign)
+    delta = config.huber_delta
+    bounded = partial(torch.clamp, min=-delta, max=delta)
 
-    def huber(error: Tensor) -> tuple[Tensor, Tensor]:
-        slope = (error * (1 / config.huber_delta)).clamp_(-1, 1)
-        return torch.sub(error, slope, alpha=config.huber_delta / 2).mul_(slope), slope
+    def value(error: Tensor) -> Tensor:
+        inner = bounded(error)
+        return torch.sub(error, inner, alpha=0.5).mul_(inner).mul_(1 / delta)
 
-    return huber
+    return Loss(value, 1 / delta, bounded)
 
 
 def learning_rate(progress: float, config: Configuration) -> float:
@@ -136,7 +149,7 @@ class Training:
             gradient_clip=config.gradient_clip,
             weight_averaging=config.weight_averaging,
         )
-        self._loss_of = loss_function(config)
+        self._loss = loss_function(config)
         self.epoch = 0
 
     def advance(self) -> Pass:
@@ -151,35 +164,72 @@ class Training:
         self.epoch += 1
         self.model.train()
         draw = np.random.default_rng([self.seed, self.epoch])
-        batches = self._chunks.shuffled(draw)
-        losses, norms = [], []
-        # Dropout draws from torch's global generator: lend it a seeded one.
-        with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
-            torch.manual_seed(mixed_seed(self.seed, self.epoch))
-            masks = (
-                _Masks(self.config, len(batches), draw, self._device)
-                if self.config.output_dropout
-                else None
-            )
-            for number, (starts, observed) in enumerate(batches, start=1):
-                if not observed:
-                    continue  # a mean over no observed target would be 0/0
-                inputs, target, weight = self._chunks.cut(starts)
-                progress = (self.epoch - 1 + number / len(batches)) / self.max_epochs
-                rate = learning_rate(progress, self.config)
-                judge = partial(self._judge, target, weight.mul_(1 / observed))
-                kept = masks.of(number - 1, len(starts)) if masks else None
-                losses.append(self.model.backward(inputs, self.config.context_length, kept, judge))
-                norms.append(self._optimiser.step(rate))
-        mean = float(torch.stack(losses).mean())
+        starts = self._chunks.shuffled(draw)
+        rates = self._rates(sum(map(len, starts)))
+        losses: list[Tensor] = []
+        norms: list[Tensor] = []
+        with self._dropout_between_layers():
+            for some in starts:
+                batches = self._chunks.cut(some)
+                errors = torch.zeros_like(batches.target)
+                slopes = batches.weight * self._loss.steepness
+                for rate, inputs, target, observed, slope, error, kept in zip(
+                    islice(rates, len(some)),
+                    batches.inputs,
+                    batches.target,
+                    batches.observed,
+                    slopes,
+                    errors,
+                    self._masks(some, draw),
+                    strict=True,
+                ):
+                    if not observed:
+                        continue  # a mean over no observed target would be 0/0
+                    judge = partial(self._judge, target, slope, error)
+                    self.model.backward(inputs, self.config.context_length, kept, judge)
+                    norms.append(self._optimiser.step(rate))
+                losses.append(
+                    torch.dot(self._loss.value(errors).flatten(), batches.weight.flatten())
+                )
+        mean = float(torch.stack(losses).sum()) / len(norms)
         if not math.isfinite(mean):
             raise TrainingFailed(f"the loss of epoch {self.epoch} is not finite ({mean})")
         return Pass(mean, float(torch.stack(norms).mean()), rate)
 
-    def _judge(self, target: Tensor, weight: Tensor, forecast: Tensor) -> tuple[Tensor, Tensor]:
-        """The weighted sum of the forecasts' losses, and its gradient. Missing targets weigh 0."""
-        loss, slope = self._loss_of(forecast - target)
-        return torch.dot(loss.flatten(), weight.flatten()), slope.mul_(weight)
+    def _rates(self, steps: int) -> Iterator[float]:
+        """The learning rates of an epoch's steps."""
+        shares = [(self.epoch - 1 + step / steps) / self.max_epochs for step in range(1, steps + 1)]
+        return iter([learning_rate(share, self.config) for share in shares])
+
+    @contextmanager
+    def _dropout_between_layers(self) -> Iterator[None]:
+        """It draws from torch's global generator: lend it a seeded one."""
+        if not self.model.lstm.dropout:
+            yield
+            return
+        with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
+            torch.manual_seed(mixed_seed(self.seed, self.epoch))
+            yield
+
+    def _masks(self, starts: Tensor, draw: np.random.Generator) -> Tensor | list[None]:
+        """The output dropout of some batches (S, B): which memories the head reads in each chunk,
+        as a factor (S, B, H) that keeps their sum. All hours of a chunk share theirs (Gal and
+        Ghahramani 2016, arXiv:1512.05287): one for each hour takes a tenth of a training's time.
+        """
+        dropped = self.config.output_dropout
+        if not dropped:
+            return [None] * len(starts)
+        drawn = draw.random((*starts.shape, self.config.hidden_size), np.float32)
+        masks = (drawn >= dropped).astype(np.float32) / np.float32(1 - dropped)
+        return torch.from_numpy(masks).to(self._device)
+
+    def _judge(self, target: Tensor, slope: Tensor, error: Tensor, forecast: Tensor) -> Tensor:
+        """The loss's gradient by the forecasts; the errors themselves go to `error`.
+
+        slope: of the loss where it is bounded by one: 0 where the target is missing.
+        """
+        torch.sub(forecast, target, out=error)
+        return self._loss.bounded(error).mul_(slope)
 
     def state(self) -> dict[str, Tensor]:
         """All that the next epoch depends on, but its number."""
@@ -298,6 +348,15 @@ def by_prefix(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     return parts
 
 
+class Batches(NamedTuple):
+    """S batches of B chunks each, hours first, as the LSTM goes through them."""
+
+    inputs: Tensor  # (S, context + chunk, B, F)
+    target: Tensor  # (S, chunk B, L), hour by hour
+    weight: Tensor  # (S, chunk B, L), of each batch in sum 1: a missing target has none
+    observed: list[bool]  # whether any target of the batch was
+
+
 class _Chunks:
     """The training rows, cut anew each epoch into chunks that start at a random offset."""
 
@@ -317,54 +376,34 @@ class _Chunks:
         )
         self._rows = rows
         self._hours = torch.arange(-self._context, self._length, device=device)[:, None]
-        until = np.pad(observed.sum(axis=1).cumsum(), (self._before + 1, after), mode="edge")
-        until[: self._before + 1] = 0
-        self._observed = until[self._length :] - until[: -self._length]  # in a chunk from each row
 
-    def shuffled(self, draw: np.random.Generator) -> list[tuple[Tensor, int]]:
-        """Where the chunks of each batch start, and how many targets were observed in them; every
-        training row lies in exactly one chunk.
+    def shuffled(self, draw: np.random.Generator) -> list[Tensor]:
+        """Where the chunks of each batch start: (S, B) for S batches of as many chunks each, to be
+        gathered together. Every training row lies in exactly one chunk.
         """
         first = self._before - int(draw.integers(self._length))
         starts = np.arange(first, self._before + self._rows, self._length)
         steps = max(round(len(starts) / self._batch), min(LEAST_STEPS, len(starts)))
-        shuffled = draw.permutation(starts)
-        observed = [int(batch.sum()) for batch in np.array_split(self._observed[shuffled], steps)]
-        batches = torch.from_numpy(shuffled).to(self._inputs.device).tensor_split(steps)
-        return list(zip(batches, observed, strict=True))
+        shuffled = torch.from_numpy(draw.permutation(starts)).to(self._inputs.device)
+        size, larger = divmod(len(starts), steps)
+        cut = larger * (size + 1)
+        alike = (shuffled[:cut].view(larger, size + 1), shuffled[cut:].view(-1, size))
+        most = max(1, GATHERED // (len(self._hours) * self._inputs.shape[1] * (size + 1)))
+        return [some for batches in alike for some in torch.split(batches, most) if len(some)]
 
-    def cut(self, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Inputs (context + chunk, B, F), targets and their weights (chunk, B, L): hours first, as
-        the LSTM goes through them.
-        """
-        rows = self._hours + starts
-        scored = rows[self._context :]
-        return (
+    def cut(self, starts: Tensor) -> Batches:
+        """The chunks of the batches that start there (S, B)."""
+        rows = starts[:, None] + self._hours
+        scored = rows[:, self._context :].flatten(1)
+        weight = embedding(scored, self._weight)
+        observed = weight.sum((1, 2))
+        weight /= observed.clamp(min=1)[:, None, None]
+        return Batches(
             embedding(rows, self._inputs),
             embedding(scored, self._target),
-            embedding(scored, self._weight),
+            weight,
+            observed.bool().tolist(),
         )
-
-
-class _Masks:
-    """The output dropout of one epoch: which memories the head reads at which hour, scaled to keep
-    their sum. All steps cut theirs out of one mask, each at another place, because to draw one for
-    each would take a tenth of the training's time.
-    """
-
-    def __init__(
-        self, config: Configuration, steps: int, draw: np.random.Generator, device: torch.device
-    ) -> None:
-        self._length = config.chunk_length
-        ones = torch.ones(MASKS * config.batch_size * self._length, config.hidden_size)
-        self._rows = dropout(ones.to(device), config.output_dropout)
-        self._places = draw.random(steps).tolist()
-
-    def of(self, step: int, batch: int) -> Tensor:
-        """(chunk, B, H), for a batch of B."""
-        rows = batch * self._length
-        first = int(self._places[step] * (len(self._rows) - rows + 1))
-        return self._rows[first : first + rows].view(self._length, batch, -1)
 
 
 class Validation:
@@ -381,12 +420,12 @@ class Validation:
         self.changes = series.changes[self.first :]
         self.scored = series.validation[self.first :]
         self.persistence_rmse = rmse(self.changes, self.scored)
-        self._inputs = torch.tensor(series.inputs).to(device)
+        self._stretches = Stretches(torch.tensor(series.inputs).to(device), self.first)
         self._scale = series.change_scale
 
     def forecast(self, model: LSTMForecaster) -> Doubles:
         """(T - first, L) changes from the last observed value, in the target's unit."""
-        return stretched_forecast(model, self._inputs, self.first) * self._scale
+        return self._stretches.forecast(model) * self._scale
 
     def score(self, model: LSTMForecaster) -> Score:
         """The model's metrics on the validation rows."""
@@ -397,21 +436,27 @@ class Validation:
         return score(forecast - self.changes, self.scored, self.persistence_rmse)
 
 
-@torch.inference_mode()
-def stretched_forecast(model: LSTMForecaster, inputs: Tensor, first: int) -> Doubles:
-    """Forecasts from every row of (T, F) inputs from `first` on -> (T - first, L), scaled.
-
-    The rows run as stretches side by side, each warmed up on the WARM_UP_ROWS before it.
+class Stretches:
+    """Rows of a table that are forecast from in one pass: cut into stretches that run side by side,
+    each warmed up on the WARM_UP_ROWS before it.
     """
-    rows = len(inputs) - first
-    count = max(1, round(rows / STRETCH_ROWS))
-    length = -(-rows // count)
-    # Rows before the table, read as the training mean, and after it, to fill the last stretch.
-    padded = torch.nn.functional.pad(
-        inputs, (0, 0, max(0, WARM_UP_ROWS - first), count * length - rows)
-    )
-    begin = max(first, WARM_UP_ROWS) - WARM_UP_ROWS
-    stretches = padded[begin:].unfold(0, WARM_UP_ROWS + length, length).transpose(1, 2)
-    model.eval()
-    out = model(stretches, skip=WARM_UP_ROWS).flatten(0, 1)[:rows]
-    return np.asarray(out.cpu().numpy(), np.float64)
+
+    def __init__(self, inputs: Tensor, first: int) -> None:
+        """inputs: (T, F) float32, scaled as Series.inputs. first: the first row of them."""
+        self._rows = len(inputs) - first
+        count = max(1, round(self._rows / STRETCH_ROWS))
+        length = -(-self._rows // count)
+        # Rows before the table, read as the training mean, and after it, to fill the last stretch.
+        before = max(0, WARM_UP_ROWS - first)
+        padded = torch.nn.functional.pad(
+            inputs[max(0, first - WARM_UP_ROWS) :], (0, 0, before, count * length - self._rows)
+        )
+        stretches = padded.unfold(0, WARM_UP_ROWS + length, length)
+        # (B, F, T) so far; in memory as the LSTM goes through it.
+        self._inputs = stretches.permute(2, 0, 1).contiguous().transpose(0, 1)
+
+    @torch.inference_mode()
+    def forecast(self, model: LSTMForecaster) -> Doubles:
+        """(T - first, L) scaled changes."""
+        out = model.eval()(self._inputs, skip=WARM_UP_ROWS).flatten(0, 1)[: self._rows]
+        return np.asarray(out.cpu().numpy(), np.float64)

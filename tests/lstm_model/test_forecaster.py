@@ -20,11 +20,11 @@ def test_the_gates_lead_to_the_memories_of_torch(layers: int) -> None:
 
     model.eval()
     with torch.no_grad():
-        short_term, _ = model.lstm(inputs[None])
+        short_term, _ = model.lstm(inputs[:, None])
         # torch tells the long-term memory at the end of a run alone: a run for each hour.
-        ends = [model.lstm(inputs[None, : end + 1])[1][1][-1, 0] for end in range(8, 40)]
+        ends = [model.lstm(inputs[: end + 1, None])[1][1][-1, 0] for end in range(8, 40)]
     short, long = (torch.from_numpy(found[name]).float() for name in ("short_term", "long_term"))
-    torch.testing.assert_close(short, short_term[0, 8:])
+    torch.testing.assert_close(short, short_term[8:, 0])
     torch.testing.assert_close(long, torch.stack(ends))
 
 
@@ -50,22 +50,27 @@ def test_the_gradients_by_hand_are_those_of_autograd(loss: str, dropped: bool) -
     config = Configuration(hidden_size=6, num_layers=2, dropout=0.3, loss=loss, huber_delta=0.5)
     by_hand, by_autograd = (LSTMForecaster.seeded(4, config, 3, seed=2) for _ in range(2))
     torch.manual_seed(0)
-    inputs, target = torch.randn(20, 5, 4), torch.randn(12, 5, 3)
-    weight = torch.rand(12, 5, 3).round()
-    kept = torch.rand(12, 5, 6).round() * 2 if dropped else None
+    inputs, target = torch.randn(20, 5, 4), torch.randn(60, 3)
+    weight = torch.rand(60, 3).round()
+    kept = torch.rand(5, 6).round() * 2 if dropped else None
     for model in (by_hand, by_autograd):  # their heads start at zero, where little is to be seen
         nn.init.constant_(model.head.weight, 0.4)
 
-    def judge(forecast: Tensor) -> tuple[Tensor, Tensor]:
-        value, slope = loss_function(config)(forecast - target)
-        return (value * weight).sum(), slope * weight
+    found = loss_function(config)
+
+    def judge(forecast: Tensor) -> Tensor:
+        error = forecast - target
+        values.append((found.value(error) * weight).sum())
+        return found.steepness * found.bounded(error) * weight
+
+    values: list[Tensor] = []
 
     torch.manual_seed(1)  # of the dropout between the layers
-    found = by_hand.backward(inputs, 8, kept, judge)
+    by_hand.backward(inputs, 8, kept, judge)
 
     torch.manual_seed(1)
-    short_term = by_autograd.lstm(inputs.transpose(0, 1))[0].transpose(0, 1)
-    forecast = by_autograd.head(short_term[8:] * (1 if kept is None else kept))
+    short_term = by_autograd.lstm(inputs)[0]
+    forecast = by_autograd.head(short_term[8:] * (1 if kept is None else kept)).flatten(0, 1)
     each = {
         "mse": mse_loss(forecast, target, reduction="none"),
         "mae": l1_loss(forecast, target, reduction="none"),
@@ -74,7 +79,7 @@ def test_the_gradients_by_hand_are_those_of_autograd(loss: str, dropped: bool) -
     expected = (each * weight).sum()
     expected.backward()
 
-    torch.testing.assert_close(found, expected.detach())
+    torch.testing.assert_close(values[0], expected.detach())
     for hand, auto in zip(by_hand.parameters(), by_autograd.parameters(), strict=True):
         torch.testing.assert_close(hand.grad, auto.grad)
     torch.manual_seed(1)

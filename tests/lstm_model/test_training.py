@@ -19,12 +19,11 @@ from lstm_model.training import (
     WARM_UP_ROWS,
     Epoch,
     Fit,
+    Stretches,
     Training,
     Validation,
     _Chunks,
-    _Masks,
     learning_rate,
-    stretched_forecast,
 )
 
 HOUR = pd.Timedelta(hours=1)
@@ -36,15 +35,15 @@ def test_every_training_row_lies_in_one_chunk(series: Series) -> None:
     chunks = _Chunks(SMALL, replace(series, inputs=numbered), torch.device("cpu"))
     for offset in range(5):
         seen: list[float] = []
-        for starts, observed in chunks.shuffled(np.random.default_rng(offset)):
-            inputs, target, weight = chunks.cut(starts)
-            assert inputs.shape == (26, len(starts), 1)
-            assert target.shape == weight.shape == (20, len(starts), 3)
-            assert weight.sum() == observed
-            scored = inputs[6:, :, 0]
+        for starts in chunks.shuffled(np.random.default_rng(offset)):
+            inputs, target, weight, _ = chunks.cut(starts)
+            steps, batch = starts.shape
+            assert inputs.shape == (steps, 26, batch, 1)
+            assert target.shape == weight.shape == (steps, 20 * batch, 3)
+            scored = inputs[:, 6:, :, 0]
             # The context is the six hours before the chunk, in order.
-            inside = scored[0] > 6
-            assert (inputs[5, inside, 0] == scored[0, inside] - 1).all()
+            inside = scored[:, 0] > 6
+            assert (inputs[:, 5, :, 0][inside] == scored[:, 0][inside] - 1).all()
             seen += scored[scored > 0].tolist()
         assert sorted(seen) == list(range(1, 301)), "rows of training, each once, none after it"
 
@@ -59,38 +58,52 @@ def test_a_short_series_still_has_some_steps_an_epoch(
     """300 rows: 15 or 16 chunks of 20, 100 or 101 of 3, 1 or 2 of 300."""
     config = SMALL.model_copy(update={"chunk_length": chunk, "batch_size": batch})
     chunks = _Chunks(config, series, torch.device("cpu"))
-    found = {len(chunks.shuffled(np.random.default_rng(seed))) for seed in range(20)}
+    found = {sum(map(len, chunks.shuffled(np.random.default_rng(seed)))) for seed in range(20)}
     assert min(found) <= steps <= max(found)
     assert max(found) - min(found) <= 1
 
 
-def test_targets_and_weights_of_a_chunk(series: Series) -> None:
+def test_targets_and_weights_of_a_batch(series: Series) -> None:
     numbered = np.arange(1.0, 361.0, dtype=np.float32)[:, None]
-    chunks = _Chunks(SMALL, replace(series, inputs=numbered), torch.device("cpu"))
-    for starts, _ in chunks.shuffled(np.random.default_rng(0)):
-        inputs, target, weight = chunks.cut(starts)
-        rows = inputs[6:, :, 0].long() - 1
-        for t, b in zip(*np.nonzero(rows.numpy() >= 0), strict=True):
-            row = int(rows[t, b])
-            counts = series.training[row]
-            assert weight[t, b].tolist() == counts.astype(float).tolist()
-            expected = np.where(counts, series.changes[row] / series.change_scale, 0.0)
-            np.testing.assert_allclose(target[t, b], expected, rtol=1e-5)
-        assert (weight[rows < 0] == 0).all(), "padding has no loss"
+    target = series.target.copy()
+    target[40:140] = np.nan
+    gap = replace(series, inputs=numbered, target=target)
+    chunks = _Chunks(SMALL, gap, torch.device("cpu"))
+    none = 0
+    for seed in range(5):
+        for starts in chunks.shuffled(np.random.default_rng(seed)):
+            for inputs, aims, weight, observed in zip(*chunks.cut(starts), strict=True):
+                rows = inputs[6:, :, 0].flatten().long().numpy() - 1
+                # The row before the table has no targets, as those have that stand for padding.
+                counts = np.where(rows[:, None] >= 0, gap.training[rows], False)
+                assert observed == counts.any()
+                none += not observed
+                np.testing.assert_allclose(weight, counts / max(1, counts.sum()), rtol=1e-6)
+                expected = np.where(counts, gap.changes[rows] / series.change_scale, 0.0)
+                np.testing.assert_allclose(aims, expected, rtol=1e-5)
+    assert none, "a batch without a target has no weights, but no NaN either"
 
 
-def test_masks_keep_what_the_dropout_says() -> None:
-    config = SMALL.model_copy(update={"output_dropout": 0.25, "hidden_size": 200})
-    torch.manual_seed(0)
-    masks = _Masks(config, 16, np.random.default_rng(0), torch.device("cpu"))
-    first, second = masks.of(0, 4), masks.of(1, 4)
-    assert first.shape == (20, 4, 200), "as large as a batch may be after rounding"
-    assert first.unique().tolist() == [0.0, pytest.approx(1 / 0.75)]
-    assert (first > 0).double().mean() == pytest.approx(0.75, abs=0.01)
-    assert first.double().mean() == pytest.approx(1.0, abs=0.015)
-    hours = first.flatten(0, 1)
-    assert len(hours.unique(dim=0)) == len(hours), "each hour has a mask of its own"
-    assert not torch.equal(first, second)
+def test_a_batch_without_targets_is_no_step(series: Series) -> None:
+    """Its gradient is zero, but AdamW would shrink the weights, and go on where it was going."""
+    target = series.target.copy()
+    target[20:300] = np.nan
+    few = Training(SMALL, replace(series, target=target), max_epochs=1, seed=0)
+    done = few.advance()
+    assert float(few.state()["optimiser.steps"]) in (1, 2), "its 20 rows lie in one chunk or two"
+    assert math.isfinite(done.loss) and math.isfinite(done.gradient_norm)
+
+
+def test_masks_keep_what_the_dropout_says(series: Series) -> None:
+    config = SMALL.model_copy(update={"output_dropout": 0.25, "hidden_size": 500})
+    masks = Training(config, series, max_epochs=1, seed=0)._masks(
+        torch.zeros(6, 4), np.random.default_rng(0)
+    )
+    assert isinstance(masks, torch.Tensor) and masks.shape == (6, 4, 500)
+    assert masks.unique().tolist() == [0.0, pytest.approx(1 / 0.75)]
+    assert (masks > 0).double().mean() == pytest.approx(0.75, abs=0.015)
+    each = masks.flatten(0, 1)
+    assert len(each.unique(dim=0)) == len(each), "each chunk has a mask of its own"
 
 
 def test_an_untrained_forecaster_is_persistence(series: Series) -> None:
@@ -111,7 +124,7 @@ def test_stretches_forecast_what_one_long_pass_does(series: Series) -> None:
     """Rows that have a whole warm-up behind them, against a pass over the warm-up and the row."""
     model = trained(series).last.averaged
     inputs = torch.from_numpy(np.tile(series.inputs, (4, 1)))  # 1,440 rows: several stretches
-    found = stretched_forecast(model, inputs, 200)
+    found = Stretches(inputs, 200).forecast(model)
     assert found.shape == (1240, 3)
     model.eval()
     with torch.inference_mode():
@@ -129,7 +142,7 @@ def test_forecasts_from_the_first_rows_start_with_empty_memories(series: Series)
     padded = torch.cat([torch.zeros(WARM_UP_ROWS, 8), inputs])[None]
     with torch.inference_mode():
         expected = model(padded, skip=WARM_UP_ROWS)[0, :100]
-    np.testing.assert_allclose(stretched_forecast(model, inputs, 0)[:100], expected, atol=1e-6)
+    np.testing.assert_allclose(Stretches(inputs, 0).forecast(model)[:100], expected, atol=1e-6)
 
 
 def test_changing_the_future_moves_no_earlier_forecast(
@@ -144,7 +157,7 @@ def test_changing_the_future_moves_no_earlier_forecast(
     forecasts = []
     for series in (before, after):
         fit = trained(series)
-        forecasts.append(stretched_forecast(fit.last.averaged, torch.from_numpy(series.inputs), 0))
+        forecasts.append(Stretches(torch.from_numpy(series.inputs), 0).forecast(fit.last.averaged))
     np.testing.assert_array_equal(forecasts[0][:330], forecasts[1][:330])
     assert (forecasts[0][330:] != forecasts[1][330:]).any()
 
