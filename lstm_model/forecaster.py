@@ -38,7 +38,7 @@ class LSTMForecaster(nn.Module):
     def seeded(cls, channels: int, config: Configuration, horizon: int, seed: int) -> Self:
         """One whose first weights depend on `seed` alone; the CPU's generator stays as it was."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             return cls(channels, config, horizon)
 
     def forward(self, inputs: Tensor, skip: int = 0) -> Tensor:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeGuard
@@ -30,9 +31,11 @@ RETRIES = 3
 CHECKPOINT_SECONDS = 10.0
 # Epochs are reported together until they have taken this long: each report costs the command some
 # milliseconds, and a trial that waits for the answer to it trains nothing.
-REPORT_SECONDS = 1.0
+REPORT_SECONDS = 2.0
 # Where the first trials all fail, the next ones would too.
 FAILURES_TO_GIVE_UP = 5
+# What is put off until the next trial trains is told after so long where none does.
+PUT_OFF_SECONDS = 0.05
 # After a request to stop, trials may end their epoch for this long before they are cut off.
 STOP_SECONDS = 15.0
 
@@ -100,16 +103,33 @@ class _Stopper(Unsaved, tune.Stopper):  # type: ignore[misc]
 
 
 class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
-    """Tells the study what Tune reports, in the study's words."""
+    """Tells the study what Tune reports, in the study's words.
+
+    That a trial ended, and that the next one starts, is put off until that one trains: to write it
+    down takes as long as all else between the two, and no slot has to wait for it.
+    """
 
     def __init__(self, study: Study, stop: StopRequest) -> None:
         self._study, self._stop = study, stop
+        self._put_off: list[Callable[[], None]] = []
+        self._since = math.inf
+
+    def _later(self, tell: Callable[[], None]) -> None:
+        self._put_off.append(tell)
+        self._since = min(self._since, time.monotonic())
+
+    def catch_up(self) -> None:
+        """Tell what was put off."""
+        due, self._put_off, self._since = self._put_off, [], math.inf
+        for tell in due:
+            with self._guarded():
+                tell()
 
     def on_trial_start(
         self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
     ) -> None:
-        with self._guarded():
-            self._study.started(trial.config["trial"], trial.config["config"])
+        self._later(partial(self._study.started, trial.config["trial"], trial.config["config"]))
+        self._since = -math.inf  # its worker is told to train before the step ends
 
     def on_trial_result(
         self,
@@ -120,6 +140,7 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
         **info: Any,
     ) -> None:
         number = trial.config["trial"]
+        self.catch_up()
         with self._guarded():
             for report in result.get("reports", ()):
                 self._study.reported(number, report)
@@ -130,6 +151,8 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
                     result[SHOULD_CHECKPOINT] = True
 
     def on_step_end(self, iteration: int, trials: list[RayTrial], **info: Any) -> None:
+        if time.monotonic() - self._since >= PUT_OFF_SECONDS:
+            self.catch_up()
         with self._guarded():
             self._study.alive()
 
@@ -141,6 +164,7 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
         checkpoint: tune.Checkpoint,
         **info: Any,
     ) -> None:
+        self.catch_up()
         with self._guarded():
             self._study.checkpointed(trial.config["trial"], checkpoint.path)
 
@@ -148,17 +172,16 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
     ) -> None:
         result = trial.last_result or {}
+        number = trial.config["trial"]
         if reason := result.get("reason"):
-            self._failed(trial.config["trial"], reason)
+            self._failed(number, reason)
             return
-        with self._guarded():
-            if result.get("epoch", 0) >= self._study.space.study.max_epochs:
-                self._study.ended(trial.config["trial"], "finished")
-            else:
-                # As when it was asked for a checkpoint or not, whatever has been requested since.
-                interrupted = result.get("interrupted", bool(self._stop))
-                state: State = "interrupted" if interrupted else "stopped_early"
-                self._study.ended(trial.config["trial"], state)
+        state: State = "finished"
+        if result.get("epoch", 0) < self._study.space.study.max_epochs:
+            # As when it was asked for a checkpoint or not, whatever has been requested since.
+            interrupted = result.get("interrupted", bool(self._stop))
+            state = "interrupted" if interrupted else "stopped_early"
+        self._later(partial(self._study.ended, number, state))
 
     def on_trial_recover(
         self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
@@ -178,6 +201,7 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
         if isinstance(cause, ray.exceptions.RayActorError) and "creation task" not in text:
             reason = f"its worker died {RETRIES + 1} times"
         number = trial.config["trial"]
+        self.catch_up()
         with self._guarded():
             if number not in self._study.trials:  # its worker died before it had started
                 self._study.started(number, trial.config["config"])
@@ -189,6 +213,7 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
 
     def _failed(self, number: int, reason: str) -> None:
         """A trial failed; where all that ended did, the next ones would too."""
+        self.catch_up()
         with self._guarded():
             self._study.ended(number, "failed", reason)
             states = [each.state for each in self._study.trials.values() if not each.under_way]
@@ -222,6 +247,7 @@ def run_trials(
     resources = space.resources
     past = list(study.trials.values())
     attempt = study.attempt()
+    messenger = _Messenger(study, stop)
     trainable = tune.with_parameters(
         Trainable,
         series=study.series,
@@ -254,7 +280,7 @@ def run_trials(
             name=attempt.name,
             **_storage(attempt.parent),
             stop=_Stopper(stop),
-            callbacks=[_Messenger(study, stop)],
+            callbacks=[messenger],
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             verbose=2 if verbose else 0,
@@ -266,6 +292,8 @@ def run_trials(
     except EOFError as error:
         # Tune reads back at its end what it could not write whole.
         stop.fail(OSError(errno.EIO, f"Tune's own files are cut off ({error})"))
+    finally:
+        messenger.catch_up()
     if stop.failure:
         raise stop.failure
 

@@ -29,7 +29,13 @@ from tuning.resume import read_trials
 from tuning.search_space import read_space
 from tuning.study import Study
 from tuning.trainable import Trainable
-from tuning.tuner import FAILURES_TO_GIVE_UP, StopRequest, _Messenger, run_trials
+from tuning.tuner import (
+    FAILURES_TO_GIVE_UP,
+    PUT_OFF_SECONDS,
+    StopRequest,
+    _Messenger,
+    run_trials,
+)
 
 LINUX = sys.platform == "linux"
 FAILS, DIES, DIES_ONCE, ASKS_TOO_MUCH = 5, 6, 7, 9
@@ -184,8 +190,52 @@ def test_a_trial_that_was_stopped_early_stays_so_where_time_is_up_right_after(
         messenger.on_trial_result(0, [], trial, trial.last_result)
         stop.give_up()
         messenger.on_trial_complete(0, [], trial)
+    messenger.catch_up()
     assert stop.failure is None
     assert [made.trials[n].state for n in (0, 1)] == ["stopped_early", "interrupted"]
+
+
+def test_a_trial_is_written_down_while_the_next_one_trains(
+    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where none does, a moment later, or before anything else is told."""
+    made, now, told = study([8, 4, 6]), 0.0, []
+    monkeypatch.setattr(tuner, "time", SimpleNamespace(monotonic=lambda: now))
+    messenger = _Messenger(made, StopRequest())
+    for name in ("started", "ended"):
+        real = getattr(made, name)
+        monkeypatch.setattr(
+            made,
+            name,
+            lambda id, *of, name=name, real=real: (told.append((name, id)), real(id, *of)),
+        )
+    trials = [
+        SimpleNamespace(config={"trial": n, "config": {}}, last_result={"epoch": 1})
+        for n in range(3)
+    ]
+    messenger.on_trial_start(0, [], trials[0])
+    assert not told, "its worker has not been told to train yet"
+    messenger.on_step_end(0, [])
+    assert told == [("started", 0)]
+
+    messenger.on_trial_complete(0, [], trials[0])
+    messenger.on_step_end(0, [])  # the slot is free, and no trial has taken it
+    assert told == [("started", 0)]
+    messenger.on_trial_start(0, [], trials[1])
+    messenger.on_step_end(0, [])
+    assert told[1:] == [("ended", 0), ("started", 1)]
+
+    messenger.on_trial_complete(0, [], trials[1])
+    now = 0.9 * PUT_OFF_SECONDS
+    messenger.on_step_end(0, [])
+    assert len(told) == 3
+    now = PUT_OFF_SECONDS
+    messenger.on_step_end(0, [])
+    assert told[3:] == [("ended", 1)]
+
+    messenger.on_trial_start(0, [], trials[2])
+    messenger.on_trial_result(0, [], trials[2], {"epoch": 1})
+    assert told[4:] == [("started", 2)], "or the study would not know whose result it is"
 
 
 def test_a_request_to_stop_interrupts_trials_with_their_checkpoints(
