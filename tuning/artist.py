@@ -56,18 +56,23 @@ class Artist:
         self._due = time.monotonic() + LEAST_SECONDS
         self._model: tuple[int, float] | None = None  # the best trial and its RMSE when drawn
         self._count = 0
+        self._idle = False  # whether a slot has stood idle since the last trial was given out
         self._told = False
 
     def look(self, study: "Study") -> bool:
         """Draw what is new if it is time to; whether it is."""
         if self._thread and self._thread.is_alive():
             return False
-        if time.monotonic() < self._due:
+        # With no trial left to give out, a slot is idle: what is known of the model is drawn before
+        # the end, and need not be then.
+        idle = not self._idle and len(study.trials) >= study.space.study.trials
+        if time.monotonic() < self._due and not idle:
             if not self._thread:
                 self._begin(_import_drawing)
             return False
+        self._idle = self._idle or idle
         self._due = time.monotonic() + LEAST_SECONDS
-        self._begin(self._draw, *self._new(Shown.now(study)))
+        self._begin(self._draw, *self._new(Shown.now(study), search=not idle))
         return True
 
     def _begin(self, work: Callable[..., None], *given: Any) -> None:
@@ -86,11 +91,12 @@ class Artist:
         if self._thread:
             self._thread.join()
 
-    def _new(self, shown: Shown) -> tuple[Shown, bool, bool]:
+    def _new(self, shown: Shown, search: bool = True) -> tuple[Shown, bool, bool]:
         """What there is, and whether the model and the trials are others than were drawn."""
         model = shown.best and shown.model and (shown.best.id, shown.best.rmse)
-        new = bool(model) and model != self._model, len(shown.trials) != self._count
-        self._model, self._count = model or self._model, len(shown.trials)
+        count = len(shown.trials) if search else self._count
+        new = bool(model) and model != self._model, count != self._count
+        self._model, self._count = model or self._model, count
         return shown, *new
 
     def _draw(self, shown: Shown, model: bool, trials: bool) -> None:

@@ -289,6 +289,27 @@ def test_figures_are_drawn_at_most_once_a_minute_while_trials_go_on(
     assert not [thread for thread in threading.enumerate() if thread.name == "figures"]
 
 
+def test_the_model_is_drawn_while_the_last_trials_train(make: Make) -> None:
+    """A slot is idle then; the end has less to do."""
+    study = make("air", trials=3)
+    drawn: list[tuple[list[str], int]] = []
+    artist = artist_module.Artist(lambda found, step: drawn.append((sorted(found), step)))
+    fit(study, 0, ONE_LAYER)
+    assert not artist.look(study), "there are trials to come"
+    artist.close()
+    for id in (1, 2):
+        study.started(id, ONE_LAYER)
+    assert artist.look(study)
+    artist.close()
+    assert not artist.look(study), "once"
+    [(tags, step)] = drawn
+    assert {tag.partition("/")[0] for tag in tags} == {"best model"} and step == 1
+    for id in (1, 2):
+        study.ended(id, "failed", "NaN")
+    artist.finish(study)
+    assert drawn[1:] == [(["search/history"], 3)]
+
+
 @pytest.mark.parametrize(("failure", "told"), [(OSError(28, "full"), ""), (ValueError("x"), "x")])
 def test_a_figure_that_fails_is_no_matter_to_the_study(
     make: Make,
