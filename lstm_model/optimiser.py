@@ -62,11 +62,12 @@ class Optimiser:
             beta1=BETA1,
             beta2=BETA2,
             weight_decay=self._decay,
-            eps=EPSILON,
+            # The gradients are divided by it, so to a norm of 1 instead of the clip: AdamW knows
+            # their scale by epsilon alone.
+            grad_scale=norm.clamp(min=self._clip),
+            eps=EPSILON / self._clip,
             amsgrad=False,
             maximize=False,
-            # The gradients are divided by it.
-            grad_scale=torch.add(1e-6 / self._clip, norm, alpha=1 / self._clip).clamp_(min=1.0),
         )
         torch._foreach_lerp_(self._averages, self._weights, 1 - averaging)
         torch._foreach_zero_(self._gradients)
