@@ -51,7 +51,6 @@ from tuning.tuner import StopRequest, run_trials  # noqa: E402
 WORKERS = 2
 # A univariate epoch of 64 units over three years of hours takes a core about this long.
 EPOCH_SECONDS = 0.15
-START_SECONDS = 1.0
 ASKED = 20  # times, after each past
 
 
@@ -76,10 +75,12 @@ class Trivial(trainable.Trainable):
 
     def step(self) -> dict[str, Any]:
         if self._fresh:
-            # Until all workers are up: the first one would be free again before, and take every
-            # trial. The clock begins with the first report.
-            time.sleep(START_SECONDS)
+            # The first worker would be free again before the others are up, and take every trial:
+            # it waits for them. The clock begins with the first report.
             self._fresh = False
+            (self._folder / f"up-{os.getpid()}").write_bytes(b"")
+            while len(list(self._folder.glob("up-*"))) < WORKERS:
+                time.sleep(0.01)
         self._epoch += 1
         rmse = made_up_error(self._suggested["config"])
         return {

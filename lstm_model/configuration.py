@@ -26,7 +26,7 @@ class Configuration(BaseModel):
         0.0, ge=0.0, le=0.9, description="share dropped between layers (two layers or more)"
     )
     output_dropout: float = Field(
-        0.1,
+        0.0,
         ge=0.0,
         le=0.9,
         description="share of the short-term memory dropped before the forecast",

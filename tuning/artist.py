@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from tuning.study import Study
 
 # Drawing takes a second or so, beside trials that want the cores: it is not to have more than this
-# share of the study's time, and never comes twice within a minute.
+# share of the study's time, and does not come twice within a minute. At the end, and while a slot
+# is idle before it, there is nothing to be held up.
 SHARE = 0.01
 LEAST_SECONDS = 60.0
 SWITCH_SECONDS = 0.0005
@@ -65,7 +66,12 @@ class Artist:
             return False
         # With no trial left to give out, a slot is idle: what is known of the model is drawn before
         # the end, and need not be then.
-        idle = not self._idle and len(study.trials) >= study.space.study.trials
+        idle = (
+            not self._idle
+            and study.best is not None
+            and len(study.trials) >= study.space.study.trials
+            and not study.counts["interrupted"]  # those wait for a slot
+        )
         if time.monotonic() < self._due and not idle:
             if not self._thread:
                 self._begin(_import_drawing)
@@ -93,7 +99,9 @@ class Artist:
 
     def _new(self, shown: Shown, search: bool = True) -> tuple[Shown, bool, bool]:
         """What there is, and whether the model and the trials are others than were drawn."""
-        model = shown.best and shown.model and (shown.best.id, shown.best.rmse)
+        # The model's own error: its trial may have come to a lower one since it was saved.
+        known = shown.best and shown.model and shown.model.validation
+        model = shown.best and known and (shown.best.id, known.rmse)
         count = len(shown.trials) if search else self._count
         new = bool(model) and model != self._model, count != self._count
         self._model, self._count = model or self._model, count

@@ -77,14 +77,14 @@ SHIPPED = {
   num_layers:     {type: int, low: 1, high: 2}
   dropout:        {type: float, low: 0.0, high: 0.4, when: {num_layers: 2}}  # between the layers
 """,
-    "one": "num_layers: 1, output_dropout: 0.1",
-    "other": "64, num_layers: 2, dropout: 0.2, output_dropout: 0.1",
+    "one": "num_layers: 1, output_dropout: 0.0",
+    "other": "64, num_layers: 2, dropout: 0.2, output_dropout: 0.0",
 }
 SMALLER = {
     "low": "8",
     "layers": "",
-    "one": "output_dropout: 0.1",
-    "other": "16, output_dropout: 0.1",
+    "one": "output_dropout: 0.0",
+    "other": "16, output_dropout: 0.0",
 }
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

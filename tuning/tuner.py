@@ -120,10 +120,10 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
 
     def catch_up(self) -> None:
         """Tell what was put off."""
-        due, self._put_off, self._since = self._put_off, [], math.inf
-        for tell in due:
+        while self._put_off:  # one by one: an interruption leaves the others to be told
             with self._guarded():
-                tell()
+                self._put_off.pop(0)()
+        self._since = math.inf
 
     def on_trial_start(
         self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
@@ -151,7 +151,9 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
                     result[SHOULD_CHECKPOINT] = True
 
     def on_step_end(self, iteration: int, trials: list[RayTrial], **info: Any) -> None:
-        if time.monotonic() - self._since >= PUT_OFF_SECONDS:
+        # After the last step Tune ends what it has begun, for seconds: nothing is to wait for that.
+        none_follows = self._stop or len(self._study.trials) >= self._study.space.study.trials
+        if none_follows or time.monotonic() - self._since >= PUT_OFF_SECONDS:
             self.catch_up()
         with self._guarded():
             self._study.alive()

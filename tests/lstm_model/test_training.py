@@ -106,6 +106,39 @@ def test_masks_keep_what_the_dropout_says(series: Series) -> None:
     assert len(each.unique(dim=0)) == len(each), "each chunk has a mask of its own"
 
 
+def test_the_head_reads_what_the_masks_leave(
+    series: Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where they leave nothing the head's weights stay zero."""
+    config = SMALL.model_copy(update={"output_dropout": 0.5})
+    for left in (True, False):
+        if not left:
+            monkeypatch.setattr(
+                Training, "_masks", lambda self, starts, _: torch.zeros(*starts.shape, 8)
+            )
+        training = Training(config, series, max_epochs=2, seed=0)
+        training.advance()
+        assert bool(training.model.head.weight.any()) == left
+        assert training.model.head.bias.all()
+
+
+def test_however_many_batches_are_gathered_the_weights_are_the_same(
+    series: Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    chunk = 26 * 8 + 20 * 3  # numbers
+    for most, gathers in ((1, 16), (2 * chunk - 1, 16), (5 * chunk, 4), (10**9, 1)):
+        monkeypatch.setattr("lstm_model.training.GATHERED", most)
+        config = SMALL.model_copy(update={"output_dropout": 0.2, "batch_size": 1})
+        training = Training(config, series, max_epochs=3, seed=1)
+        pieces = training._chunks.shuffled(np.random.default_rng(3))
+        assert len(pieces) == gathers, "300 rows are 15 or 16 chunks"
+        while training.epoch < 3:
+            training.advance()
+        found.append(torch.cat([each.flatten() for each in training.model.state_dict().values()]))
+    assert all(torch.equal(found[0], other) for other in found)
+
+
 def test_an_untrained_forecaster_is_persistence(series: Series) -> None:
     model = LSTMForecaster.seeded(8, SMALL, 3, seed=1)
     found = Validation(series).score(model)

@@ -237,6 +237,25 @@ def test_a_trial_is_written_down_while_the_next_one_trains(
     messenger.on_trial_result(0, [], trials[2], {"epoch": 1})
     assert told[4:] == [("started", 2)], "or the study would not know whose result it is"
 
+    messenger.on_trial_complete(0, [], trials[2])
+    messenger.on_step_end(0, [])
+    assert told[5:] == [("ended", 2)], "no trial follows: Tune ends with this step"
+
+
+def test_an_interruption_leaves_what_was_put_off_to_be_told(study: Callable[..., Study]) -> None:
+    made, told = study([8, 4]), []
+    messenger = _Messenger(made, StopRequest())
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    messenger._later(interrupted)
+    messenger._later(lambda: told.append("the second"))
+    with pytest.raises(KeyboardInterrupt):
+        messenger.catch_up()
+    messenger.catch_up()
+    assert told == ["the second"]
+
 
 def test_a_request_to_stop_interrupts_trials_with_their_checkpoints(
     study: Callable[..., Study],
