@@ -15,6 +15,7 @@ from unittest import mock
 
 import ray
 from ray import tune
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
@@ -289,7 +290,7 @@ def run_trials(
         ),
     )
     try:
-        with _registered_once():
+        with _spared():
             tuner.fit()
     except EOFError as error:
         # Tune reads back at its end what it could not write whole.
@@ -301,8 +302,13 @@ def run_trials(
 
 
 @contextmanager
-def _registered_once() -> Iterator[None]:
-    """Tune asks its cluster five times a trial for the trainable, which stays the same."""
+def _spared() -> Iterator[None]:
+    """Without what Tune does for each trial, and nobody needs.
+
+    It asks its cluster five times for the trainable, which stays the same. At its end it writes all
+    trials down, which are in their records, and looks for files of its own loggers', two requests a
+    trial where the storage is an object store.
+    """
     registry = tune.registry._global_registry
 
     def remembering(ask: Callable[[str, str], Any]) -> Callable[[str, str], Any]:
@@ -315,8 +321,15 @@ def _registered_once() -> Iterator[None]:
 
         return answer
 
-    with mock.patch.multiple(
-        registry, contains=remembering(registry.contains), get=remembering(registry.get)
+    def none(_: object) -> dict[str, Any]:
+        return {}
+
+    with (
+        mock.patch.multiple(
+            registry, contains=remembering(registry.contains), get=remembering(registry.get)
+        ),
+        mock.patch.object(TuneController, "_get_trial_checkpoints", none),
+        mock.patch.object(tune.ExperimentAnalysis, "_fetch_trial_dataframes", none),
     ):
         yield
 
