@@ -41,7 +41,7 @@ from tuning.trainable import Trainable  # noqa: E402
 
 SLOTS = 2
 REAL_EPOCHS = 20  # at most, where the space has 30, so that 100 trials take two or three minutes
-KINDS = {"real": 100, "one-second": 100, "plain": 12}
+KINDS = {"real": 100, "one-second": 100, "plain": 8}
 
 
 class OneSecond(Trainable):
