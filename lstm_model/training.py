@@ -215,7 +215,7 @@ class Training:
         """The output dropout of some batches (S, B): which memories the head reads in each chunk,
         as a factor (S, B, H) that keeps their sum. All hours of a chunk share theirs (Gal and
         Ghahramani 2016, arXiv:1512.05287): one for each hour costs 4% of a training's time, and
-        the best models drop nothing (docs/LOG.md).
+        models that drop nothing are as good (docs/LOG.md).
         """
         dropped = self.config.output_dropout
         if not dropped:
