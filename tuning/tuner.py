@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -292,9 +293,6 @@ def run_trials(
     try:
         with _spared():
             tuner.fit()
-    except EOFError as error:
-        # Tune reads back at its end what it could not write whole.
-        stop.fail(OSError(errno.EIO, f"Tune's own files are cut off ({error})"))
     finally:
         messenger.catch_up()
     if stop.failure:
@@ -306,8 +304,8 @@ def _spared() -> Iterator[None]:
     """Without what Tune does for each trial, and nobody needs.
 
     It asks its cluster five times for the trainable, which stays the same. At its end it writes all
-    trials down, which are in their records, and looks for files of its own loggers', two requests a
-    trial where the storage is an object store.
+    trials down, which are in their records, looks for files of its own loggers', two requests a
+    trial where the storage is an object store, and reads what went wrong, which was told before.
     """
     registry = tune.registry._global_registry
 
@@ -321,7 +319,7 @@ def _spared() -> Iterator[None]:
 
         return answer
 
-    def none(_: object) -> dict[str, Any]:
+    def none(*_: object) -> dict[str, Any]:
         return {}
 
     with (
@@ -330,6 +328,7 @@ def _spared() -> Iterator[None]:
         ),
         mock.patch.object(TuneController, "_get_trial_checkpoints", none),
         mock.patch.object(tune.ExperimentAnalysis, "_fetch_trial_dataframes", none),
+        mock.patch.object(tune.ResultGrid, "_trial_to_result", none),
     ):
         yield
 
@@ -348,8 +347,11 @@ def _of_storage(cause: BaseException) -> TypeGuard[OSError]:
 def _cause(trial: RayTrial) -> BaseException:
     """What a worker raised, out of what Ray wraps it in; a RayActorError where it died."""
     # Tune puts it there, in this process, just before it calls back: it is not in the study.
-    with open(trial.pickled_error_file, "rb") as file:
-        error = ray.cloudpickle.load(file)
+    try:
+        with open(trial.pickled_error_file, "rb") as file:
+            error = ray.cloudpickle.load(file)
+    except (EOFError, pickle.UnpicklingError) as cut:  # on a full disk
+        return OSError(errno.EIO, f"Tune's own files are cut off ({cut})")
     cause = getattr(error, "cause", None) or error
     assert isinstance(cause, BaseException)
     return cause

@@ -242,6 +242,22 @@ def test_a_trial_is_written_down_while_the_next_one_trains(
     assert told[5:] == [("ended", 2)], "no trial follows: Tune ends with this step"
 
 
+@pytest.mark.parametrize("kept", [0, 10, 40])
+def test_an_error_that_tune_could_not_write_whole_is_the_storages(
+    study: Callable[..., Study], tmp_path: Path, kept: int
+) -> None:
+    written = ray.cloudpickle.dumps(TrainingFailed("its loss is not finite, for some reason"))
+    (tmp_path / "error.pkl").write_bytes(written[:kept])
+    stop = StopRequest()
+    messenger = _Messenger(study([8]), stop)
+    trial = SimpleNamespace(
+        config={"trial": 0, "config": {}}, pickled_error_file=str(tmp_path / "error.pkl")
+    )
+    messenger.on_trial_error(0, [], trial)
+    assert isinstance(stop.failure, OSError)
+    assert "cut off" in str(stop.failure)
+
+
 def test_an_interruption_leaves_what_was_put_off_to_be_told(study: Callable[..., Study]) -> None:
     made, told = study([8, 4]), []
     messenger = _Messenger(made, StopRequest())
