@@ -73,8 +73,7 @@ class LSTMForecaster(nn.Module):
             judge: the loss's gradient by each of the forecasts ((T - skip) B, L), hour by hour.
         """
         short_term, _ = self.lstm(inputs)
-        head = self.head
-        weight, bias = head.weight, head.bias
+        weight, bias = self.head.weight, self.head.bias
         with torch.no_grad():
             by_short_term = torch.empty_like(short_term)
             by_short_term[:skip].zero_()

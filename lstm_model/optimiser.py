@@ -39,7 +39,7 @@ class Optimiser:
         self._first = [torch.zeros_like(piece) for piece in self._weights]
         self._second = [torch.zeros_like(piece) for piece in self._weights]
         self._steps = self._weights[0].new_zeros(())
-        self._taken = 0
+        self._taken = 0  # the same, without asking a tensor
         for parameter, view in zip(parameters, _views(self._gradients, parameters), strict=True):
             parameter.grad = view
         self._decay, self._clip, self._averaging = weight_decay, gradient_clip, weight_averaging

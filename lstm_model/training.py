@@ -67,12 +67,12 @@ class Best:
 class Loss(NamedTuple):
     """Of errors, forecast minus target, by element, in new tensors.
 
-    The slope is `steepness` times bounded(error): the factor can be kept elsewhere.
+    Its slope is `factor` times unscaled(error): a training keeps the factor with the weights.
     """
 
     value: Callable[[Tensor], Tensor]
-    steepness: float
-    bounded: Callable[[Tensor], Tensor]
+    factor: float
+    unscaled: Callable[[Tensor], Tensor]
 
 
 def loss_function(config: Configuration) -> Loss:
@@ -84,13 +84,13 @@ def loss_function(config: Configuration) -> Loss:
     if config.loss == "mae":
         return Loss(torch.abs, 1.0, torch.sign)
     delta = config.huber_delta
-    bounded = partial(torch.clamp, min=-delta, max=delta)
+    clipped = partial(torch.clamp, min=-delta, max=delta)
 
     def value(error: Tensor) -> Tensor:
-        inner = bounded(error)
+        inner = clipped(error)
         return torch.sub(error, inner, alpha=0.5).mul_(inner).mul_(1 / delta)
 
-    return Loss(value, 1 / delta, bounded)
+    return Loss(value, 1 / delta, clipped)
 
 
 def learning_rate(progress: float, config: Configuration) -> float:
@@ -172,20 +172,20 @@ class Training:
             for some in starts:
                 batches = self._chunks.cut(some)
                 errors = torch.zeros_like(batches.target)
-                slopes = batches.weight * self._loss.steepness
-                for rate, inputs, target, observed, slope, error, kept in zip(
+                factors = batches.weight * self._loss.factor
+                for rate, inputs, target, observed, factor, error, kept in zip(
                     islice(rates, len(some)),
                     batches.inputs,
                     batches.target,
                     batches.observed,
-                    slopes,
+                    factors,
                     errors,
                     self._masks(some, draw),
                     strict=True,
                 ):
                     if not observed:
                         continue  # a mean over no observed target would be 0/0
-                    judge = partial(self._judge, target, slope, error)
+                    judge = partial(self._judge, target, factor, error)
                     self.model.backward(inputs, self.config.context_length, kept, judge)
                     norms.append(self._optimiser.step(rate))
                 losses.append(
@@ -224,13 +224,13 @@ class Training:
         masks = (drawn >= dropped).astype(np.float32) / np.float32(1 - dropped)
         return torch.from_numpy(masks).to(self._device)
 
-    def _judge(self, target: Tensor, slope: Tensor, error: Tensor, forecast: Tensor) -> Tensor:
+    def _judge(self, target: Tensor, factor: Tensor, error: Tensor, forecast: Tensor) -> Tensor:
         """The loss's gradient by the forecasts; the errors themselves go to `error`.
 
-        slope: of the loss where it is bounded by one: 0 where the target is missing.
+        factor: of the loss's slope times the targets' weights: 0 where the target is missing.
         """
         torch.sub(forecast, target, out=error)
-        return self._loss.bounded(error).mul_(slope)
+        return self._loss.unscaled(error).mul_(factor)
 
     def state(self) -> dict[str, Tensor]:
         """All that the next epoch depends on, but its number."""

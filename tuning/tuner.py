@@ -146,7 +146,7 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
         with self._guarded():
             for report in result.get("reports", ()):
                 self._study.reported(number, report)
-            # A checkpoint costs two thirds of what the rest of a trial's end does.
+            # A checkpoint costs nearly as much as all else between two trials.
             if result.get(DONE):
                 result["interrupted"] = bool(self._stop)
                 if result["interrupted"] or self._study.wants(number):

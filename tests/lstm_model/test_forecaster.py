@@ -61,7 +61,7 @@ def test_the_gradients_by_hand_are_those_of_autograd(loss: str, dropped: bool) -
     def judge(forecast: Tensor) -> Tensor:
         error = forecast - target
         values.append((found.value(error) * weight).sum())
-        return found.steepness * found.bounded(error) * weight
+        return found.factor * found.unscaled(error) * weight
 
     values: list[Tensor] = []
 
