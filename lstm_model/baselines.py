@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 from numpy.lib.stride_tricks import sliding_window_view
+from scipy.linalg import cho_factor, cho_solve
 
 from lstm_model.metrics import Doubles, Score, mean_score, rmse, score
 from lstm_model.series import Series
@@ -110,21 +110,20 @@ def ridge(series: Series, form: str) -> Doubles:
                 level = np.expm1(inputs[:, column] * channel.scale + channel.mean)
                 scale = level[: series.split].std() or 1.0
                 inputs[:, column] = (level - level[: series.split].mean()) / scale
-    lagged = torch.from_numpy(_lagged(inputs))
-    changes, training = torch.from_numpy(series.changes), torch.from_numpy(series.training)
-    forecast = torch.empty_like(changes)
+    lagged = _lagged(inputs)
+    changes = series.changes
+    forecast = np.empty_like(changes)
     # Lead times whose targets are missing at different rows have normal equations of their own.
     for lead in range(series.horizon):
-        rows = training[:, lead]
+        rows = series.training[:, lead]
         x, y = lagged[rows], changes[rows, lead]
         centre, mean = x.mean(0), y.mean()
         x -= centre
         gram = x.T @ x
-        gram.diagonal().add_(RIDGE_PENALTY * len(x))
-        moments = x.T @ (y - mean)
-        weights = torch.cholesky_solve(moments[:, None], torch.linalg.cholesky(gram))[:, 0]
+        gram[np.diag_indices_from(gram)] += RIDGE_PENALTY * len(x)
+        weights = cho_solve(cho_factor(gram), x.T @ (y - mean))
         forecast[:, lead] = lagged @ weights + (mean - centre @ weights)
-    return forecast.numpy()
+    return forecast
 
 
 def boosting_installed() -> bool:

@@ -29,6 +29,12 @@ def test_a_mistake_in_a_space_is_told_before_anything_heavy_is_imported(module: 
     assert not {"ray", "optuna", "torch"} & imported_by(f"import {module}")
 
 
+def test_a_study_begins_without_torch() -> None:
+    """Whose import takes the command seconds, beside its first trials."""
+    before = ["lstm_model.sources", "lstm_model.baselines", "tuning.study", "tuning.tensorboard"]
+    assert "torch" not in imported_by(f"import {', '.join(before)}, tuning.tuner")
+
+
 def test_a_training_does_without_torchs_compiler() -> None:
     """Whose import would take each worker as long as that of torch."""
     training = (

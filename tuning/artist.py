@@ -8,16 +8,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lstm_model.checkpoint import TrainedForecaster
 from lstm_model.errors import InputError
 from tuning.record import Trial
 
 if TYPE_CHECKING:
+    from lstm_model.checkpoint import TrainedForecaster
     from tuning.study import Study
 
 # Drawing takes a second or so, beside trials that want the cores: it is not to have more than this
-# share of the study's time, and does not come twice within a minute. At the end, and while a slot
-# is idle before it, there is nothing to be held up.
+# share of the study's time, and does not come twice within a minute. At the end, which has to be
+# waited for, there is less to be drawn: the model was drawn while the last trials trained.
 SHARE = 0.01
 LEAST_SECONDS = 60.0
 SWITCH_SECONDS = 0.0005
@@ -35,10 +35,12 @@ class Shown:
     study: "Study"
     trials: Sequence[Trial]
     best: Trial | None
-    model: TrainedForecaster | None
+    model: "TrainedForecaster | None"
 
     @classmethod
     def now(cls, study: "Study") -> "Shown":
+        from lstm_model.checkpoint import TrainedForecaster
+
         ended = [trial for trial in study.trials.values() if not trial.under_way]
         try:
             model = TrainedForecaster.load(study.folder / "best") if study.best else None
@@ -57,28 +59,27 @@ class Artist:
         self._due = time.monotonic() + LEAST_SECONDS
         self._model: tuple[int, float] | None = None  # the best trial and its RMSE when drawn
         self._count = 0
-        self._idle = False  # whether a slot has stood idle since the last trial was given out
+        self._last = False  # whether the last trial had been given out when something was drawn
         self._told = False
 
     def look(self, study: "Study") -> bool:
         """Draw what is new if it is time to; whether it is."""
         if self._thread and self._thread.is_alive():
             return False
-        # With no trial left to give out, a slot is idle: what is known of the model is drawn before
-        # the end, and need not be then.
-        idle = (
-            not self._idle
+        # What is known of the model once the last trial is given out need not be drawn at the end.
+        last = (
+            not self._last
             and study.best is not None
             and len(study.trials) >= study.space.study.trials
             and not study.counts["interrupted"]  # those wait for a slot
         )
-        if time.monotonic() < self._due and not idle:
+        if time.monotonic() < self._due and not last:
             if not self._thread:
                 self._begin(_import_drawing)
             return False
-        self._idle = self._idle or idle
+        self._last = self._last or last
         self._due = time.monotonic() + LEAST_SECONDS
-        self._begin(self._draw, *self._new(Shown.now(study), search=not idle))
+        self._begin(self._draw, *self._new(Shown.now(study), search=not last))
         return True
 
     def _begin(self, work: Callable[..., None], *given: Any) -> None:
@@ -125,6 +126,9 @@ class Artist:
 
 
 def _import_drawing() -> None:
-    """It takes most of a second, with matplotlib: neither before the first trial nor at the end."""
+    """torch and matplotlib take seconds: neither before the first trials nor at the end."""
     with suppress(Exception):  # it is told when something is to be drawn
+        # First what the study imports too, by the same door: of two threads that come to a ring of
+        # modules from two sides, Python lets one see half of a module.
+        import lstm_model.checkpoint  # noqa: F401
         import tuning.study_figures  # noqa: F401

@@ -33,7 +33,8 @@ from tuning.summary import describe
 if TYPE_CHECKING:
     from lstm_model.series import Series
     from lstm_model.sources import Table
-    from tuning.evaluation import Evaluation, Protocol
+    from tuning.evaluation import Evaluation
+    from tuning.period import Protocol
     from tuning.study import Study
 
 # Names that a model may not have, because the baselines have them.
@@ -123,7 +124,7 @@ def compare(
         entrants = enter(studies or [], space or [], changes, root, folder.name, console)
         for entrant in entrants:
             refuse_blind_torch(entrant.space, address)
-        from tuning.period import final_series, spans
+        from tuning.period import Protocol, final_series, spans
 
         periods = spans(entrants[0].table, entrants[0].space.data, _years(test_years))
         for entrant in entrants:
@@ -133,7 +134,6 @@ def compare(
             for entrant in entrants:
                 describe(entrant.space, entrant.table, entrant.series, manner.budget, console)
             return
-        from tuning.evaluation import Protocol
         from tuning.ray_session import ray_session
 
         protocol = Protocol(finalists, seeds, tuple(periods))
@@ -151,13 +151,14 @@ def settle(
     begun: float,
 ) -> "Evaluation":
     """Finish the studies, and hold their models against each other, on the Ray that is there."""
-    from tuning.evaluation import evaluate
     from tuning.tuner import StopRequest
 
     studies = {}
     for entrant in entrants:
         studies[entrant.name] = finished(entrant, manner, console, begun)
         begun = time.monotonic()  # of the next study
+    from tuning.evaluation import evaluate  # with torch: the first trials don't wait for it
+
     stop = StopRequest()
     with stop.signals():
         return evaluate(studies, protocol, stop, console, manner.command)

@@ -35,7 +35,7 @@ from tuning.finalists import (
     refitting_jobs,
     training_jobs,
 )
-from tuning.period import PERSISTENCE, YESTERDAY, Period, Span, final_series
+from tuning.period import PERSISTENCE, YESTERDAY, Period, Protocol, Span, final_series
 from tuning.report import write_report
 from tuning.report_figures import drawn
 from tuning.search import importances
@@ -44,15 +44,6 @@ from tuning.study import LIBRARIES, Study
 from tuning.summary import step_name
 from tuning.tensorboard import write_comparison
 from tuning.tuner import StopRequest
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How finalists are chosen and where they are tested: the test first, then earlier years."""
-
-    finalists: int
-    seeds: int
-    spans: tuple[Span, ...]
 
 
 @dataclass(frozen=True)

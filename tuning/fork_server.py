@@ -81,6 +81,7 @@ class ForkServer:
 
 def serve(control: socket.socket) -> None:
     """Fork workers until the command closes its end."""
+    gc.disable()  # imports make none, and it would be looked for again and again
     for name in MODULES:
         importlib.import_module(name)
     if not _threads() <= HARMLESS_THREADS:
@@ -91,6 +92,7 @@ def serve(control: socket.socket) -> None:
     listener = socket.socket(fileno=given[0])
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
     gc.freeze()  # memory that is not looked at stays shared
+    gc.enable()
     while control not in select.select([control, listener], [], [])[0]:
         connection, _ = listener.accept()
         with connection, suppress(OSError, ValueError, EOFError):

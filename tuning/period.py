@@ -32,6 +32,15 @@ class Span:
     end: datetime
 
 
+@dataclass(frozen=True)
+class Protocol:
+    """How finalists are chosen and where they are tested: the test first, then earlier years."""
+
+    finalists: int
+    seeds: int
+    spans: tuple[Span, ...]
+
+
 def spans(table: Table, settings: DataSettings, years: Sequence[int]) -> list[Span]:
     """The test, from test_from to the table's end, and then the earlier `years`.
 

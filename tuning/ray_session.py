@@ -98,7 +98,9 @@ def ray_session(
                     _temp_dir=temporary,
                     _skip_env_hook=True,  # which could ask for other environments than ours
                     # What workers import while they wait for their first trial.
-                    _system_config={"preload_python_modules": ["tuning.trainable"]},
+                    _system_config={
+                        "preload_python_modules": ["tuning.trainable", *fork_server.MODULES]
+                    },
                 )
             # Tune would ask for workers with a variable more in their environment, and so for
             # others than those that wait. A Ray of our own has our environment anyway.

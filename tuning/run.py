@@ -3,9 +3,9 @@
 python -m tuning.run --space univariate.yaml --data simulated --trials 8 --max-epochs 10
 """
 
+import gc
 import re
 import sys
-import threading
 import time
 from contextlib import ExitStack, suppress
 from datetime import datetime
@@ -136,19 +136,17 @@ def run(
 
 
 def head_start(at_end: ExitStack, *, own_ray: bool) -> ForkServer | None:
-    """Begin with what takes seconds, while the data are read and Ray starts: importing torch, here
-    and for the workers of a Ray of our own. (Ray itself has to be started by the main thread: it
-    dies with the one that started it.)
+    """Begin with what takes seconds, while the data are read and Ray starts: the imports of a Ray
+    of our own. (Ray itself has to be started by the main thread: it dies with the one that started
+    it.)
     """
-
-    def begin() -> None:
-        import torch  # noqa: F401
-
+    # Imports make half a million objects, which all stay: Python would look through them for
+    # garbage for half a second in all.
+    gc.set_threshold(20_000)
     server = None
     if own_ray and sys.platform == "linux":  # elsewhere libraries don't bear to be forked
         server = ForkServer()
         at_end.callback(server.end)
-    threading.Thread(target=begin, daemon=True).start()
     return server
 
 

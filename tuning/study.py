@@ -24,22 +24,24 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lstm_model import __version__
 from lstm_model.baselines import Baselines
-from lstm_model.checkpoint import TrainedForecaster, read_state
 from lstm_model.errors import InputError
 from lstm_model.files import read_json, write_file, write_folder
 from lstm_model.series import Series
-from lstm_model.settling import ColdStarts
 from lstm_model.sources import Table
-from lstm_model.training import Validation
 from tuning.record import State, Trial
 from tuning.resume import FORMAT, read_trials, refuse_existing, searched
 from tuning.search import Journal
 from tuning.search_space import SearchSpace
 from tuning.storage import Place, bytes_in, inside, remove
+
+if TYPE_CHECKING:
+    # torch takes seconds to import, and the first trials don't wait for it.
+    from lstm_model.checkpoint import TrainedForecaster
+    from lstm_model.settling import ColdStarts
 
 Outcome = Literal["running", "finished", "interrupted", "failed"]
 
@@ -192,6 +194,8 @@ class Study:
 
     def _recover_best(self) -> list[str]:
         """Find what best/ holds; where its model is lost, that trial has to run again."""
+        from lstm_model.checkpoint import TrainedForecaster
+
         best = self.folder / "best"
         # A kill between two renames leaves the folder under a temporary name.
         between = sorted(self.folder.glob(".best.*")) if isinstance(self.folder, Path) else []
@@ -282,6 +286,8 @@ class Study:
         Returns:
             What is to be told where the checkpoint is damaged.
         """
+        from lstm_model.checkpoint import read_state
+
         trial.state, epochs, told = "interrupted", 0, None
         if trial.checkpoint is not None:
             try:
@@ -380,6 +386,8 @@ class Study:
         second, in which no trial is given out: so not for every checkpoint, nor for all of the
         models that are the best one in turn while a study is young.
         """
+        from lstm_model.checkpoint import TrainedForecaster
+
         if self._incomplete is None or self._kept is None:
             return
         self._incomplete = None
@@ -390,8 +398,11 @@ class Study:
             return  # as in go_on()
         write_folder(best, {**files, KEPT: _json(self._kept)})
 
-    def _completed(self, forecaster: TrainedForecaster) -> TrainedForecaster:
+    def _completed(self, forecaster: "TrainedForecaster") -> "TrainedForecaster":
         """With intervals and the rows that it takes to settle."""
+        from lstm_model.settling import ColdStarts
+        from lstm_model.training import Validation
+
         fold = self.series.folds[-1]  # whose model it is
         if self._starts is None:
             frame, before = self.table.frame, self.space.data.test_from

@@ -125,6 +125,7 @@ class TensorBoard:
         _write_row(place, study, trial)
         events = self._trials[trial.id] = Events(place)
         events.begin_after(trial.epochs)  # those that come now were there before it was cut off
+        self._draw(study)
 
     def reported(self, study: "Study", trial: Trial) -> None:
         best = trial.best or {}
@@ -143,10 +144,7 @@ class TensorBoard:
         done = sum(not each.under_way for each in study.trials.values())
         if study.best:
             self._root.scalars({SO_FAR: study.best.rmse}, done)
-        if self._artist.look(study):
-            self._write_best(study)
-            self._write_outcome(study)
-            _put(self._folder, self._place)
+        self._draw(study)
 
     def finished(self, study: "Study") -> None:
         try:
@@ -165,6 +163,13 @@ class TensorBoard:
         self._artist.close()
         for events in (self._root, *self._trials.values()):
             events.close()
+
+    def _draw(self, study: "Study") -> None:
+        """What is new, if it is time to."""
+        if self._artist.look(study):
+            self._write_best(study)
+            self._write_outcome(study)
+            _put(self._folder, self._place)
 
     def _write_baselines(self, study: "Study") -> None:
         """As long as the trials' curves, so that a chart shows them from end to end."""

@@ -4,18 +4,20 @@ import math
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from ray import tune
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
-from lstm_model.checkpoint import TrainedForecaster, read_state, write_state
 from lstm_model.configuration import Configuration
 from lstm_model.errors import InputError, TrainingFailed
 from lstm_model.series import Series
-from lstm_model.training import Epoch, Fit
 from tuning.storage import Place
+
+if TYPE_CHECKING:
+    # torch takes seconds to import. Workers have it before their first trial; the command, which
+    # has this module too, gives its first trials out without it.
+    from lstm_model.training import Epoch, Fit
 
 # While no trial has ended, checkpoints are the models that there are: the first one comes after so
 # long, the others after twice as long each.
@@ -50,6 +52,8 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         report_seconds, checkpoint_seconds: a step ends when it has taken so long, and when the last
             checkpoint is so long ago.
         """
+        import torch
+
         torch.set_num_threads(threads)
         self._series, self._target, self._folder = series, target, folder
         self._max_epochs, self._seed = max_epochs, seed
@@ -74,7 +78,10 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
             self._patience = min(EARLY_SECONDS, self._patience)
 
     @property
-    def _fit(self) -> Fit:
+    def _fit(self) -> "Fit":
+        from lstm_model.checkpoint import read_state
+        from lstm_model.training import Fit
+
         if self._made is None:
             config = self._suggested
             self._made = Fit(
@@ -124,6 +131,8 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """The best epoch's forecaster, and the state that the next epoch goes on from."""
+        from lstm_model.checkpoint import TrainedForecaster, write_state
+
         folder, fit = Path(checkpoint_dir), self._made
         if fit is not None and fit.best is not None:
             forecaster = TrainedForecaster.of(
@@ -135,10 +144,12 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         self._patience = min(2 * self._patience, self._checkpoint_seconds)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
+        from lstm_model.checkpoint import read_state
+
         self._fit.load_state(*read_state(Path(checkpoint_dir)))
 
 
-def report(epoch: Epoch) -> dict[str, Any]:
+def report(epoch: "Epoch") -> dict[str, Any]:
     """An epoch as Trial.report() takes it."""
     best = {"epoch": epoch.best.epoch, **epoch.best.score.as_json()}
     return {

@@ -20,6 +20,7 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
+from tuning import trainable
 from tuning.record import State
 from tuning.scheduling import judged_at, scheduler
 from tuning.search import OptunaSearcher, Unsaved
@@ -244,16 +245,13 @@ def run_trials(
     Raises:
         OSError: the study's folder could not be written any more.
     """
-    # Imported here, because torch takes seconds: Ray starts meanwhile.
-    from tuning.trainable import Trainable
-
     space = study.space
     resources = space.resources
     past = list(study.trials.values())
     attempt = study.attempt()
     messenger = _Messenger(study, stop)
-    trainable = tune.with_parameters(
-        Trainable,
+    trials = tune.with_parameters(
+        trainable.Trainable,
         series=study.series,
         folder=study.folder.resolve(),
         target=space.data.target,
@@ -266,7 +264,7 @@ def run_trials(
         checkpoint_seconds=CHECKPOINT_SECONDS,
     )
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu}),
+        tune.with_resources(trials, {"cpu": resources.cpu, "gpu": resources.gpu}),
         tune_config=tune.TuneConfig(
             num_samples=space.study.trials,
             search_alg=OptunaSearcher(

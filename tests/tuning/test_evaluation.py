@@ -12,9 +12,8 @@ import pytest
 from tests.tuning.conftest import PAIR
 from tuning import ray_environment
 from tuning.compare import enter, settle
-from tuning.evaluation import Protocol
 from tuning.options import Manner
-from tuning.period import spans
+from tuning.period import Protocol, spans
 from tuning.progress import Terminal
 from tuning.ray_session import ray_session
 

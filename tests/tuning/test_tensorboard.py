@@ -290,7 +290,7 @@ def test_figures_are_drawn_at_most_once_a_minute_while_trials_go_on(
 
 
 def test_the_model_is_drawn_while_the_last_trials_train(make: Make) -> None:
-    """A slot is idle then; the end has less to do."""
+    """The end has less to do."""
     study = make("air", trials=3)
     drawn: list[tuple[list[str], int]] = []
     artist = artist_module.Artist(lambda found, step: drawn.append((sorted(found), step)))
