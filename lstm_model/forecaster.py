@@ -33,6 +33,7 @@ class LSTMForecaster(nn.Module):
         self.head = nn.Linear(config.hidden_size, horizon)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        self._room: tuple[int, Tensor] | None = None
 
     @classmethod
     def seeded(cls, channels: int, config: Configuration, horizon: int, seed: int) -> Self:
@@ -75,8 +76,7 @@ class LSTMForecaster(nn.Module):
         short_term, _ = self.lstm(inputs)
         weight, bias = self.head.weight, self.head.bias
         with torch.no_grad():
-            by_short_term = torch.empty_like(short_term)
-            by_short_term[:skip].zero_()
+            by_short_term = self._zeros_before(skip, short_term)
             read, by_read = short_term[skip:], by_short_term[skip:]
             if kept is not None:  # where that gradient will lie is room until then
                 read = torch.mul(read, kept, out=by_read)
@@ -88,6 +88,14 @@ class LSTMForecaster(nn.Module):
             if kept is not None:
                 by_read.mul_(kept)
         _go_back(short_term, by_short_term)
+
+    def _zeros_before(self, skip: int, like: Tensor) -> Tensor:
+        """Room of that shape, where the first `skip` steps are zero and the others anything: the
+        same for every batch, because new memory takes a tenth of what there is beside the LSTM.
+        """
+        if self._room is None or self._room[0] != skip or self._room[1].shape != like.shape:
+            self._room = skip, torch.zeros_like(like)
+        return self._room[1]
 
     @torch.inference_mode()
     def gates(self, inputs: Tensor, skip: int = 0) -> dict[str, Doubles]:
