@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.linalg import cho_factor, cho_solve
 
 from lstm_model.metrics import Doubles, Score, mean_score, rmse, score
 from lstm_model.series import Series
@@ -121,7 +120,7 @@ def ridge(series: Series, form: str) -> Doubles:
         x -= centre
         gram = x.T @ x
         gram[np.diag_indices_from(gram)] += RIDGE_PENALTY * len(x)
-        weights = cho_solve(cho_factor(gram), x.T @ (y - mean))
+        weights = np.linalg.solve(gram, x.T @ (y - mean))
         forecast[:, lead] = lagged @ weights + (mean - centre @ weights)
     return forecast
 
