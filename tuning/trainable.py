@@ -79,10 +79,10 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
 
     @property
     def _fit(self) -> "Fit":
-        from lstm_model.checkpoint import read_state
-        from lstm_model.training import Fit
-
         if self._made is None:
+            from lstm_model.checkpoint import read_state
+            from lstm_model.training import Fit
+
             config = self._suggested
             self._made = Fit(
                 Configuration(**config["config"]),
