@@ -155,4 +155,4 @@ def _lagged(inputs: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[An
     """(T, F) -> (T, F * LAGS): each row with those before it; rows before the first are 0."""
     padded = np.pad(inputs, ((LAGS - 1, 0), (0, 0)))
     lagged = sliding_window_view(padded, LAGS, axis=0).reshape(len(inputs), -1)
-    return np.ascontiguousarray(lagged)  # of one channel it is a view
+    return np.ascontiguousarray(lagged)  # one channel is a view, of rows that overlap

@@ -39,13 +39,13 @@ class Shown:
 
     @classmethod
     def now(cls, study: "Study") -> "Shown":
-        from lstm_model.checkpoint import TrainedForecaster
-
         ended = [trial for trial in study.trials.values() if not trial.under_way]
-        try:
-            model = TrainedForecaster.load(study.folder / "best") if study.best else None
-        except InputError:
-            model = None  # it can't be read: what it forecasts is not shown
+        model = None
+        if study.best:
+            from lstm_model.checkpoint import TrainedForecaster
+
+            with suppress(InputError):  # it can't be read: what it forecasts is not shown
+                model = TrainedForecaster.load(study.folder / "best")
         return cls(study, ended, study.best, model)
 
 

@@ -136,9 +136,9 @@ def run(
 
 
 def head_start(at_end: ExitStack, *, own_ray: bool) -> ForkServer | None:
-    """Begin with what takes seconds, while the data are read and Ray starts: the imports of a Ray
-    of our own. (Ray itself has to be started by the main thread: it dies with the one that started
-    it.)
+    """Begin with what takes seconds, while the data are read and Ray starts: what the workers of a
+    Ray of our own import. (Ray itself has to be started by the main thread: it dies with the one
+    that started it.)
     """
     # Imports make half a million objects, which all stay: Python would look through them for
     # garbage for half a second in all.

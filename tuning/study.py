@@ -286,10 +286,10 @@ class Study:
         Returns:
             What is to be told where the checkpoint is damaged.
         """
-        from lstm_model.checkpoint import read_state
-
         trial.state, epochs, told = "interrupted", 0, None
         if trial.checkpoint is not None:
+            from lstm_model.checkpoint import read_state
+
             try:
                 _, numbers = read_state(self.folder / trial.checkpoint)
                 epochs = int(numbers["epoch"])
@@ -386,10 +386,10 @@ class Study:
         second, in which no trial is given out: so not for every checkpoint, nor for all of the
         models that are the best one in turn while a study is young.
         """
-        from lstm_model.checkpoint import TrainedForecaster
-
         if self._incomplete is None or self._kept is None:
             return
+        from lstm_model.checkpoint import TrainedForecaster
+
         self._incomplete = None
         best = self.folder / "best"
         try:
