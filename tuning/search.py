@@ -12,6 +12,7 @@ import math
 import sys
 from bisect import insort
 from collections.abc import Callable, Container, Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import optuna
@@ -55,14 +56,31 @@ LEAST_FOR_IMPORTANCES = 8
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def sampler(name: str, seed: int) -> BaseSampler:
+class _TPE(TPESampler):
+    """Samples together what is in every trial: hidden size and learning rate, say, as a pair.
+
+    Optuna would compare all past trials with each other to find out what that is.
+    """
+
+    def __init__(self, seed: int, entries: Iterable[Entry]) -> None:
+        super().__init__(seed=seed, multivariate=True, n_startup_trials=AT_RANDOM)
+        always = sorted((entry for entry in entries if not entry.when), key=attrgetter("name"))
+        distributions = {entry.name: distribution(entry) for entry in always}
+        self._together = {name: each for name, each in distributions.items() if not each.single()}
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return self._together
+
+
+def sampler(name: str, seed: int, entries: Iterable[Entry]) -> BaseSampler:
     """tpe, gp or random. A new one for every question: see OptunaSearcher.suggest()."""
     if name == "gp":
         return GPSampler(seed=seed, warn_independent_sampling=False)
     if name == "random":
         return RandomSampler(seed=seed)
-    # Multivariate: hidden size and learning rate, say, are sampled as a pair.
-    return TPESampler(seed=seed, multivariate=True, n_startup_trials=AT_RANDOM)
+    return _TPE(seed, entries)
 
 
 def distribution(entry: Entry) -> BaseDistribution:
@@ -216,7 +234,8 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
         # A sampler made anew from (seed, number) answers the same whether or not the study was
         # interrupted before this question, without any state of its own to keep.
         seed = mixed_seed(self._space.study.seed, number)
-        self._optuna.sampler = sampler(self._space.study.sampler, seed)
+        entries = self._space.search.values()
+        self._optuna.sampler = sampler(self._space.study.sampler, seed, entries)
         if number < len(self._points):
             self._optuna.enqueue_trial(dict(self._points[number]))
         trial = self._live[trial_id] = self._optuna.ask()

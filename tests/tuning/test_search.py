@@ -13,7 +13,15 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from tuning.record import State, Trial
-from tuning.search import Journal, OptunaSearcher, distribution, frozen, importances, sampler
+from tuning.search import (
+    AT_RANDOM,
+    Journal,
+    OptunaSearcher,
+    distribution,
+    frozen,
+    importances,
+    sampler,
+)
 from tuning.search_space import Entry, SearchSpace, read_space
 
 
@@ -265,6 +273,29 @@ def test_tpe_finds_the_better_region(tiny: SearchSpace) -> None:
     assert sum(found[20:]) / 10 < sum(found[1:11]) / 10
 
 
+def test_tpe_asks_as_optunas_own_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours knows from the space what is in every trial; Optuna's finds it in the past."""
+
+    def asked() -> list[Any]:
+        search, answers = searcher(read_space("univariate.yaml")), []
+        for number in range(30):
+            answers.append(suggestion := search.suggest(str(number)))
+            assert isinstance(suggestion, dict)
+            rmse = quality(suggestion["config"])
+            search.on_trial_complete(str(number), {"rmse": rmse, "epoch": 30 - number % 2})
+        return answers
+
+    ours = asked()
+    assert 0 < sum("dropout" in answer["config"] for answer in ours) < 30, "it is conditional"
+    monkeypatch.setattr(
+        "tuning.search.sampler",
+        lambda name, seed, entries: optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, n_startup_trials=AT_RANDOM
+        ),
+    )
+    assert asked() == ours
+
+
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
@@ -293,7 +324,7 @@ def test_entries_in_optunas_terms(entry: Entry, expected: object) -> None:
 @pytest.mark.parametrize("name", ["tpe", "random", "gp"])
 def test_every_sampler_is_seeded(name: str) -> None:
     def first(seed: int) -> float:
-        study = optuna.create_study(sampler=sampler(name, seed))
+        study = optuna.create_study(sampler=sampler(name, seed, []))
         return study.ask().suggest_float("x", 0, 1)
 
     assert first(1) == first(1) != first(2)
