@@ -1,11 +1,15 @@
 """When a study's figures are drawn: beside its trials, seldom enough not to hold them up."""
 
+import ctypes
+import importlib.util
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lstm_model.errors import InputError
@@ -128,7 +132,18 @@ class Artist:
 def _import_drawing() -> None:
     """torch and matplotlib take seconds: neither before the first trials nor at the end."""
     with suppress(Exception):  # it is told when something is to be drawn
+        _load_library()
         # First what the study imports too, by the same door: of two threads that come to a ring of
         # modules from two sides, Python lets one see half of a module.
         import lstm_model.checkpoint  # noqa: F401
         import tuning.study_figures  # noqa: F401
+
+
+def _load_library() -> None:
+    """Load torch's library, where Linux's wheels have it, while other threads go on: for a quarter
+    of a second an import of torch would hold them all.
+    """
+    torch = importlib.util.find_spec("torch")
+    assert torch and torch.origin
+    library = Path(torch.origin).parent / "lib" / "libtorch_cpu.so"
+    ctypes.CDLL(None).dlopen(os.fsencode(library), os.RTLD_LAZY)
