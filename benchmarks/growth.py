@@ -37,7 +37,7 @@ from ray.tune.result import DONE  # noqa: E402
 from lstm_model.baselines import evaluate  # noqa: E402
 from lstm_model.series import Series  # noqa: E402
 from lstm_model.sources import load_table  # noqa: E402
-from tuning import trainable  # noqa: E402
+from tuning import tuner  # noqa: E402
 from tuning.ray_session import ray_session  # noqa: E402
 from tuning.record import Trial  # noqa: E402
 from tuning.resume import read_trials  # noqa: E402
@@ -46,6 +46,7 @@ from tuning.search import OptunaSearcher, distribution  # noqa: E402
 from tuning.search_space import SearchSpace, read_space  # noqa: E402
 from tuning.study import Study  # noqa: E402
 from tuning.tensorboard import TensorBoard  # noqa: E402
+from tuning.trainable import Trainable  # noqa: E402
 from tuning.tuner import StopRequest, run_trials  # noqa: E402
 
 WORKERS = 2
@@ -64,7 +65,7 @@ def made_up_report(epoch: int, rmse: float) -> dict[str, Any]:
     return {**numbers, **score, "best": score}
 
 
-class Trivial(trainable.Trainable):
+class Trivial(Trainable):
     """Reports every epoch, without training."""
 
     _fresh = True
@@ -98,7 +99,7 @@ class WithoutModel(Study):
     """There is no model to keep of trials that train nothing: but it is known whose it would be."""
 
     def _keep_if_best(self, trial: Any) -> None:
-        if trial.saved and self._is_best(trial.id, trial.saved):
+        if trial.saved and self._is_best(trial.id, trial.saved["rmse"]):
             self._kept = {"trial": trial.id, "saved": trial.saved}
 
 
@@ -186,7 +187,7 @@ def capacity(data: Data, folder: Path, trials: int, max_epochs: int) -> dict[str
     study, clock = data.study(folder, trials, max_epochs), Clock()
     study.begin([])
     study.listeners += [TensorBoard(study), clock]
-    with mock.patch.object(trainable, "Trainable", Trivial):
+    with mock.patch.object(tuner, "Trainable", Trivial):
         run_trials(study, StopRequest(), concurrency=lambda: WORKERS, verbose=False)
     study.finish("failed")  # without a model there are no figures to draw
     seconds = clock.last - clock.first

@@ -102,7 +102,7 @@ def the_command(kind: str, trials: int, folder: Path) -> int:
     trainable = Trainable if kind == "real" else OneSecond
     with (
         mock.patch.object(run, "listen", listening),
-        mock.patch("tuning.trainable.Trainable", trainable),
+        mock.patch("tuning.tuner.Trainable", trainable),
     ):
         return status_of(run.app, arguments)
 

@@ -350,21 +350,20 @@ class Study:
         for listener in self.listeners:
             listener.ended(self, trial)
 
-    def wants(self, id: int) -> bool:
-        """Whether a trial that ends now has to leave a checkpoint: best/ is made from it."""
-        best = self.trials[id].best
-        return best is not None and (not self._one_ended or self._is_best(id, best))
+    def wants(self, id: int, rmse: float) -> bool:
+        """Whether a trial that ends so has to leave a checkpoint: best/ is made from it."""
+        return math.isfinite(rmse) and (not self._one_ended or self._is_best(id, rmse))
 
-    def _is_best(self, id: int, scored: dict[str, Any]) -> bool:
+    def _is_best(self, id: int, rmse: float) -> bool:
         """Whether no trial that best/ may hold is better; of equals the first one is."""
         kept = self._kept
-        return kept is None or (scored["rmse"], id) < (kept["saved"]["rmse"], kept["trial"])
+        return kept is None or (rmse, id) < (kept["saved"]["rmse"], kept["trial"])
 
     def _keep_if_best(self, trial: Trial) -> None:
         """Take the forecaster out of the trial's last checkpoint if none before was better."""
         if trial.checkpoint is None or trial.saved is None:
             return
-        if not self._is_best(trial.id, trial.saved):
+        if not self._is_best(trial.id, trial.saved["rmse"]):
             return
         kept = {
             "study": self.name,

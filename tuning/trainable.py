@@ -63,6 +63,15 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         self._made: Fit | None = None
         self._begin(config)
 
+    def train(
+        self, new_config: dict[str, Any] | None = None, storage: Any = None
+    ) -> dict[str, Any]:
+        """Take a step, of another trial where a configuration is given, as to reset()."""
+        if new_config is not None:
+            self.reset(new_config, storage)
+        result: dict[str, Any] = super().train()
+        return result
+
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take on another trial: nothing of the last one stays but the process and the data."""
         self._begin(new_config)

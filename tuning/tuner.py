@@ -6,7 +6,7 @@ import os
 import pickle
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,16 +16,17 @@ from unittest import mock
 
 import ray
 from ray import tune
+from ray.air.execution._internal import RayActorManager
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
-from tuning import trainable
 from tuning.record import State
 from tuning.scheduling import judged_at, scheduler
 from tuning.search import OptunaSearcher, Unsaved
 from tuning.storage import Place
 from tuning.study import Study
+from tuning.trainable import Trainable
 
 # How often a trial is tried again from its checkpoint where its worker or machine dies.
 RETRIES = 3
@@ -37,8 +38,6 @@ CHECKPOINT_SECONDS = 10.0
 REPORT_SECONDS = 2.0
 # Where the first trials all fail, the next ones would too.
 FAILURES_TO_GIVE_UP = 5
-# What is put off until the next trial trains is told after so long where none does.
-PUT_OFF_SECONDS = 0.05
 # After a request to stop, trials may end their epoch for this long before they are cut off.
 STOP_SECONDS = 15.0
 
@@ -108,31 +107,35 @@ class _Stopper(Unsaved, tune.Stopper):  # type: ignore[misc]
 class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
     """Tells the study what Tune reports, in the study's words.
 
-    That a trial ended, and that the next one starts, is put off until that one trains: to write it
-    down takes as long as all else between the two, and no slot has to wait for it.
+    What trials report, and that one ended and the next one starts, is put off until there is
+    nothing else to do: to write it down takes as long as all else between two trials, and no slot
+    has to wait for it.
     """
 
     def __init__(self, study: Study, stop: StopRequest) -> None:
         self._study, self._stop = study, stop
-        self._put_off: list[Callable[[], None]] = []
-        self._since = math.inf
+        self._put_off: list[tuple[int, Callable[[], None]]] = []
 
-    def _later(self, tell: Callable[[], None]) -> None:
-        self._put_off.append(tell)
-        self._since = min(self._since, time.monotonic())
+    def _later(self, tell: Callable[..., None], number: int, *given: Any) -> None:
+        self._put_off.append((number, partial(tell, number, *given)))
+
+    @property
+    def behind(self) -> bool:
+        """Whether something is put off."""
+        return bool(self._put_off)
 
     def catch_up(self) -> None:
-        """Tell what was put off."""
+        """Tell what was put off, and that the study is alive."""
         while self._put_off:  # one by one: an interruption leaves the others to be told
             with self._guarded():
-                self._put_off.pop(0)()
-        self._since = math.inf
+                self._put_off.pop(0)[1]()
+        with self._guarded():
+            self._study.alive()
 
     def on_trial_start(
         self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
     ) -> None:
-        self._later(partial(self._study.started, trial.config["trial"], trial.config["config"]))
-        self._since = -math.inf  # its worker is told to train before the step ends
+        self._later(self._study.started, trial.config["trial"], trial.config["config"])
 
     def on_trial_result(
         self,
@@ -143,23 +146,19 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
         **info: Any,
     ) -> None:
         number = trial.config["trial"]
-        self.catch_up()
-        with self._guarded():
-            for report in result.get("reports", ()):
-                self._study.reported(number, report)
-            # A checkpoint costs nearly as much as all else between two trials.
-            if result.get(DONE):
-                result["interrupted"] = bool(self._stop)
-                if result["interrupted"] or self._study.wants(number):
-                    result[SHOULD_CHECKPOINT] = True
+        if any(number == other for other, _ in self._put_off):
+            self.catch_up()
+        self._later(self._reported, number, result.get("reports", ()))
+        # A checkpoint costs nearly as much as all else between two trials.
+        if result.get(DONE):
+            result["interrupted"] = bool(self._stop)
+            if result["interrupted"] or self._study.wants(number, result["rmse"]):
+                result[SHOULD_CHECKPOINT] = True
 
     def on_step_end(self, iteration: int, trials: list[RayTrial], **info: Any) -> None:
         # After the last step Tune ends what it has begun, for seconds: nothing is to wait for that.
-        none_follows = self._stop or len(self._study.trials) >= self._study.space.study.trials
-        if none_follows or time.monotonic() - self._since >= PUT_OFF_SECONDS:
+        if self._stop or len(self._study.trials) >= self._study.space.study.trials:
             self.catch_up()
-        with self._guarded():
-            self._study.alive()
 
     def on_checkpoint(
         self,
@@ -186,7 +185,7 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
             # As when it was asked for a checkpoint or not, whatever has been requested since.
             interrupted = result.get("interrupted", bool(self._stop))
             state = "interrupted" if interrupted else "stopped_early"
-        self._later(partial(self._study.ended, number, state))
+        self._later(self._study.ended, number, state)
 
     def on_trial_recover(
         self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
@@ -215,6 +214,10 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
                 self._study.ended(number, "interrupted", reason)
                 return
         self._failed(number, reason)
+
+    def _reported(self, number: int, reports: Iterable[dict[str, Any]]) -> None:
+        for report in reports:
+            self._study.reported(number, report)
 
     def _failed(self, number: int, reason: str) -> None:
         """A trial failed; where all that ended did, the next ones would too."""
@@ -251,7 +254,7 @@ def run_trials(
     attempt = study.attempt()
     messenger = _Messenger(study, stop)
     trials = tune.with_parameters(
-        trainable.Trainable,
+        Trainable,
         series=study.series,
         folder=study.folder.resolve(),
         target=space.data.target,
@@ -289,7 +292,7 @@ def run_trials(
         ),
     )
     try:
-        with _spared():
+        with _spared(), _unwaited(messenger):
             tuner.fit()
     finally:
         messenger.catch_up()
@@ -301,9 +304,10 @@ def run_trials(
 def _spared() -> Iterator[None]:
     """Without what Tune does for each trial, and nobody needs.
 
-    It asks its cluster five times for the trainable, which stays the same. At its end it writes all
-    trials down, which are in their records, looks for files of its own loggers', two requests a
-    trial where the storage is an object store, and reads what went wrong, which was told before.
+    It asks its cluster five times for the trainable, which stays the same, and the worker twice
+    where it is. At its end it writes all trials down, which are in their records, looks for files
+    of its own loggers', two requests a trial where the storage is an object store, and reads what
+    went wrong, which was told before.
     """
     registry = tune.registry._global_registry
 
@@ -317,6 +321,9 @@ def _spared() -> Iterator[None]:
 
         return answer
 
+    def give(trial: RayTrial, worker: ray.actor.ActorHandle | None) -> None:
+        trial.temporary_state.ray_actor = worker
+
     def none(*_: object) -> dict[str, Any]:
         return {}
 
@@ -324,9 +331,53 @@ def _spared() -> Iterator[None]:
         mock.patch.multiple(
             registry, contains=remembering(registry.contains), get=remembering(registry.get)
         ),
+        mock.patch.object(RayTrial, "set_ray_actor", give),
         mock.patch.object(TuneController, "_get_trial_checkpoints", none),
         mock.patch.object(tune.ExperimentAnalysis, "_fetch_trial_dataframes", none),
         mock.patch.object(tune.ResultGrid, "_trial_to_result", none),
+    ):
+        yield
+
+
+@contextmanager
+def _unwaited(messenger: _Messenger) -> Iterator[None]:
+    """Without what a slot waits for between two trials in Tune, and needn't.
+
+    A worker takes a new trial on in one call, where Tune makes two and waits for the first one's
+    answer. And what the messenger has put off is told while Tune would wait for the workers.
+    """
+    schedule, add_actors = TuneController._schedule_trial_task, TuneController._maybe_add_actors
+    event = RayActorManager.next
+    new: dict[RayTrial, tuple[Any, ...]] = {}
+
+    def send(
+        controller: TuneController,
+        trial: RayTrial,
+        method_name: str,
+        args: tuple[Any, ...] | None = None,
+        **others: Any,
+    ) -> Any:
+        # A trial that died has to be restored in between, and goes Tune's way.
+        if method_name == "reset" and not trial.latest_checkpoint_result:
+            new[trial] = (*(args or ()), *others["kwargs"].values())
+            return None
+        return schedule(controller, trial, method_name, new.pop(trial, args), **others)
+
+    def add(controller: TuneController) -> None:
+        add_actors(controller)
+        # Not earlier: Tune has yet to count them among the trials that it prepares.
+        for trial in list(new):
+            controller._on_trial_reset(trial, success=True)
+
+    def wait(manager: RayActorManager, timeout: float | None = None) -> bool:
+        if messenger.behind and event(manager, timeout=0):
+            return True
+        messenger.catch_up()
+        return bool(event(manager, timeout))
+
+    with (
+        mock.patch.multiple(TuneController, _schedule_trial_task=send, _maybe_add_actors=add),
+        mock.patch.object(RayActorManager, "next", wait),
     ):
         yield
 

@@ -184,13 +184,15 @@ def test_until_a_trial_has_ended_the_best_is_the_leaders_last_checkpoint(study: 
 def test_a_checkpoint_is_wanted_of_a_trial_that_would_be_the_best(study: Study) -> None:
     for id in (0, 1, 2):
         study.started(id, CONFIG)
-        assert not study.wants(id), "there is nothing to keep"
-        study.reported(id, report(1, 9.0 - id))
-    assert study.wants(0), "none has ended yet"
+    assert study.wants(0, 9.0), "none has ended yet"
+    assert not study.wants(0, math.nan), "there is nothing to keep"
+    study.reported(1, report(1, 8.0))
     study.checkpointed(1, checkpoint(study, 1))
     study.ended(1, "finished")
-    assert not study.wants(0)
-    assert study.wants(2)
+    assert not study.wants(0, 9.0)
+    assert study.wants(2, 7.0)
+    assert study.wants(0, 8.0)
+    assert not study.wants(2, 8.0), "of equals the first is the best one"
 
 
 def test_a_leader_that_fails_before_any_trial_has_ended_is_not_the_best(study: Study) -> None:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import psutil
 import pytest
 import ray
+from ray.air.execution._internal import RayActorManager
 
 from lstm_model.baselines import evaluate
 from lstm_model.checkpoint import TrainedForecaster, write_state
@@ -21,7 +23,7 @@ from lstm_model.errors import InputError, TrainingFailed
 from lstm_model.series import Series
 from lstm_model.sources import load_table
 from lstm_model.training import Epoch, Fit
-from tuning import fork_server, ray_environment, trainable, tuner
+from tuning import fork_server, ray_environment, tuner
 from tuning.fork_server import ForkServer
 from tuning.ray_session import ray_session, slots
 from tuning.record import Trial
@@ -31,9 +33,9 @@ from tuning.study import Study
 from tuning.trainable import Trainable
 from tuning.tuner import (
     FAILURES_TO_GIVE_UP,
-    PUT_OFF_SECONDS,
     StopRequest,
     _Messenger,
+    _unwaited,
     run_trials,
 )
 
@@ -58,6 +60,43 @@ class Fragile(Trainable):
             )
             self._fit.run_epoch = lambda: (_ for _ in ()).throw(error)  # type: ignore[method-assign]
         return super().step()
+
+
+class Diary(Trainable):
+    """Writes down what it is asked."""
+
+    def _note(self, call: str) -> None:
+        with Path(os.environ["TMPDIR_OF_TEST"], "diary").open("a") as file:
+            file.write(f"{call}\n")
+
+    def train(self, *given: Any, **named: Any) -> dict[str, Any]:
+        self._note("train")
+        return super().train(*given, **named)
+
+    def reset(self, *given: Any, **named: Any) -> bool:
+        self._note("reset")
+        return bool(super().reset(*given, **named))
+
+    def save(self, *given: Any, **named: Any) -> Any:
+        self._note("save")
+        return super().save(*given, **named)
+
+    def get_auto_filled_metrics(self, *given: Any, **named: Any) -> dict[str, Any]:
+        if named.get("debug_metrics_only"):
+            self._note("who are you")
+        result: dict[str, Any] = super().get_auto_filled_metrics(*given, **named)
+        return result
+
+
+class Reluctant(Trainable):
+    """Can't take another trial on the first time: as where its disk is full for a moment."""
+
+    def reset(self, *given: Any, **named: Any) -> bool:
+        refused = Path(os.environ["TMPDIR_OF_TEST"], "refused")
+        if not refused.exists():
+            refused.touch()
+            raise ValueError("not now")
+        return bool(super().reset(*given, **named))
 
 
 class Hopeless(Trainable):
@@ -120,7 +159,7 @@ def study(space: Callable[..., Path], tmp_path: Path) -> Callable[..., Study]:
 def test_a_trial_that_fails_says_why_and_the_study_goes_on(
     study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainable, "Trainable", Fragile)
+    monkeypatch.setattr(tuner, "Trainable", Fragile)
     made = study([4, FAILS, ASKS_TOO_MUCH, 8])
     run_trials(made, StopRequest(), concurrency=lambda: 2, verbose=False)
     states = [(trial.state, trial.reason) for _, trial in sorted(made.trials.items())]
@@ -136,7 +175,7 @@ def test_a_trial_that_fails_says_why_and_the_study_goes_on(
 def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_given_up(
     study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainable, "Trainable", Fragile)
+    monkeypatch.setattr(tuner, "Trainable", Fragile)
     monkeypatch.setattr(tuner, "RETRIES", 1)
     made = study([DIES_ONCE, DIES, 8])
     run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
@@ -148,17 +187,43 @@ def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_given_up(
 def test_a_study_in_which_every_trial_fails_is_given_up(
     study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainable, "Trainable", Hopeless)
+    monkeypatch.setattr(tuner, "Trainable", Hopeless)
     made, stop = study([8], trials=9), StopRequest()
     run_trials(made, stop, concurrency=lambda: 1, verbose=False)
     assert stop.hopeless
     assert [trial.state for trial in made.trials.values()] == ["failed"] * FAILURES_TO_GIVE_UP
 
-    monkeypatch.setattr(trainable, "Trainable", HopelessButForTheFirst)
+    monkeypatch.setattr(tuner, "Trainable", HopelessButForTheFirst)
     made, stop = study([8], trials=7, folder="one-good"), StopRequest()
     run_trials(made, stop, concurrency=lambda: 1, verbose=False)
     assert not stop.hopeless
     assert made.counts == {"finished": 1, "failed": 6}
+
+
+def test_a_worker_takes_a_new_trial_on_in_one_call(
+    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tune has four, and waits for the answer of one. Each is a wait of milliseconds."""
+    monkeypatch.setattr(tuner, "Trainable", Diary)
+    made = study([8, 4, 6], max_epochs=1)
+    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
+    assert made.counts == {"finished": 3}
+    written = Path(os.environ["TMPDIR_OF_TEST"], "diary").read_text().split()
+    assert [call for call in written if call != "save"] == ["train", *["train", "reset"] * 2]
+    epochs = [trial.history[0]["loss"] for _, trial in sorted(made.trials.items())]
+    assert len(set(epochs)) == 3, "each its own"
+
+
+def test_a_trial_that_cannot_be_begun_is_tried_again(
+    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own error counts, and no other trial's epochs are taken for its own."""
+    monkeypatch.setattr(tuner, "Trainable", Reluctant)
+    made = study([8, 4, 6], max_epochs=1)
+    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
+    assert made.counts == {"finished": 3}
+    assert Path(os.environ["TMPDIR_OF_TEST"], "refused").exists()
+    assert [made.trials[n].config["hidden_size"] for n in range(3)] == [8, 4, 6]
 
 
 def test_a_trial_that_is_not_the_best_leaves_no_checkpoint(study: Callable[..., Study]) -> None:
@@ -186,7 +251,7 @@ def test_a_trial_that_was_stopped_early_stays_so_where_time_is_up_right_after(
     for trial in trials:
         messenger.on_trial_start(0, [], trial)
     for trial in trials:
-        trial.last_result = {"epoch": 1, "done": True}
+        trial.last_result = {"epoch": 1, "rmse": math.inf, "done": True}
         messenger.on_trial_result(0, [], trial, trial.last_result)
         stop.give_up()
         messenger.on_trial_complete(0, [], trial)
@@ -195,51 +260,73 @@ def test_a_trial_that_was_stopped_early_stays_so_where_time_is_up_right_after(
     assert [made.trials[n].state for n in (0, 1)] == ["stopped_early", "interrupted"]
 
 
-def test_a_trial_is_written_down_while_the_next_one_trains(
-    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def told(study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -> tuple[_Messenger, list]:
+    """A messenger, and what it tells its study of three trials."""
+    made, told = study([8, 4, 6]), []
+    for name in ("started", "reported", "ended", "alive"):
+        monkeypatch.setattr(made, name, lambda *of, name=name: told.append((name, *of[:1])))
+    return _Messenger(made, StopRequest()), told
+
+
+def ray_trial(number: int) -> Any:
+    return SimpleNamespace(config={"trial": number, "config": {}}, last_result={"epoch": 1})
+
+
+def test_a_trial_is_written_down_while_tune_would_wait(
+    told: tuple[_Messenger, list], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And where none does, a moment later, or before anything else is told."""
-    made, now, told = study([8, 4, 6]), 0.0, []
-    monkeypatch.setattr(tuner, "time", SimpleNamespace(monotonic=lambda: now))
+    messenger, what = told
+    waiting: list[float | None] = []
+    ready = [True, False, False, False]
+
+    def event(manager: RayActorManager, timeout: float | None = None) -> bool:
+        waiting.append(timeout)
+        return ready[len(waiting) - 1]
+
+    monkeypatch.setattr(RayActorManager, "next", event)
+    manager = Mock(spec=RayActorManager)
+    with _unwaited(messenger):
+        messenger.on_trial_result(0, [], ray_trial(0), {"epoch": 1, "reports": [{}, {}]})
+        messenger.on_trial_complete(0, [], ray_trial(0))
+        messenger.on_step_end(0, [])
+        messenger.on_trial_start(0, [], ray_trial(1))
+        assert RayActorManager.next(manager, timeout=0.1)
+        assert not what, "another trial's result was there"
+        assert not RayActorManager.next(manager, timeout=0.1)
+        assert what == [
+            ("reported", 0),
+            ("reported", 0),
+            ("ended", 0),
+            ("started", 1),
+            ("alive",),
+        ]
+        assert not RayActorManager.next(manager, timeout=0.1)
+    assert waiting == [0, 0, 0.1, 0.1], "it looks whether anything is there before it tells"
+
+
+def test_what_is_put_off_does_not_pile_up(told: tuple[_Messenger, list]) -> None:
+    """Where Tune never has to wait: a trial's next result brings what was put off of it."""
+    messenger, what = told
+    messenger.on_trial_start(0, [], ray_trial(0))
+    messenger.on_trial_start(0, [], ray_trial(1))
+    messenger.on_trial_result(0, [], ray_trial(2), {"epoch": 1, "reports": [{}]})
+    assert not what
+    messenger.on_trial_result(0, [], ray_trial(1), {"epoch": 1, "reports": [{}]})
+    assert what[:3] == [("started", 0), ("started", 1), ("reported", 2)]
+    assert ("reported", 1) not in what
+
+
+def test_nothing_is_put_off_past_tunes_last_step(study: Callable[..., Study]) -> None:
+    made = study([8, 4])
     messenger = _Messenger(made, StopRequest())
-    for name in ("started", "ended"):
-        real = getattr(made, name)
-        monkeypatch.setattr(
-            made,
-            name,
-            lambda id, *of, name=name, real=real: (told.append((name, id)), real(id, *of)),
-        )
-    trials = [
-        SimpleNamespace(config={"trial": n, "config": {}}, last_result={"epoch": 1})
-        for n in range(3)
-    ]
-    messenger.on_trial_start(0, [], trials[0])
-    assert not told, "its worker has not been told to train yet"
-    messenger.on_step_end(0, [])
-    assert told == [("started", 0)]
-
-    messenger.on_trial_complete(0, [], trials[0])
-    messenger.on_step_end(0, [])  # the slot is free, and no trial has taken it
-    assert told == [("started", 0)]
-    messenger.on_trial_start(0, [], trials[1])
-    messenger.on_step_end(0, [])
-    assert told[1:] == [("ended", 0), ("started", 1)]
-
-    messenger.on_trial_complete(0, [], trials[1])
-    now = 0.9 * PUT_OFF_SECONDS
-    messenger.on_step_end(0, [])
-    assert len(told) == 3
-    now = PUT_OFF_SECONDS
-    messenger.on_step_end(0, [])
-    assert told[3:] == [("ended", 1)]
-
-    messenger.on_trial_start(0, [], trials[2])
-    messenger.on_trial_result(0, [], trials[2], {"epoch": 1})
-    assert told[4:] == [("started", 2)], "or the study would not know whose result it is"
-
-    messenger.on_trial_complete(0, [], trials[2])
-    messenger.on_step_end(0, [])
-    assert told[5:] == [("ended", 2)], "no trial follows: Tune ends with this step"
+    for number in (0, 1):
+        messenger.on_trial_start(0, [], ray_trial(number))
+        messenger.catch_up()
+        messenger.on_trial_complete(0, [], ray_trial(number))
+        messenger.on_step_end(0, [])
+        states = [made.trials[id].state for id in range(number + 1)]
+        assert states == ["running"] if number == 0 else ["stopped_early"] * 2
 
 
 @pytest.mark.parametrize("kept", [0, 10, 40])
@@ -262,15 +349,15 @@ def test_an_interruption_leaves_what_was_put_off_to_be_told(study: Callable[...,
     made, told = study([8, 4]), []
     messenger = _Messenger(made, StopRequest())
 
-    def interrupted() -> None:
+    def interrupted(number: int) -> None:
         raise KeyboardInterrupt
 
-    messenger._later(interrupted)
-    messenger._later(lambda: told.append("the second"))
+    messenger._later(interrupted, 0)
+    messenger._later(told.append, 1)
     with pytest.raises(KeyboardInterrupt):
         messenger.catch_up()
     messenger.catch_up()
-    assert told == ["the second"]
+    assert told == [1]
 
 
 def test_a_request_to_stop_interrupts_trials_with_their_checkpoints(
@@ -310,7 +397,7 @@ class Unborn(Trainable):
 def test_a_worker_that_can_not_start_is_a_failed_trial(
     study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainable, "Trainable", Unborn)
+    monkeypatch.setattr(tuner, "Trainable", Unborn)
     monkeypatch.setattr(tuner, "RETRIES", 0)
     made = study([8])
     run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
