@@ -46,7 +46,7 @@ class Optimiser:
 
     def step(self, rate: float) -> Tensor:
         """One step at this learning rate; the norm of the gradients before clipping."""
-        norms = torch._foreach_norm(self._gradients)
+        norms: list[Tensor] = [torch.linalg.vector_norm(piece) for piece in self._gradients]
         norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
         averaging = self._averaging if self._taken else 0.0
         self._taken += 1
@@ -69,8 +69,10 @@ class Optimiser:
             amsgrad=False,
             maximize=False,
         )
-        torch._foreach_lerp_(self._averages, self._weights, 1 - averaging)
-        torch._foreach_zero_(self._gradients)
+        for average, weight in zip(self._averages, self._weights, strict=True):
+            average.lerp_(weight, 1 - averaging)
+        for gradient in self._gradients:
+            gradient.zero_()
         return norm
 
     def state(self) -> dict[str, Tensor]:
