@@ -63,14 +63,18 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         self._made: Fit | None = None
         self._begin(config)
 
-    def train(
-        self, new_config: dict[str, Any] | None = None, storage: Any = None
-    ) -> dict[str, Any]:
-        """Take a step, of another trial where a configuration is given, as to reset()."""
-        if new_config is not None:
-            self.reset(new_config, storage)
+    def train(self, *new: Any) -> dict[str, Any]:
+        """Take a step: of another trial where what reset() takes is given."""
+        if new:
+            self.reset(*new)
         result: dict[str, Any] = super().train()
         return result
+
+    def restore(self, checkpoint_path: Any, *new: Any) -> None:
+        """Go on from a checkpoint: of another trial where what reset() takes is given."""
+        if new:
+            self.reset(*new)
+        super().restore(checkpoint_path)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take on another trial: nothing of the last one stays but the process and the data."""

@@ -126,9 +126,14 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
 
     def catch_up(self) -> None:
         """Tell what was put off, and that the study is alive."""
-        while self._put_off:  # one by one: an interruption leaves the others to be told
+        while self._put_off:
+            (number, tell), *after = self._put_off
+            # Cut off by Ctrl-C it may be told in part: what follows of that trial would make it
+            # one that ended, and it is to go on later.
+            self._put_off = [each for each in after if each[0] != number]
             with self._guarded():
-                self._put_off.pop(0)[1]()
+                tell()
+            self._put_off = after
         with self._guarded():
             self._study.alive()
 
@@ -217,7 +222,8 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
 
     def _reported(self, number: int, reports: Iterable[dict[str, Any]]) -> None:
         for report in reports:
-            self._study.reported(number, report)
+            with self._guarded():  # each by itself: what went wrong with one loses no other
+                self._study.reported(number, report)
 
     def _failed(self, number: int, reason: str) -> None:
         """A trial failed; where all that ended did, the next ones would too."""
@@ -343,8 +349,9 @@ def _spared() -> Iterator[None]:
 def _unwaited(messenger: _Messenger) -> Iterator[None]:
     """Without what a slot waits for between two trials in Tune, and needn't.
 
-    A worker takes a new trial on in one call, where Tune makes two and waits for the first one's
-    answer. And what the messenger has put off is told while Tune would wait for the workers.
+    A worker takes a new trial on with the call to train, or to go on from a checkpoint: Tune makes
+    a call of its own for that, and waits for the answer. And what the messenger has put off is told
+    while Tune would wait for the workers.
     """
     schedule, add_actors = TuneController._schedule_trial_task, TuneController._maybe_add_actors
     event = RayActorManager.next
@@ -354,14 +361,13 @@ def _unwaited(messenger: _Messenger) -> Iterator[None]:
         controller: TuneController,
         trial: RayTrial,
         method_name: str,
-        args: tuple[Any, ...] | None = None,
+        args: tuple[Any, ...] = (),
         **others: Any,
     ) -> Any:
-        # A trial that died has to be restored in between, and goes Tune's way.
-        if method_name == "reset" and not trial.latest_checkpoint_result:
-            new[trial] = (*(args or ()), *others["kwargs"].values())
+        if method_name == "reset":
+            new[trial] = (*args, *others["kwargs"].values())
             return None
-        return schedule(controller, trial, method_name, new.pop(trial, args), **others)
+        return schedule(controller, trial, method_name, (*args, *new.pop(trial, ())), **others)
 
     def add(controller: TuneController) -> None:
         add_actors(controller)
