@@ -342,13 +342,16 @@ def test_no_report_is_lost_where_writing_one_fails(study: Callable[..., Study]) 
 def test_nothing_is_put_off_past_tunes_last_step(study: Callable[..., Study]) -> None:
     made = study([8, 4])
     messenger = _Messenger(made, StopRequest())
-    for number in (0, 1):
+
+    def last_step(number: int) -> list[str]:
         messenger.on_trial_start(0, [], ray_trial(number))
         messenger.catch_up()
         messenger.on_trial_complete(0, [], ray_trial(number))
         messenger.on_step_end(0, [])
-        states = [made.trials[id].state for id in range(number + 1)]
-        assert states == ["running"] if number == 0 else ["stopped_early"] * 2
+        return [trial.state for trial in made.trials.values()]
+
+    assert last_step(0) == ["running"], "another trial follows"
+    assert last_step(1) == ["stopped_early", "stopped_early"]
 
 
 @pytest.mark.parametrize("kept", [0, 10, 40])
