@@ -49,8 +49,9 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
 
         folder: of the study; a trial that goes on finds its checkpoint in it.
         judged_at: epochs that a step ends with, because the trial may be stopped after them.
-        report_seconds, checkpoint_seconds: a step ends when it has taken so long, and when the last
-            checkpoint is so long ago.
+        report_seconds: a step ends when it has taken so long, unless it would end by itself within
+            as long again.
+        checkpoint_seconds: it ends when the last checkpoint is so long ago.
         """
         import torch
 
@@ -109,6 +110,12 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         return self._made
 
     @property
+    def _epochs_to_judge(self) -> int:
+        """How many are left to the next one that a step ends with, or to the trial's end."""
+        epoch = self._fit.epoch
+        return min((at for at in self._judged_at if at > epoch), default=self._max_epochs) - epoch
+
+    @property
     def _due(self) -> bool:
         """Whether it is time for a checkpoint."""
         return time.monotonic() - self._saved >= self._patience
@@ -120,7 +127,11 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
             # A trial that is resumed at its very end trains no more: the study has to hear of it.
             while self._fit.epoch < self._max_epochs:
                 reports.append(report(epoch := self._fit.run_epoch()))
-                enough = time.monotonic() - begun >= self._report_seconds
+                spent = time.monotonic() - begun
+                # What ends the step anyway may be as near again: a report more is milliseconds in
+                # which nothing is trained.
+                left = spent / len(reports) * self._epochs_to_judge
+                enough = spent >= self._report_seconds and left > self._report_seconds
                 if enough or self._due or epoch.number in self._judged_at:
                     break
         except (TrainingFailed, InputError, MemoryError, RuntimeError) as error:

@@ -1,0 +1,92 @@
+"""A trial's steps, by themselves: when they end, on a clock of the test's own."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tuning import trainable
+from tuning.trainable import Trainable
+
+EPOCHS = 30
+
+
+class Clock:
+    """Stands still but for what is trained."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Training:
+    """As much of a Fit as a step looks at; an epoch takes so many seconds."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock, self._seconds = clock, seconds
+        self.epoch = 0
+        self.best = SimpleNamespace(score=SimpleNamespace(rmse=20.0))
+
+    def run_epoch(self) -> SimpleNamespace:
+        self.epoch += 1
+        self._clock.now += self._seconds
+        return SimpleNamespace(number=self.epoch)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """The epochs that a trial's steps end with."""
+
+    def taken(
+        seconds: float, judged_at: tuple[int, ...] = (), checkpoint: float = 1e9
+    ) -> list[int]:
+        clock = Clock()
+        monkeypatch.setattr(trainable, "time", clock)
+        monkeypatch.setattr(trainable, "report", lambda epoch: {"epoch": epoch.number})
+        given: dict[str, Any] = {"series": None, "folder": Path(), "target": "pm2.5", "seed": 0}
+        trial = Trainable.__new__(Trainable)
+        trial.setup(
+            {},
+            **given,
+            max_epochs=EPOCHS,
+            threads=1,
+            gpu=False,
+            judged_at=judged_at,
+            report_seconds=2.0,
+            checkpoint_seconds=checkpoint,
+        )
+        trial._made = Training(clock, seconds)  # type: ignore[assignment]
+        ends, reported = [], []
+        while not ends or ends[-1] < EPOCHS:
+            result = trial.step()
+            reported += [each["epoch"] for each in result["reports"]]
+            ends.append(result["epoch"])
+            if result.get(trainable.SHOULD_CHECKPOINT):
+                trial._saved = clock.now
+        assert reported == list(range(1, EPOCHS + 1))
+        return ends
+
+    return taken
+
+
+def test_a_step_ends_every_two_seconds(steps: Callable[..., list[int]]) -> None:
+    assert steps(0.5) == [4, 8, 12, 16, 20, 24, 30], "from 28 on it is a second to the end"
+    assert steps(3.0) == list(range(1, EPOCHS + 1)), "an epoch that takes longer is one by itself"
+
+
+def test_no_report_just_before_one_that_has_to_be(steps: Callable[..., list[int]]) -> None:
+    assert steps(0.125, judged_at=(15,)) == [15, 30]
+    assert steps(0.25, judged_at=(15,)) == [15, 30], "2 seconds at 8, and 1.75 to go"
+    assert steps(0.3125, judged_at=(15,)) == [7, 15, 22, 30], "2.2 seconds at 7, and 2.5 to go"
+
+
+def test_what_is_judged_by_itself_is_reported_by_itself(steps: Callable[..., list[int]]) -> None:
+    assert steps(0.1, judged_at=tuple(range(1, EPOCHS + 1))) == list(range(1, EPOCHS + 1))
+
+
+def test_a_checkpoint_is_not_put_off(steps: Callable[..., list[int]]) -> None:
+    assert steps(0.25, judged_at=(15,), checkpoint=1.0) == [4, 8, 12, 15, 16, 20, 24, 28, 30]
