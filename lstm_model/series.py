@@ -204,7 +204,7 @@ class Encoding:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Series:
     """A table ready for training and validation, with no row of the test in it.
 
@@ -233,7 +233,7 @@ class Series:
     encoding: Encoding
     earlier: tuple["Series", ...] = ()
 
-    @property
+    @cached_property
     def folds(self) -> tuple["Series", ...]:
         """Every validation period with what comes before it, the earliest first."""
         return (*self.earlier, replace(self, earlier=()))

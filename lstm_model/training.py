@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -38,6 +38,8 @@ STRETCH_ROWS = 336
 LEAST_STEPS = 16
 # Batches are gathered together, up to so many numbers: it takes no more operations than one does.
 GATHERED = 1 << 20
+# A worker trains one model after another on the same folds: what they all read of so many is kept.
+KEPT_FOLDS = 8
 # The learning rate starts and ends at this share of its peak.
 FLOOR = 0.02
 
@@ -271,7 +273,7 @@ class Fit:
         self._folds = [
             (
                 Training(config, fold, max_epochs=max_epochs, seed=seed, device=device),
-                Validation(fold, device),
+                _validation(fold, torch.device(device)),
             )
             for fold in series.folds
         ]
@@ -358,32 +360,37 @@ class Batches(NamedTuple):
     observed: list[bool]  # whether any target of the batch was
 
 
+@lru_cache(maxsize=KEPT_FOLDS)
+def _training_rows(series: Series, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs (T, F), scaled changes (T, L) and which of them are observed (T, L), and after them a
+    row that stands for all others: read as the training mean, and not scored.
+    """
+    observed = series.training[: series.split]
+    changes = np.where(observed, series.changes[: series.split], 0.0) / series.change_scale
+    inputs, target, weight = (
+        torch.from_numpy(np.pad(values, ((0, 1), (0, 0))).astype(np.float32)).to(device)
+        for values in (series.inputs[: series.split], changes, observed)
+    )
+    return inputs, target, weight
+
+
 class _Chunks:
-    """The training rows, cut anew each epoch into chunks that start at a random offset."""
+    """The training rows, cut anew each epoch into chunks that start at a random offset: the first
+    one's context is before them, and its end and the last one's may be outside.
+    """
 
     def __init__(self, config: Configuration, series: Series, device: torch.device) -> None:
-        self._context, self._length = config.context_length, config.chunk_length
-        self._batch = config.batch_size
-        rows = series.split
-        observed = series.training[:rows]
-        # Rows before the first are read as the training mean: the context of the first chunk, and
-        # after the last as well, where a chunk reaches over the end of training; neither is scored.
-        self._before, after = self._context + self._length, self._length
-        pad = ((self._before, after), (0, 0))
-        changes = np.where(observed, series.changes[:rows], 0.0) / series.change_scale
-        self._inputs, self._target, self._weight = (
-            torch.from_numpy(np.pad(values, pad).astype(np.float32)).to(device)
-            for values in (series.inputs[:rows], changes, observed)
-        )
-        self._rows = rows
+        self._length, self._batch = config.chunk_length, config.batch_size
+        self._context = config.context_length
+        self._inputs, self._target, self._weight = _training_rows(series, device)
+        self._rows = series.split
         self._hours = torch.arange(-self._context, self._length, device=device)[:, None]
 
     def shuffled(self, draw: np.random.Generator) -> list[Tensor]:
         """Where the chunks of each batch start: (S, B) for S batches of as many chunks each, to be
         gathered together. Every training row lies in exactly one chunk.
         """
-        first = self._before - int(draw.integers(self._length))
-        starts = np.arange(first, self._before + self._rows, self._length)
+        starts = np.arange(-int(draw.integers(self._length)), self._rows, self._length)
         steps = max(round(len(starts) / self._batch), min(LEAST_STEPS, len(starts)))
         shuffled = torch.from_numpy(draw.permutation(starts)).to(self._inputs.device)
         size, larger = divmod(len(starts), steps)
@@ -396,6 +403,7 @@ class _Chunks:
     def cut(self, starts: Tensor) -> Batches:
         """The chunks of the batches that start there (S, B)."""
         rows = starts[:, None] + self._hours
+        rows.masked_fill_((rows < 0) | (rows >= self._rows), self._rows)
         scored = rows[:, self._context :].flatten(1)
         weight = embedding(scored, self._weight)
         observed = weight.sum((1, 2))
@@ -436,6 +444,11 @@ class Validation:
     def score_of(self, forecast: Doubles) -> Score:
         """The metrics of what forecast() gave, or of a mean of several such."""
         return score(forecast - self.changes, self.scored, self.persistence_rmse)
+
+
+@lru_cache(maxsize=KEPT_FOLDS)
+def _validation(series: Series, device: torch.device) -> Validation:
+    return Validation(series, device)
 
 
 class Stretches:

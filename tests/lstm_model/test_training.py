@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from lstm_model import training
 from lstm_model.checkpoint import read_state, write_state
 from lstm_model.configuration import Configuration, DataSettings
 from lstm_model.errors import TrainingFailed
@@ -61,6 +62,22 @@ def test_a_short_series_still_has_some_steps_an_epoch(
     found = {sum(map(len, chunks.shuffled(np.random.default_rng(seed)))) for seed in range(20)}
     assert min(found) <= steps <= max(found)
     assert max(found) - min(found) <= 1
+
+
+def test_what_all_trainings_read_is_made_once(
+    series: Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Fit(SMALL, series, max_epochs=1, seed=5)
+
+    def made(*_: object) -> None:
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(training, "Validation", made)
+    monkeypatch.setattr(np, "pad", made)
+    other = SMALL.model_copy(update={"chunk_length": 30, "context_length": 10})
+    Fit(other, series, max_epochs=1, seed=6).last.advance()
+    with pytest.raises(AssertionError, match="made again"):
+        Fit(SMALL, replace(series), max_epochs=1, seed=5)  # the same numbers in another series
 
 
 def test_targets_and_weights_of_a_batch(series: Series) -> None:
