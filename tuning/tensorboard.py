@@ -105,6 +105,7 @@ class TensorBoard:
         self._place = study.folder / "tensorboard"
         self._folder = _local(self._place)
         self._trials: dict[int, Events] = {}
+        self._done = sum(not trial.under_way for trial in study.trials.values())
         self._best: tuple[int, int] | None = None  # the trial and its epochs in the run `best`
         self._root = Events(self._folder)
         Events(self._folder / "best").close()  # runs are listed by their age: before the trials
@@ -141,9 +142,9 @@ class TensorBoard:
         place = self._folder / "trials" / _number(trial)
         _write_row(place, study, trial)
         _move(self._folder / "running" / _number(trial), place)
-        done = sum(not each.under_way for each in study.trials.values())
+        self._done += not trial.under_way
         if study.best:
-            self._root.scalars({SO_FAR: study.best.rmse}, done)
+            self._root.scalars({SO_FAR: study.best.rmse}, self._done)
         self._draw(study)
 
     def finished(self, study: "Study") -> None:
