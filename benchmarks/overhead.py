@@ -40,7 +40,7 @@ from tuning.record import Trial  # noqa: E402
 from tuning.trainable import Trainable  # noqa: E402
 
 SLOTS = 2
-REAL_EPOCHS = 10  # at most, where the space has 30: 100 trials are to take two minutes
+REAL_EPOCHS = 15  # at most, where the space has 30: 100 trials are to take a minute or two
 KINDS = {"real": 100, "one-second": 100, "plain": 8}
 
 

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import uuid
 import warnings
@@ -60,11 +61,14 @@ AGENTS = (
 @contextmanager
 def ray_session(
     address: str | None, verbose: bool, server: ForkServer | None = None
-) -> Iterator[None]:
+) -> Iterator[Callable[[], None]]:
     """A Ray of this command's own, or the cluster at `address`.
 
     Args:
         server: forks the workers of a Ray of our own.
+
+    Yields:
+        A call that begins to end it, while the caller goes on with what needs no Ray.
 
     Raises:
         InputError: there is no cluster at `address`.
@@ -82,36 +86,45 @@ def ray_session(
             raise InputError(
                 f"--address must name a running Ray cluster, but got {address!r}: {error}"
             ) from error
-        try:
-            yield
-        finally:
-            ray.shutdown()
+        with _shutdown() as begin_to_end:
+            yield begin_to_end
         return
-    with _temporary_folder() as temporary:
-        try:
-            with _of_our_own(verbose, temporary, server):
-                ray.init(
-                    address="local",  # whatever RAY_ADDRESS says
-                    include_dashboard=False,
-                    logging_level=level,
-                    log_to_driver=verbose,
-                    _temp_dir=temporary,
-                    _skip_env_hook=True,  # which could ask for other environments than ours
-                    # What workers import while they wait for their first trial.
-                    _system_config={
-                        "preload_python_modules": ["tuning.trainable", *fork_server.MODULES]
-                    },
-                )
-            # Tune would ask for workers with a variable more in their environment, and so for
-            # others than those that wait. A Ray of our own has our environment anyway.
-            with mock.patch.multiple(
-                "ray.tune.execution.class_cache",
-                DEFAULT_ENV_VARS={},
-                ENV_VARS_TO_PROPAGATE=frozenset(),
-            ):
-                yield
-        finally:
-            ray.shutdown()
+    with _temporary_folder() as temporary, _shutdown() as begin_to_end:
+        with _of_our_own(verbose, temporary, server):
+            ray.init(
+                address="local",  # whatever RAY_ADDRESS says
+                include_dashboard=False,
+                logging_level=level,
+                log_to_driver=verbose,
+                _temp_dir=temporary,
+                _skip_env_hook=True,  # which could ask for other environments than ours
+                # What workers import while they wait for their first trial.
+                _system_config={
+                    "preload_python_modules": ["tuning.trainable", *fork_server.MODULES]
+                },
+            )
+        # Tune would ask for workers with a variable more in their environment, and so for others
+        # than those that wait. A Ray of our own has our environment anyway.
+        with mock.patch.multiple(
+            "ray.tune.execution.class_cache",
+            DEFAULT_ENV_VARS={},
+            ENV_VARS_TO_PROPAGATE=frozenset(),
+        ):
+            yield begin_to_end
+
+
+@contextmanager
+def _shutdown() -> Iterator[Callable[[], None]]:
+    """Ends Ray at the end, or from the call on that it yields: most of that is to wait for Ray's
+    processes.
+    """
+    early = threading.Thread(target=ray.shutdown, name="shutdown")
+    try:
+        yield early.start
+    finally:
+        if early.ident is not None:
+            early.join()
+        ray.shutdown()
 
 
 @contextmanager
@@ -310,6 +323,6 @@ def _sweep() -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left, ignore_errors=True)
         except BlockingIOError:
-            pass
+            early.join()
         finally:
             os.close(lock)

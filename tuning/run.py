@@ -7,6 +7,7 @@ import gc
 import re
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
@@ -129,9 +130,9 @@ def run(
             from tuning.ray_session import ray_session
 
             # Ray's workers import what they need, which takes them seconds, beside make().
-            with ray_session(address, verbose, server):
+            with ray_session(address, verbose, server) as end_ray:
                 study = make(folder, settled, table, series, begun, trials_before)
-                status = conduct(study, manner, console, resumed)
+                status = conduct(study, manner, console, resumed, end_ray)
             raise typer.Exit(status)
 
 
@@ -207,8 +208,17 @@ def make(
     return Study(folder, space, table, series, evaluate(series), begun, trials)
 
 
-def conduct(study: "Study", manner: Manner, console: Console, resumed: bool) -> int:
-    """Run a study to its end on the Ray that is there; the exit status."""
+def conduct(
+    study: "Study",
+    manner: Manner,
+    console: Console,
+    resumed: bool,
+    trained: Callable[[], None] | None = None,
+) -> int:
+    """Run a study to its end on the Ray that is there; the exit status.
+
+    trained: called once this Ray is needed no more, before the study's last figures are drawn.
+    """
     from tuning.ray_session import gpus_here, refuse_unshared, slots
     from tuning.tuner import StopRequest, run_trials
 
@@ -245,6 +255,8 @@ def conduct(study: "Study", manner: Manner, console: Console, resumed: bool) -> 
                 )
                 return FAILED
             raise
+        if trained:
+            trained()
         done = study.best is not None and not stop.hopeless
         study.finish("interrupted" if stop.signal else "finished" if done else "failed")
     return conclude(study, stop, console)

@@ -2,12 +2,14 @@
 
 import fcntl
 import os
+import threading
 from pathlib import Path
 
 import pytest
+import ray
 
 from tuning import ray_session as module
-from tuning.ray_session import _temporary_folder
+from tuning.ray_session import _shutdown, _temporary_folder
 
 
 @pytest.fixture
@@ -45,3 +47,25 @@ def test_the_folder_of_a_command_that_runs_is_left_alone(temporary: Path) -> Non
         assert starting.exists()
     assert not running.exists(), "its command has ended"
     assert starting.exists()
+
+
+def test_ray_ends_while_the_caller_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    went_on, calls = threading.Event(), []
+
+    def shutdown() -> None:
+        # The early call comes to its end only once the caller has gone on.
+        calls.append(went_on.wait(60))
+
+    monkeypatch.setattr(ray, "shutdown", shutdown)
+    with _shutdown() as begin_to_end:
+        begin_to_end()
+        went_on.set()
+    assert calls == [True, True], "the early one has been waited for, and what it left is ended"
+
+
+def test_ray_ends_where_nobody_began_to_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(ray, "shutdown", lambda: calls.append(threading.get_ident()))
+    with pytest.raises(KeyError), _shutdown():
+        raise KeyError
+    assert calls == [threading.get_ident()]
