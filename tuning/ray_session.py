@@ -323,6 +323,6 @@ def _sweep() -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left, ignore_errors=True)
         except BlockingIOError:
-            early.join()
+            pass
         finally:
             os.close(lock)
