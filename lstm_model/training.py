@@ -10,10 +10,11 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial, wraps
 from itertools import islice
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -38,10 +39,10 @@ STRETCH_ROWS = 336
 LEAST_STEPS = 16
 # Batches are gathered together, up to so many numbers: it takes no more operations than one does.
 GATHERED = 1 << 20
-# A worker trains one model after another on the same folds: what they all read of so many is kept.
-KEPT_FOLDS = 8
 # The learning rate starts and ends at this share of its peak.
 FLOOR = 0.02
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -360,7 +361,25 @@ class Batches(NamedTuple):
     observed: list[bool]  # whether any target of the batch was
 
 
-@lru_cache(maxsize=KEPT_FOLDS)
+def _made_once(
+    make: Callable[[Series, torch.device], Made],
+) -> Callable[[Series, torch.device], Made]:
+    """What all trainings on a series read, kept for as long as the series is: a worker trains one
+    model after another on the same. What is made must not refer to the series.
+    """
+    kept: WeakKeyDictionary[Series, dict[torch.device, Made]] = WeakKeyDictionary()
+
+    @wraps(make)
+    def once(series: Series, device: torch.device) -> Made:
+        found = kept.setdefault(series, {})
+        if device not in found:
+            found[device] = make(series, device)
+        return found[device]
+
+    return once
+
+
+@_made_once
 def _training_rows(series: Series, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Inputs (T, F), scaled changes (T, L) and which of them are observed (T, L), and after them a
     row that stands for all others: read as the training mean, and not scored.
@@ -446,7 +465,7 @@ class Validation:
         return score(forecast - self.changes, self.scored, self.persistence_rmse)
 
 
-@lru_cache(maxsize=KEPT_FOLDS)
+@_made_once
 def _validation(series: Series, device: torch.device) -> Validation:
     return Validation(series, device)
 

@@ -1,7 +1,10 @@
+import gc
 import math
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +81,27 @@ def test_what_all_trainings_read_is_made_once(
     Fit(other, series, max_epochs=1, seed=6).last.advance()
     with pytest.raises(AssertionError, match="made again"):
         Fit(SMALL, replace(series), max_epochs=1, seed=5)  # the same numbers in another series
+
+
+def test_what_was_made_of_a_series_goes_with_it(
+    series: Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is sent one series after another keeps none of them."""
+    made = []
+
+    class Watched(Validation):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(training, "Validation", Watched)
+    sent = replace(series)
+    Fit(SMALL, sent, max_epochs=1, seed=5)
+    Fit(SMALL, sent, max_epochs=1, seed=6)
+    assert [each() is not None for each in made] == [True]
+    del sent
+    gc.collect()
+    assert [each() for each in made] == [None]
 
 
 def test_targets_and_weights_of_a_batch(series: Series) -> None:
