@@ -7,7 +7,7 @@ python -m tuning.compare --space univariate.yaml --space multivariate.yaml --nam
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ from rich.table import Table as RichTable
 from lstm_model.errors import InputError
 from lstm_model.files import read_json
 from tuning import options, ray_environment
-from tuning.options import DONE, INTERRUPTED, Manner, program
+from tuning.options import DONE, FAILED, INTERRUPTED, Manner, program
 from tuning.progress import Terminal
 from tuning.record import study_name
 from tuning.resume import find_study, read_space_of, records
@@ -157,11 +157,31 @@ def settle(
     for entrant in entrants:
         studies[entrant.name] = finished(entrant, manner, console, begun)
         begun = time.monotonic()  # of the next study
+    refuse_cut_off(studies)
     from tuning.evaluation import evaluate  # with torch: the first trials don't wait for it
 
     stop = StopRequest()
     with stop.signals():
         return evaluate(studies, protocol, stop, console, manner.command)
+
+
+def refuse_cut_off(studies: Mapping[str, "Study"]) -> None:
+    """Ends the command, before the test is read, where the time was up before two studies had all
+    of their trials: whoever searches longer finds better.
+    """
+    done = {
+        name: sum(not trial.under_way for trial in study.trials.values())
+        for name, study in studies.items()
+    }
+    budget = {name: study.space.study.trials for name, study in studies.items()}
+    if len(studies) > 1 and done != budget:
+        told = ", ".join(f"{name} has {done[name]} of {budget[name]}" for name in studies)
+        print(
+            f"error: two models are compared on equal terms, with all of their trials, but {told}. "
+            "The same comparison, asked for again, goes on from there.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(FAILED)
 
 
 def _years(text: str | None) -> list[int]:

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 
 from lstm_model.checkpoint import TrainedForecaster
 from lstm_model.errors import InputError
-from tuning.compare import Entrant, app, refuse_unequal
+from tuning.compare import Entrant, app, refuse_unequal, settle
 from tuning.options import status_of
 from tuning.search_space import read_space
 
@@ -166,6 +167,33 @@ def test_a_study_with_more_trials_than_its_budget_is_not_on_equal_terms(
         f"{tmp_path}/both must have no more trials than its budget, to be compared on equal terms, "
         "but has 3 where study.json says 2; mend that with: "
         f"python -m tuning.run --resume {tmp_path}/both --trials 3"
+    )
+
+
+def test_studies_that_time_has_cut_off_are_not_compared(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With each other, that is: one may be with the baselines, whatever it has."""
+
+    def finished(entrant: Any, *others: object) -> Any:
+        trials = {id: SimpleNamespace(under_way=under_way) for id, under_way in entrant.trials}
+        return SimpleNamespace(
+            trials=trials, space=SimpleNamespace(study=SimpleNamespace(trials=2))
+        )
+
+    monkeypatch.setattr("tuning.compare.finished", finished)
+    monkeypatch.setattr("tuning.evaluation.evaluate", lambda studies, *others: studies)
+    whole: Any = SimpleNamespace(name="both", trials=[(0, False), (1, False)])
+    cut_off: Any = SimpleNamespace(name="alone", trials=[(0, False), (1, True)])
+    others: Any = (None, SimpleNamespace(command=()), None, 0.0)
+    assert list(settle([whole], *others)) == ["both"]
+    assert list(settle([cut_off], *others)) == ["alone"]
+    with pytest.raises(typer.Exit) as ended:
+        settle([whole, cut_off], *others)
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr().err == (
+        "error: two models are compared on equal terms, with all of their trials, but both has 2 "
+        "of 2, alone has 1 of 2. The same comparison, asked for again, goes on from there.\n"
     )
 
 
