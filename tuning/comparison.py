@@ -13,9 +13,6 @@ from tuning.statistics import diebold_mariano, difference, holm
 
 Metric = Literal["rmse", "mae"]
 
-# Sources whose target is PM2.5 in ug/m3.
-KNOWN_AIR = ("beijing", "simulated")
-
 # Steps of the air quality index for PM2.5 in ug/m3 (China's HJ 633-2012), and shares of the
 # training rows for a target of any other kind.
 LEVELS = (35.0, 75.0, 115.0, 150.0, 250.0)
@@ -165,9 +162,9 @@ def worst(period: Period, model: str, lead: int) -> list[dict[str, Any]]:
     ]
 
 
-def borders(final: Series, known_air: bool) -> list[float]:
+def borders(final: Series, air: bool) -> list[float]:
     """Where levels begin: the air quality index's for PM2.5, else shares of the training rows."""
-    if known_air:
+    if air:
         return list(LEVELS)
     target = final.target[: final.split]
     return sorted({float(q) for q in np.nanquantile(target, SHARES)})

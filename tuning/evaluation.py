@@ -124,7 +124,7 @@ def evaluate(
             if span is protocol.spans[0]:
                 members = TrainedForecaster.ensemble(trained)
                 final_models[name] = _completed(members, study, span, chosen[name])
-                levels = compared.borders(final, study.table.source in compared.KNOWN_AIR)
+                levels = compared.borders(final, study.is_air)
             check = Validation(final)
             forecasts[name] = np.stack([check.forecast(one.model) for one in trained])
             forecasts |= _baselines(name, study, final, check.first)
@@ -258,7 +258,6 @@ def _comparison(
     leads = list(range(1, data.horizon + 1))
     shown = [*studies, PERSISTENCE]
     final = final_series(study.table, data, span)
-    known_air = study.table.source in compared.KNOWN_AIR
     facts = study.data()
     comparison: dict[str, Any] = {
         "verdict": "",
@@ -266,7 +265,7 @@ def _comparison(
             key: facts[key] for key in ("source", "simulated", "sha256", "warning") if key in facts
         },
         "target": data.target,
-        "unit": "ug/m3" if known_air else "",
+        "unit": "ug/m3" if study.is_air else "",
         "step": step_name(study.table.step),
         "train_from": f"{study.table.frame.index[0]:%Y-%m-%d %H:%M}",
         "validation_from": f"{data.validation_from:%Y-%m-%d %H:%M}",
@@ -282,7 +281,7 @@ def _comparison(
         "studies": {name: _study(one) for name, one in studies.items()},
         "settings": study.space.study.model_dump(mode="json"),
         "breakdowns": compared.breakdowns(
-            test, shown, compared.borders(final, known_air), _categories(studies)
+            test, shown, compared.borders(final, study.is_air), _categories(studies)
         ),
         "worst": [
             miss

@@ -129,6 +129,11 @@ class Study:
         return min(scored, key=lambda trial: (trial.rmse, trial.id), default=None)
 
     @property
+    def is_air(self) -> bool:
+        """Whether the target is known to be PM2.5, in ug/m3."""
+        return self.table.source in ("beijing", "simulated") and self.space.data.target == "pm2.5"
+
+    @property
     def wall_seconds(self) -> float:
         return time.monotonic() - self._begun
 

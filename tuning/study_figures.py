@@ -53,8 +53,7 @@ def _of_the_model(shown: Shown) -> dict[str, Figure]:
             )
         )
     found["best model/errors by lead time"] = _by_lead_time(shown, name, looks)
-    air = study.table.source in compared.KNOWN_AIR
-    levels = compared.by_level(period.levels[:, 0], compared.borders(series, air))
+    levels = compared.by_level(period.levels[:, 0], compared.borders(series, study.is_air))
     found["best model/errors by level"] = figures.residuals_by_level(
         {each: period.mean_errors(each)[:, 0] for each in (name, PERSISTENCE)},
         levels,
@@ -110,8 +109,8 @@ def _name(shown: Shown) -> str:
 
 
 def _quantity(shown: Shown) -> str:
-    unit = " (ug/m3)" if shown.study.table.source in compared.KNOWN_AIR else ""
-    return f"{shown.study.space.data.target}{unit}"
+    target = shown.study.space.data.target
+    return f"{target} (ug/m3)" if shown.study.is_air else target
 
 
 def _ahead(shown: Shown, lead: int) -> str:

@@ -116,8 +116,8 @@ def test_levels_of_another_target_are_shares_of_its_training() -> None:
         target = np.concatenate([np.arange(1.0, 102.0), [9999.0]])
         split = 101
 
-    assert borders(Final(), known_air=True) == [35, 75, 115, 150, 250]  # type: ignore[arg-type]
-    assert borders(Final(), known_air=False) == [21, 41, 61, 81, 96]  # type: ignore[arg-type]
+    assert borders(Final(), air=True) == [35, 75, 115, 150, 250]  # type: ignore[arg-type]
+    assert borders(Final(), air=False) == [21, 41, 61, 81, 96]  # type: ignore[arg-type]
 
 
 def told(

@@ -5,6 +5,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -78,6 +79,20 @@ def test_it_begins_with_the_space_as_it_was_given_and_what_it_means(study: Study
     assert "hidden_size" not in settings["defaults"]
     assert {"python", "torch", "ray", "optuna"} <= set(settings["versions"])
     assert read(study, "summary.json")["best"] is None
+
+
+def test_only_pm25_of_a_known_source_has_its_unit_and_levels(study: Study) -> None:
+    def known(source: str, target: str) -> bool:
+        study.table = replace(study.table, source=source)
+        study.space = replace(
+            study.space, data=study.space.data.model_copy(update={"target": target})
+        )
+        return study.is_air
+
+    assert known("beijing", "pm2.5")
+    assert known("simulated", "pm2.5")
+    assert not known("beijing", "TEMP")
+    assert not known("air.csv", "pm2.5")
 
 
 def test_a_name_that_exists_is_refused(study: Study) -> None:
