@@ -41,21 +41,37 @@ def judged_at(settings: StudySettings) -> frozenset[int]:
     return frozenset(rungs)
 
 
-class _Remembering:
-    """A scheduler whose rungs fill again with what a resumed trial did before."""
+class _ASHA(AsyncHyperBandScheduler):  # type: ignore[misc]
+    """Its rungs fill again with what a resumed trial did before."""
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        super().on_trial_add(tune_controller, trial)  # type: ignore[misc]
-        for epoch, rmse in enumerate(trial.config.get("past", ()), start=1):
-            self.on_trial_result(tune_controller, trial, {"epoch": epoch, "rmse": rmse})  # type: ignore[attr-defined]
+        super().on_trial_add(tune_controller, trial)
+        for result in _past(trial):
+            self.on_trial_result(tune_controller, trial, result)
 
 
-class _ASHA(_Remembering, AsyncHyperBandScheduler):  # type: ignore[misc]
-    pass
+class _Median(MedianStoppingRule):  # type: ignore[misc]
+    """What a resumed trial did before is remembered, and not decided on once more. A trial that was
+    told to stop may come again, where its worker died before it had: Tune's own rule fails then.
+    """
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        super().on_trial_add(tune_controller, trial)
+        self._stopped_trials.discard(trial)
+        if trial not in self._results and (past := _past(trial)):
+            self._results[trial] = past
+
+    def _on_insufficient_samples(self, *_: Any) -> str:
+        """Never pause a trial to wait for others: it would need a checkpoint and a worker anew."""
+        return str(TrialScheduler.CONTINUE)
 
 
-class _Median(_Remembering, MedianStoppingRule):  # type: ignore[misc]
-    pass
+def _past(trial: Any) -> list[dict[str, Any]]:
+    """The results that a trial had before the study was resumed."""
+    return [
+        {"epoch": epoch, "rmse": rmse}
+        for epoch, rmse in enumerate(trial.config.get("past", ()), start=1)
+    ]
 
 
 def scheduler(settings: StudySettings, past: Iterable[Trial] = ()) -> TrialScheduler:
@@ -99,7 +115,5 @@ def _scheduler(settings: StudySettings) -> TrialScheduler:
             metric="rmse",
             mode="min",
             grace_period=grace_period(settings.max_epochs),
-            # Never pause a trial to wait for others: it would need a checkpoint and a worker anew.
-            min_time_slice=settings.max_epochs,
         )
     return FIFOScheduler()

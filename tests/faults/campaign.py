@@ -91,7 +91,7 @@ class StudyUnderFire:
                 source=root / "air.csv",
                 trials=trials,
                 max_epochs=max_epochs,
-                scheduler=("asha", "none")[number % 2],
+                scheduler=("asha", "none", "median")[number % 3],
             )
         )
         self.process: subprocess.Popen[bytes] | None = None

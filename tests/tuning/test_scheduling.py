@@ -32,6 +32,7 @@ def lives(
             # Time counts in the project's epochs, whatever Tune's own iteration is.
             result = {"epoch": epoch, "rmse": error, "training_iteration": 1, "done": False}
             decision = chosen.on_trial_result(controller, trial, result)
+            assert decision in (TrialScheduler.STOP, TrialScheduler.CONTINUE)
             if decision == TrialScheduler.STOP or epoch == epochs:
                 chosen.on_trial_complete(controller, trial, result)
                 lived.append(epoch)
@@ -59,10 +60,12 @@ def test_no_trial_is_stopped_between_the_epochs_it_is_judged_at(name: str, epoch
     assert bool(stopped) == (name != "none" and epochs > 1), "or nothing was tried"
 
 
-def test_rungs_fill_again_from_the_records() -> None:
-    """Told of the first trials, ASHA judges the rest as if it had seen them."""
+@pytest.mark.parametrize("name", ["asha", "median"])
+def test_a_scheduler_knows_again_what_the_records_say(name: str) -> None:
+    """Told of the first trials, it judges the rest as if it had seen them."""
     errors = [20.0, 30.0, 19.0, 31.0, 25.0, 18.0, 33.0]
-    whole = lives("asha", errors)
+    whole = lives(name, errors)
+    assert min(whole) < max(whole)
     for stop in range(1, len(errors)):
         records = [
             Trial(
@@ -74,7 +77,7 @@ def test_rungs_fill_again_from_the_records() -> None:
             )
             for number, (error, epochs) in enumerate(zip(errors, whole, strict=True))
         ][:stop]
-        assert whole[:stop] + lives("asha", errors[stop:], past=records) == whole
+        assert whole[:stop] + lives(name, errors[stop:], past=records) == whole
 
 
 def test_a_resumed_trial_is_judged_by_what_it_was_at_the_rung() -> None:
@@ -90,6 +93,28 @@ def test_a_resumed_trial_is_judged_by_what_it_was_at_the_rung() -> None:
         trial = Mock(trial_id=str(number), config={}, status="RUNNING")
         chosen.on_trial_add(Mock(), trial)
         assert chosen.on_trial_result(Mock(), trial, {"epoch": 10, "rmse": error}) == decision
+
+
+def test_the_median_rule_goes_on_with_a_resumed_trial() -> None:
+    """It has what the trial had, and judges what is new."""
+    settings = StudySettings(scheduler="median", max_epochs=20)
+    chosen = scheduler(settings)
+    bad = Mock(trial_id="bad", config={"past": [30.0] * 12}, status="RUNNING")
+    for number, error in enumerate((20.0, 21.0, 22.0)):
+        trial = Mock(trial_id=str(number), config={}, status="RUNNING")
+        chosen.on_trial_add(None, trial)
+        for epoch in range(1, 21):
+            result = {"epoch": epoch, "rmse": error}
+            assert chosen.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE
+        chosen.on_trial_complete(None, trial, result)
+    chosen.on_trial_add(None, bad)
+    stopped = chosen.on_trial_result(None, bad, {"epoch": 13, "rmse": 29.0})
+    assert stopped == TrialScheduler.STOP
+    # Its worker dies before it could be stopped: it comes again, and is judged again.
+    chosen.on_trial_add(None, bad)
+    assert chosen.on_trial_result(None, bad, {"epoch": 13, "rmse": 29.0}) == TrialScheduler.STOP
+    better = chosen.on_trial_result(None, trial, {"epoch": 13, "rmse": 20.5})
+    assert better == TrialScheduler.CONTINUE
 
 
 def test_no_scheduler_stops_nothing() -> None:
