@@ -335,12 +335,12 @@ class Study:
     def ended(self, id: int, state: State, reason: str | None = None) -> None:
         """A trial ended; what it would take to go on is dropped unless it was interrupted."""
         trial = self.trials[id]
-        if state in ("finished", "stopped_early") and trial.saved and not self._one_ended:
-            self._one_ended = True
-            self._kept = None  # of a trial under way
-        if state != "failed":
+        if state in ("finished", "stopped_early"):
+            if trial.saved and not self._one_ended:
+                self._one_ended = True
+                self._kept = None  # of a trial under way
             self._keep_if_best(trial)
-        elif self._kept and self._kept["trial"] == id and not self._one_ended:
+        elif state == "failed" and not self._one_ended and self._kept and self._kept["trial"] == id:
             self._kept = self._incomplete = None
             remove(self.folder / "best")
         trial.state, trial.reason = state, reason

@@ -238,8 +238,18 @@ def test_a_trial_that_was_cut_off_is_interrupted_and_keeps_its_checkpoint(study:
     study.finish("interrupted")
     assert read(study, "trials/1.json")["state"] == "interrupted"
     assert folder.exists()
+    # It may still fail when it goes on, and no other trial's model would be left.
     best = read(study, "summary.json")["best"]
-    assert (best["trial"], best["validation"]["rmse"]) == (1, 8.0)
+    assert (best["trial"], best["validation"]["rmse"]) == (0, 9.0)
+
+
+def test_where_none_has_ended_the_best_is_one_that_was_cut_off(study: Study) -> None:
+    study.started(0, CONFIG)
+    study.reported(0, report(1, 8.0))
+    study.checkpointed(0, checkpoint(study, 0))
+    study.finish("interrupted")
+    best = read(study, "summary.json")["best"]
+    assert (best["trial"], best["validation"]["rmse"]) == (0, 8.0)
 
 
 def test_listeners_hear_of_the_end_even_where_nothing_can_be_written(
