@@ -248,7 +248,7 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
             if trial.under_way:
                 self._unfinished.append(trial)
             else:
-                self._one_ended = True
+                self._one_ended |= trial.state != "failed"
                 self._optuna.add_trial(frozen(trial, space))
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -300,11 +300,12 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
         trial = self._live.pop(trial_id, None)
         if trial is None:
             return
-        self._one_ended = True
         value = (result or {}).get("rmse", math.nan)
         if error or not result or not math.isfinite(value):
             self._optuna.tell(trial, state=TrialState.FAIL)
-        elif result["epoch"] >= self._space.study.max_epochs:
+            return
+        self._one_ended = True
+        if result["epoch"] >= self._space.study.max_epochs:
             self._optuna.tell(trial, value)
         else:
             # Optuna takes no value with PRUNED: the last one reported stands for it.

@@ -17,11 +17,15 @@ from tuning.storage import Place
 if TYPE_CHECKING:
     # torch takes seconds to import. Workers have it before their first trial; the command, which
     # has this module too, gives its first trials out without it.
+    from torch import Tensor
+
     from lstm_model.training import Epoch, Fit
 
 # While no trial has ended, checkpoints are the models that there are: the first one comes after so
 # long, the others after twice as long each.
 EARLY_SECONDS = 1.0
+# What ends a trial and not its worker.
+OWN_FAULTS = (TrainingFailed, InputError, MemoryError)
 
 
 class Trainable(tune.Trainable):  # type: ignore[misc]
@@ -94,7 +98,6 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
     @property
     def _fit(self) -> "Fit":
         if self._made is None:
-            from lstm_model.checkpoint import read_state
             from lstm_model.training import Fit
 
             config = self._suggested
@@ -106,7 +109,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
                 device=self._device,
             )
             if config.get("checkpoint"):
-                self._made.load_state(*read_state(self._folder / config["checkpoint"]))
+                self._made.load_state(*_state(self._folder / config["checkpoint"]))
         return self._made
 
     @property
@@ -134,10 +137,10 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
                 enough = spent >= self._report_seconds and left > self._report_seconds
                 if enough or self._due or epoch.number in self._judged_at:
                     break
-        except (TrainingFailed, InputError, MemoryError, RuntimeError) as error:
+        except (*OWN_FAULTS, RuntimeError) as error:
             # Of torch's own errors want of memory is the trial's fault; after another one the
             # process may be spoilt, and Tune replaces it.
-            if type(error) is RuntimeError and "memory" not in str(error):
+            if not isinstance(error, OWN_FAULTS) and not _wants_memory(error):
                 raise
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             epochs = self._made.epoch if self._made else 0
@@ -168,9 +171,31 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         self._patience = min(2 * self._patience, self._checkpoint_seconds)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
-        from lstm_model.checkpoint import read_state
+        self._fit.load_state(*_state(Path(checkpoint_dir)))
 
-        self._fit.load_state(*read_state(Path(checkpoint_dir)))
+
+def _state(folder: Place) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
+    """What write_state() wrote there.
+
+    Raises:
+        InputError: it is damaged, which is the trial's own fault.
+        OSError: it can't be read, which is the storage's.
+    """
+    from lstm_model.checkpoint import read_state
+
+    try:
+        return read_state(folder)
+    except InputError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+
+
+def _wants_memory(error: RuntimeError) -> bool:
+    """Whether torch could not have as much memory as it asked for."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def report(epoch: "Epoch") -> dict[str, Any]:

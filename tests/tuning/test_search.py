@@ -77,9 +77,12 @@ def test_trials_are_early_until_one_has_ended(tiny: SearchSpace) -> None:
     first, second = search.suggest("a"), search.suggest("b")
     assert isinstance(first, dict) and isinstance(second, dict)
     assert first["early"] and second["early"]
-    search.on_trial_complete("b", {"rmse": 30.0, "epoch": 10})
+    search.on_trial_complete("a", {"rmse": math.nan, "epoch": 3})
     third = search.suggest("c")
-    assert isinstance(third, dict) and "early" not in third
+    assert isinstance(third, dict) and third["early"], "one that failed leaves no model"
+    search.on_trial_complete("b", {"rmse": 30.0, "epoch": 10})
+    fourth = search.suggest("d")
+    assert isinstance(fourth, dict) and "early" not in fourth
     again = searcher(tiny, past=(finished(0, first["config"]),)).suggest("a")
     assert isinstance(again, dict) and "early" not in again
 

@@ -6,7 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
+from lstm_model.checkpoint import write_state
+from lstm_model.errors import InputError
 from tuning import trainable
 from tuning.trainable import Trainable
 
@@ -90,3 +93,54 @@ def test_what_is_judged_by_itself_is_reported_by_itself(steps: Callable[..., lis
 
 def test_a_checkpoint_is_not_put_off(steps: Callable[..., list[int]]) -> None:
     assert steps(0.25, judged_at=(15,), checkpoint=1.0) == [4, 8, 12, 15, 16, 20, 24, 28, 30]
+
+
+@pytest.mark.parametrize(
+    ("error", "own"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+            True,
+        ),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), False),
+    ],
+)
+def test_a_worker_that_may_be_spoilt_is_not_used_again(error: RuntimeError, own: bool) -> None:
+    """What Trainable.step() raises ends its process; what it reports ends the trial alone."""
+
+    def run_epoch() -> None:
+        raise error
+
+    trial = Trainable.__new__(Trainable)
+    trial._max_epochs = EPOCHS
+    trial._made = SimpleNamespace(epoch=3, run_epoch=run_epoch)  # type: ignore[assignment]
+    if own:
+        assert trial.step()["reason"] == str(error)
+    else:
+        with pytest.raises(RuntimeError) as raised:
+            trial.step()
+        assert raised.value is error
+
+
+def test_a_checkpoint_that_cannot_be_read_is_the_storages_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is damaged is the trial's."""
+    write_state(tmp_path, {"weight": torch.ones(2)}, {"epoch": 3})
+    assert trainable._state(tmp_path)[1] == {"epoch": 3}
+
+    whole = (tmp_path / "training.safetensors").read_bytes()
+    (tmp_path / "training.safetensors").write_bytes(whole[:-1])
+    with pytest.raises(InputError, match="its hash is another"):
+        trainable._state(tmp_path)
+
+    def stale(_: Path) -> bytes:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(Path, "read_bytes", stale)
+    with pytest.raises(OSError, match="Stale file handle"):
+        trainable._state(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        trainable._state(tmp_path / "gone")
