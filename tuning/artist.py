@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lstm_model.errors import InputError
+from tuning.options import complain
 from tuning.record import Trial
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Artist:
         except Exception as error:
             # No figure is worth a study.
             if not self._told:
-                print(f"warning: no figures for TensorBoard: {error!r}", file=sys.stderr)
+                complain(f"warning: no figures for TensorBoard: {error!r}")
             self._told = True
         spent = time.monotonic() - begun
         self._due = max(self._due, time.monotonic() + spent / SHARE)

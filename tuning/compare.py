@@ -21,7 +21,7 @@ from rich.table import Table as RichTable
 from lstm_model.errors import InputError
 from lstm_model.files import read_json
 from tuning import options, ray_environment
-from tuning.options import DONE, FAILED, INTERRUPTED, Manner, program
+from tuning.options import DONE, FAILED, INTERRUPTED, Manner, complain, program
 from tuning.progress import Terminal
 from tuning.record import study_name
 from tuning.resume import find_study, read_space_of, records
@@ -176,10 +176,9 @@ def refuse_cut_off(studies: Mapping[str, "Study"]) -> None:
     budget = {name: study.space.study.trials for name, study in studies.items()}
     if len(studies) > 1 and done != budget:
         told = ", ".join(f"{name} has {done[name]} of {budget[name]}" for name in studies)
-        print(
+        complain(
             f"error: two models are compared on equal terms, with all of their trials, but {told}. "
-            "The same comparison, asked for again, goes on from there.",
-            file=sys.stderr,
+            "The same comparison, asked for again, goes on from there."
         )
         raise typer.Exit(FAILED)
 
@@ -343,7 +342,7 @@ def finished(entrant: Entrant, manner: Manner, console: Console, begun: float) -
         return study
     status = conduct(study, manner, console, resumed=entrant.exists)
     if status == INTERRUPTED:
-        print("The same comparison, asked for again, goes on from there.", file=sys.stderr)
+        complain("The same comparison, asked for again, goes on from there.")
     if status != DONE:
         raise typer.Exit(status)
     return study

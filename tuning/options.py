@@ -11,10 +11,10 @@ import signal
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
@@ -160,6 +160,20 @@ def program(name: str = "python") -> str:
     return shlex.quote(os.path.relpath(beside))
 
 
+def complain(text: str) -> None:
+    """A line on standard error; a study goes on where nobody reads it any more."""
+    try:
+        print(text, file=sys.stderr)
+    except OSError:
+        silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
+    """Lead what nobody reads to nowhere, and what Python would flush at its end with it."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """What goes wrong as plain lines on standard error and an exit status."""
@@ -168,17 +182,17 @@ def told() -> Iterator[None]:
     try:
         yield
     except InputError as mistake:
-        print(mistake, file=sys.stderr)
+        complain(str(mistake))
         raise typer.Exit(USER_ERROR) from None
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        complain("interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except TrainingFailed as failure:
-        print(f"error: {failure}", file=sys.stderr)
+        complain(f"error: {failure}")
         raise typer.Exit(FAILED) from None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{reason(error)}", file=sys.stderr)
+        complain(f"error: {where}{reason(error)}")
         raise typer.Exit(FAILED) from None
 
 

@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.segment import ControlType, Segment, Segments
 from rich.text import Text
 
+from tuning.options import complain, silence
 from tuning.record import State, Trial
 from tuning.summary import short
 
@@ -55,9 +56,7 @@ class Terminal(Console):
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        # What Python would flush at its end goes nowhere as well.
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
 
 
 class Progress:
@@ -91,7 +90,7 @@ class Progress:
         if trial.state == "failed":
             told = f"trial {trial.id} failed: {trial.reason}"
             if self._console.quiet:
-                print(f"warning: {told}", file=sys.stderr)
+                complain(f"warning: {told}")
             else:
                 self._print(Text(told, style="red"))
         news = study.best is trial and trial.id != self._best

@@ -20,7 +20,7 @@ from lstm_model.configuration import HYPERPARAMETERS
 from lstm_model.errors import InputError
 from tuning import options, ray_environment
 from tuning.fork_server import ForkServer
-from tuning.options import DONE, FAILED, INTERRUPTED, Manner, program
+from tuning.options import DONE, FAILED, INTERRUPTED, Manner, complain, program
 from tuning.progress import Progress, Terminal
 from tuning.record import study_name
 from tuning.resume import (
@@ -174,7 +174,7 @@ def load(space: SearchSpace, console: Console, progress: bool) -> "tuple[Table, 
 
     table = load_table(space.data, progress=progress)
     if table.warning:
-        print(f"warning: {table.warning}", file=sys.stderr)
+        complain(f"warning: {table.warning}")
     elif table.simulated:
         console.print("The data are simulated: results say nothing about Beijing.", soft_wrap=True)
     return table, Series.from_table(table.frame, table.step, space.data)
@@ -235,7 +235,7 @@ def conduct(
             )
         if resumed:
             for told in study.go_on(manner.command):
-                print(f"warning: {told}", file=sys.stderr)
+                complain(f"warning: {told}")
         else:
             study.begin(manner.command)
         try:
@@ -247,19 +247,26 @@ def conduct(
             with suppress(OSError):
                 study.finish("interrupted" if stop.signal else "failed")
             if isinstance(error, OSError):
-                print(
-                    f"error: {study.folder} can't be written any more: {options.reason(error)}. "
-                    "What was saved there is in order; when it can be written again, go on with: "
-                    f"{program()} -m tuning.run --resume {study.folder}",
-                    file=sys.stderr,
-                )
-                return FAILED
+                return unwritable(study, error)
             raise
         if trained:
             trained()
         done = study.best is not None and not stop.hopeless
-        study.finish("interrupted" if stop.signal else "finished" if done else "failed")
+        try:
+            study.finish("interrupted" if stop.signal else "finished" if done else "failed")
+        except OSError as error:
+            return unwritable(study, error)
     return conclude(study, stop, console)
+
+
+def unwritable(study: "Study", error: OSError) -> int:
+    """Say that the study's folder can't be written, and what next; the exit status."""
+    complain(
+        f"error: {study.folder} can't be written any more: {options.reason(error)}. "
+        "What was saved there is in order; when it can be written again, go on with: "
+        f"{program()} -m tuning.run --resume {study.folder}"
+    )
+    return FAILED
 
 
 def refuse_blind_torch(space: SearchSpace, address: str | None) -> None:
@@ -292,16 +299,15 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
     counts = study.counts
     reasons = [trial.reason for trial in study.trials.values() if trial.state == "failed"]
     if stop.hopeless:
-        print(
+        complain(
             f"error: {study.name} was ended, because all of its first {counts['failed']} trials "
-            f"failed, the first with: {reasons[0]}",
-            file=sys.stderr,
+            f"failed, the first with: {reasons[0]}"
         )
         return FAILED
     if study.best is None:
         if stop.signal is None:
             why = f"; the first failed with: {reasons[0]}" if reasons else " in the time given"
-            print(f"error: no trial of {study.name} came to a result{why}", file=sys.stderr)
+            complain(f"error: no trial of {study.name} came to a result{why}")
             return FAILED
     else:
         console.print(best_table(study))
@@ -327,10 +333,9 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
     # Time may be up while every trial is in its last step, and none is cut off.
     if stop.signal or counts["interrupted"] or (stop and done < study.space.study.trials):
         cause = stop.signal.name if stop.signal else "time is up"
-        print(
+        complain(
             f"{cause}: stopped with {done} of {study.space.study.trials} trials done; "
-            f"everything is saved. Go on with: {program()} -m tuning.run --resume {study.folder}",
-            file=sys.stderr,
+            f"everything is saved. Go on with: {program()} -m tuning.run --resume {study.folder}"
         )
     return INTERRUPTED if stop.signal else DONE
 

@@ -20,7 +20,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -121,12 +121,6 @@ class Study:
         last checkpoint has the lowest.
         """
         return None if self._kept is None else self.trials[self._kept["trial"]]
-
-    @property
-    def leader(self) -> Trial | None:
-        """The trial with the lowest validation RMSE so far, be it under way."""
-        scored = [trial for trial in self.trials.values() if trial.best and trial.state != "failed"]
-        return min(scored, key=lambda trial: (trial.rmse, trial.id), default=None)
 
     @property
     def is_air(self) -> bool:
@@ -432,11 +426,14 @@ class Study:
             self._complete()
             self._derive(last=True)
         finally:
-            for listener in self.listeners:
-                listener.finished(self)
-            with suppress(OSError):  # which was told before
-                self._derive(last=True)  # with the time and the room that they took
-            self.release()
+            try:
+                with ExitStack() as at_end:  # each is told whatever comes of the others
+                    for listener in reversed(self.listeners):
+                        at_end.callback(listener.finished, self)
+            finally:
+                with suppress(OSError):  # which was told before
+                    self._derive(last=True)  # with the time and the room that they took
+                self.release()
 
     def release(self) -> None:
         """Let another process have the study."""

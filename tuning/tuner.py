@@ -7,7 +7,7 @@ import pickle
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -75,9 +75,11 @@ class StopRequest:
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt  # a second Ctrl-C means at once
         self.signal = signal.Signals(number)
-        # Not print(), which the signal may have come in the middle of.
-        os.write(2, f"{self.signal.name}: stopping after the running epochs\n".encode())
         self._requested = min(self._requested, time.monotonic())
+        # Not print(), which the signal may have come in the middle of. Of `... | tee log` the same
+        # Ctrl-C ends tee.
+        with suppress(OSError):
+            os.write(2, f"{self.signal.name}: stopping after the running epochs\n".encode())
 
     @contextmanager
     def signals(self) -> Iterator[None]:
@@ -155,7 +157,7 @@ class _Messenger(Unsaved, tune.Callback):  # type: ignore[misc]
             self.catch_up()
         self._later(self._reported, number, result.get("reports", ()))
         # A checkpoint costs nearly as much as all else between two trials.
-        if result.get(DONE):
+        if result.get(DONE) and not result.get("reason"):
             result["interrupted"] = bool(self._stop)
             if result["interrupted"] or self._study.wants(number, result["rmse"]):
                 result[SHOULD_CHECKPOINT] = True
@@ -302,8 +304,8 @@ def run_trials(
             tuner.fit()
     finally:
         messenger.catch_up()
-    if stop.failure:
-        raise stop.failure
+        if stop.failure:  # of which what Tune raises, if it does, is a consequence
+            raise stop.failure
 
 
 @contextmanager

@@ -572,6 +572,15 @@ def test_a_program_is_typed_by_its_name_where_that_leads_to_it(
     assert program("tensorboard") == "tensorboard"
 
 
+def test_where_nobody_reads_complaints_a_command_goes_on() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    told = "from tuning.options import complain, leave; complain('a'); complain('b'); leave(0)"
+    with os.fdopen(write, "wb") as nobody:
+        done = subprocess.run([sys.executable, "-c", told], stderr=nobody, timeout=60, check=False)
+    assert done.returncode == 0
+
+
 def test_help_names_every_option_of_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(app, ["--help"]) == 0
     told = capsys.readouterr().out

@@ -166,10 +166,9 @@ def test_the_best_is_the_one_whose_model_is_kept(study: Study) -> None:
     study.started(0, CONFIG)
     study.reported(0, report(1, 7.0))  # the lowest, but never saved
     end(study, 1, 9.0)
-    assert study.leader is study.trials[0]
     study.ended(0, "failed", "its worker died 4 times")
     study.finish("finished")
-    assert study.best is study.leader is study.trials[1]
+    assert study.best is study.trials[1]
     assert read(study, "summary.json")["best"]["trial"] == 1
     assert read(study, "best/model.json") == {"trial": 1, "number": 0}
 
@@ -265,6 +264,16 @@ def test_listeners_hear_of_the_end_even_where_nothing_can_be_written(
     with pytest.raises(OSError, match="No space"):
         study.finish("failed")
     listener.finished.assert_called_once()
+
+
+def test_a_listener_that_fails_keeps_no_other_from_the_end(study: Study) -> None:
+    first, second = Mock(), Mock()
+    first.finished.side_effect = OSError(28, "No space left on device")
+    study.listeners += [first, second]
+    with pytest.raises(OSError, match="No space"):
+        study.finish("finished")
+    second.finished.assert_called_once()
+    study.go_on([])  # it was released
 
 
 def test_an_interrupted_trial_keeps_its_checkpoint(study: Study) -> None:

@@ -621,6 +621,36 @@ def test_signals_are_given_back() -> None:
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+def test_a_signal_stops_a_study_that_nobody_listens_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in `... 2>&1 | tee log`, where the same Ctrl-C has ended tee."""
+    read, write = os.pipe()
+    os.close(read)
+    nobody, before = write, os.dup(2)
+    os.dup2(nobody, 2)
+    try:
+        stop = StopRequest()
+        stop._take(signal.SIGINT, None)
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nobody)
+    assert stop
+
+
+def test_what_the_study_met_is_told_instead_of_what_tune_made_of_it(
+    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, stop = study([8]), StopRequest()
+
+    def fit(_: Any) -> None:
+        stop.fail(OSError(28, "No space left on device"))
+        raise RuntimeError("TuneError: a long story")
+
+    monkeypatch.setattr(tuner.tune.Tuner, "fit", fit)
+    with pytest.raises(OSError, match="No space left"):
+        run_trials(made, stop, concurrency=lambda: 1, verbose=False)
+
+
 def test_a_time_budget_is_a_request_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(tuner.time, "monotonic", lambda: now)
