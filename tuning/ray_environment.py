@@ -19,9 +19,6 @@ SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Workers start side by side: the searcher itself gives out no more trials than there are slots.
     "TUNE_MAX_PENDING_TRIALS_PG": "100000",
-    # Tune's own snapshots are not what a study is resumed from.
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     # Trials without a GPU keep the environment's CUDA_VISIBLE_DEVICES, and Ray says nothing of it.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # The cores are the trials': on busy ones several threads of torch's wait for each other by

@@ -313,9 +313,10 @@ def _spared() -> Iterator[None]:
     """Without what Tune does for each trial, and nobody needs.
 
     It asks its cluster five times for the trainable, which stays the same, and the worker twice
-    where it is. At its end it writes all trials down, which are in their records, looks for files
-    of its own loggers', two requests a trial where the storage is an object store, and reads what
-    went wrong, which was told before.
+    where it is. Again and again, and at its end, it writes down all trials, which are in their
+    records: where the storage is an object store that takes six requests for each trial so far. At
+    its end it also looks for files of its own loggers', and reads what went wrong, which was told
+    before.
     """
     registry = tune.registry._global_registry
 
@@ -332,6 +333,14 @@ def _spared() -> Iterator[None]:
     def give(trial: RayTrial, worker: ray.actor.ActorHandle | None) -> None:
         trial.temporary_state.ray_actor = worker
 
+    write_down, written = TuneController.checkpoint, False
+
+    def once(controller: TuneController, force: bool = False, wait: bool = False) -> None:
+        nonlocal written
+        if not written:  # Tune looks for it in the end
+            written = True
+            write_down(controller, force=True, wait=True)
+
     def none(*_: object) -> dict[str, Any]:
         return {}
 
@@ -340,7 +349,7 @@ def _spared() -> Iterator[None]:
             registry, contains=remembering(registry.contains), get=remembering(registry.get)
         ),
         mock.patch.object(RayTrial, "set_ray_actor", give),
-        mock.patch.object(TuneController, "_get_trial_checkpoints", none),
+        mock.patch.object(TuneController, "checkpoint", once),
         mock.patch.object(tune.ExperimentAnalysis, "_fetch_trial_dataframes", none),
         mock.patch.object(tune.ResultGrid, "_trial_to_result", none),
     ):

@@ -16,6 +16,7 @@ import psutil
 import pytest
 import ray
 from ray.air.execution._internal import RayActorManager
+from ray.tune.execution.tune_controller import TuneController
 
 from lstm_model.baselines import evaluate
 from lstm_model.checkpoint import TrainedForecaster, write_state
@@ -232,6 +233,19 @@ def test_a_trial_that_cannot_be_begun_is_tried_again(
     assert made.counts == {"finished": 3}
     assert Path(os.environ["TMPDIR_OF_TEST"], "refused").exists()
     assert_own_epochs(made)
+
+
+def test_tune_writes_its_trials_down_once(
+    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not with every second checkpoint: to a bucket it would be hundreds of requests."""
+    monkeypatch.setattr(tuner, "CHECKPOINT_SECONDS", 0.0)
+    written = Mock(side_effect=TuneController.save_to_dir)
+    monkeypatch.setattr(TuneController, "save_to_dir", lambda *given: written(*given))
+    made = study([8, 4], max_epochs=5)
+    run_trials(made, StopRequest(), concurrency=lambda: 2, verbose=False)
+    assert made.counts == {"finished": 2}
+    assert written.call_count == 1
 
 
 def test_a_trial_that_is_not_the_best_leaves_no_checkpoint(study: Callable[..., Study]) -> None:
