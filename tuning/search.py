@@ -37,10 +37,8 @@ from lstm_model.seeds import mixed_seed
 from tuning.record import Trial
 from tuning.search_space import Entry, SearchSpace
 
-# Ours to Optuna's. A trial that is under way, or will go on when the study is resumed, is RUNNING.
+# Ours to Optuna's, of trials that have ended.
 STATES = {
-    "running": TrialState.RUNNING,
-    "interrupted": TrialState.RUNNING,
     "finished": TrialState.COMPLETE,
     "stopped_early": TrialState.PRUNED,
     "failed": TrialState.FAIL,
