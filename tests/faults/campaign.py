@@ -190,7 +190,8 @@ class StudyUnderFire:
                 last[id] = line["epochs"]
             if line["event"] == "ended" and line["state"] in FINAL:
                 before = ended.get(id, line)
-                same = all(before[key] == line[key] for key in ("state", "epochs"))
+                # Where a record is lost another configuration may be asked for in its place.
+                same = all(before[key] == line[key] for key in ("state", "epochs", "config"))
                 if same and before["rmse"] != line["rmse"]:
                     self.problem(f"trial {id} came to another result the second time")
                 ended[id] = line

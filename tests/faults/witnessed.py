@@ -38,6 +38,7 @@ class Witness:
     def _note(self, event: str, trial: Trial) -> None:
         best = trial.best and trial.best["rmse"]
         facts = {"trial": trial.id, "state": trial.state, "epochs": trial.epochs, "rmse": best}
+        facts["config"] = trial.config
         handle = os.open(os.environ["WITNESS"], os.O_APPEND | os.O_CREAT | os.O_WRONLY)
         os.write(handle, (json.dumps({"event": event, **facts}) + "\n").encode())
         os.close(handle)
