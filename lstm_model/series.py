@@ -84,10 +84,11 @@ class PastChannel:
 
     def learned(self, column: "pd.Series[Any]") -> "PastChannel":
         """With the mean and the scale of this training column."""
+        if not column.min() < column.max():  # constant, or nothing is known
+            return replace(self, mean=0.0, scale=0.0)
         seen = self.encode(column.ffill().to_numpy(np.float64))
         known = seen[np.isfinite(seen)]
-        mean, scale = (float(known.mean()), float(known.std())) if len(known) else (0.0, 0.0)
-        return replace(self, mean=mean, scale=scale)
+        return replace(self, mean=float(known.mean()), scale=float(known.std()))
 
     def encode(self, values: Doubles) -> Doubles:
         """(T,) filled in the column's unit -> (T,) scaled; NaN before the first value."""
@@ -122,14 +123,15 @@ class Encoding:
             column = training[name].dropna()
             if pd.api.types.is_numeric_dtype(column.dtype):
                 values = column.to_numpy(np.float64)
+                least, most = (float(values.min()), float(values.max())) if len(values) else (0, 0)
                 # Too few values to have a shape, or none at all, teach nothing: left as they are.
                 logarithm = bool(
-                    len(values) > 2 and values.min() >= 0 and _skew(values) > SKEW_FOR_LOGARITHM
+                    len(values) > 2 and 0 <= least < most and _skew(values) > SKEW_FOR_LOGARITHM
                 )
                 seen = np.log1p(values) if logarithm else values
                 mean = float(seen.mean()) if len(seen) else 0.0
-                scale = float(seen.std()) if len(seen) else 0.0
-                least, most = (float(values.min()), float(values.max())) if len(values) else (0, 0)
+                # Of equal values the deviation is what was rounded in their mean.
+                scale = float(seen.std()) if least < most else 0.0
                 numeric.append(NumericChannel(str(name), logarithm, mean, scale, least, most))
             else:
                 kinds = tuple(sorted(str(kind) for kind in column.unique()))

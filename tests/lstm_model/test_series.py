@@ -147,12 +147,15 @@ def test_a_split_with_nothing_to_score_is_refused(table: pd.DataFrame, settings:
         Series.from_table(table, HOUR, settings())
 
 
+@pytest.mark.parametrize("constant", [12.0, 21.7, 0.1])
 def test_a_feature_that_never_varied_in_training_is_zero_throughout(
-    table: pd.DataFrame, settings: Settings
+    table: pd.DataFrame, settings: Settings, constant: float
 ) -> None:
-    table["temp"] = np.where(np.arange(400) < 300, 12.0, 40.0)
+    """Also one whose mean is rounded, so that its deviation is not 0."""
+    table["temp"] = np.where(np.arange(400) < 300, constant, 40.0)
     series = Series.from_table(table, HOUR, settings())
-    assert (series.inputs[:, series.encoding.channels.index("temp")] == 0).all()
+    for channel in ("temp", "temp:mean24"):
+        assert (series.inputs[:, series.encoding.channels.index(channel)] == 0).all()
 
 
 def test_a_target_that_never_changes_in_validation_is_refused(
