@@ -124,12 +124,14 @@ def compare(
         entrants = enter(studies or [], space or [], changes, root, folder.name, console)
         for entrant in entrants:
             refuse_blind_torch(entrant.space, address)
+        from tuning.comparison import refuse_sparse
         from tuning.period import Protocol, final_series, spans
 
         periods = spans(entrants[0].table, entrants[0].space.data, _years(test_years))
         for entrant in entrants:
             for span in periods:  # what can't be tested is refused before hours of work
-                final_series(entrant.table, entrant.space.data, span)
+                final = final_series(entrant.table, entrant.space.data, span)
+                refuse_sparse(final, span.label, entrant.table.step, entrant.space.study.seed)
         if check:
             for entrant in entrants:
                 describe(entrant.space, entrant.table, entrant.series, manner.budget, console)

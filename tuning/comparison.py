@@ -6,10 +6,13 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
+from lstm_model.errors import TableError
 from lstm_model.series import Series
+from tuning import statistics
 from tuning.period import PERSISTENCE, Period
-from tuning.statistics import diebold_mariano, difference, holm
+from tuning.statistics import cut_to, diebold_mariano, difference, holm
 
 Metric = Literal["rmse", "mae"]
 
@@ -34,9 +37,11 @@ def paired(
     Holm's correction covers the lead times of one pair in one metric: one question.
 
     Args:
-        block: rows of a block of the bootstrap, and the bandwidth of Diebold-Mariano.
+        block: rows of a block of the bootstrap, and the bandwidth of Diebold-Mariano; both are cut
+            in a short period.
         seed: of the bootstrap.
     """
+    block = cut_to(len(period.times), block)
     found = []
     for a, b in pairs:
         for metric in metrics:
@@ -52,11 +57,45 @@ def paired(
     return found
 
 
+def replicates(horizon: int) -> int:
+    """How many the bootstrap needs: its least p-value times the lead times, which Holm's correction
+    may come to, is at most 0.01.
+    """
+    return max(4000, 100 * horizon)
+
+
+def block_length(step: pd.Timedelta, horizon: int) -> int:
+    """Rows of a block: errors at neighbouring hours are alike, for days; those of one long forecast
+    for its length.
+    """
+    return max(round(pd.Timedelta(days=7) / step), 7 * horizon)
+
+
+def refuse_sparse(final: Series, label: str, step: pd.Timedelta, seed: int) -> None:
+    """Raises TableError where too little of a test period was observed for paired(), before
+    anything is trained for it.
+    """
+    leads = np.arange(1, final.horizon + 1)
+    origins = np.arange(final.split, len(final.target))[:, None] - leads
+    known = np.isfinite(final.changes[origins, leads - 1])
+    block, most = block_length(step, final.horizon), replicates(final.horizon)
+    for lead, observed in enumerate(known.T, start=1):
+        try:
+            statistics.refuse_sparse(observed, seed=seed, block=block, replicates=most)
+        except ValueError as error:
+            raise TableError(
+                f"the test period {label} can't be used, {lead} rows ahead: {error}; "
+                "move test_from, or leave the year out of --test-years"
+            ) from None
+
+
 def _test(
     period: Period, a: str, b: str, metric: Metric, lead: int, block: int, seed: int
 ) -> dict[str, Any]:
     of_a, of_b = (period.errors[model][:, :, lead - 1] for model in (a, b))
-    found = difference(of_a, of_b, metric, seed=seed, block=block)
+    found = difference(
+        of_a, of_b, metric, seed=seed, block=block, replicates=replicates(period.horizon)
+    )
     mean_a, mean_b = of_a.mean(axis=0), of_b.mean(axis=0)
     loss_a, loss_b = (
         np.square(mean) if metric == "rmse" else np.abs(mean) for mean in (mean_a, mean_b)

@@ -13,7 +13,6 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from rich.console import Console
 
 from lstm_model import __version__
@@ -39,6 +38,7 @@ from tuning.period import PERSISTENCE, YESTERDAY, Period, Protocol, Span, final_
 from tuning.report import write_report
 from tuning.report_figures import drawn
 from tuning.search import importances
+from tuning.statistics import cut_to
 from tuning.storage import Place
 from tuning.study import LIBRARIES, Study
 from tuning.summary import step_name
@@ -251,8 +251,7 @@ def _comparison(
     data, test, span = study.space.data, periods[0], protocol.spans[0]
     pairs = _pairs(studies)
     seed = study.space.study.seed
-    # Errors at neighbouring hours are alike, for days; those of one long forecast for its length.
-    block = max(round(pd.Timedelta(days=7) / study.table.step), 7 * data.horizon)
+    block = compared.block_length(study.table.step, data.horizon)
     metrics = test.metrics()
     order = [*studies, PERSISTENCE, *sorted(set(metrics) - {*studies, PERSISTENCE})]
     leads = list(range(1, data.horizon + 1))
@@ -274,7 +273,7 @@ def _comparison(
         "test_until": f"{test.times[-1]:%Y-%m-%d %H:%M}",
         "lead_times": leads,
         "rows": test.rows(),
-        "block": block,
+        "block": cut_to(len(test.times), block),
         "models": {model: metrics[model] for model in order},
         "tests": compared.paired(test, pairs, ("rmse", "mae"), block=block, seed=seed),
         "finalists": {name: _finalist(studies[name], found) for name, found in ranked.items()},

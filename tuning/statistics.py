@@ -87,19 +87,9 @@ def difference(
             "block must be 1 h or more and replicates 19 or more, "
             f"but got block={block}, replicates={replicates}"
         )
-    block = min(block, max(1, hours // LEAST_BLOCKS))
-    for_blocks, for_a, for_b = np.random.default_rng(seed).spawn(3)
-    blocks = -(-hours // block)
-    starts = for_blocks.integers(hours - block + 1, size=(replicates, blocks))
-    ends = starts + block
-    ends[:, -1] -= blocks * block - hours  # a resample is as long as the series
-    running = _running(observed)
-    counts = (running[ends] - running[starts]).sum(axis=1)
-    if not counts.all():
-        raise ValueError(
-            f"every resample must hold an observed hour, but {np.sum(counts == 0)} of {replicates} "
-            f"hold none: {count} of {hours} h are observed, too few or too close together"
-        )
+    block = cut_to(hours, block)
+    starts, ends, counts = _resamples(observed, seed=seed, block=block, replicates=replicates)
+    _, for_a, for_b = np.random.default_rng(seed).spawn(3)
     one, other = _Model.of(a, observed, metric), _Model.of(b, observed, metric)
     found = one.value - other.value
     deviations = one.replicates(starts, ends, counts, for_a)
@@ -120,6 +110,41 @@ def difference(
     half = float(sizes[replicates - (replicates + 1) // 20])
     reached = replicates - int(np.searchsorted(sizes, abs(found)))
     return Difference(found, found - half, found + half, (1 + reached) / (replicates + 1))
+
+
+def cut_to(hours: int, block: int) -> int:
+    """The block that a series of so many hours is resampled in: it has LEAST_BLOCKS of them."""
+    return min(block, max(1, hours // LEAST_BLOCKS))
+
+
+def refuse_sparse(observed: Mask, *, seed: int, block: int = WEEK, replicates: int = 4000) -> None:
+    """Raises ValueError where difference() would, of errors that are observed at these hours (T,)
+    alone: before there are any.
+    """
+    if observed.sum() < 2:
+        raise ValueError(f"two hours or more must be observed, but got {observed.sum()}")
+    block = cut_to(len(observed), block)
+    _resamples(observed, seed=seed, block=block, replicates=replicates)
+
+
+def _resamples(
+    observed: Mask, *, seed: int, block: int, replicates: int
+) -> tuple[Places, Places, Doubles]:
+    """Where blocks start and end (R, blocks), and how many of the hours are observed (R,)."""
+    hours = len(observed)
+    blocks = -(-hours // block)
+    generator = np.random.default_rng(seed).spawn(1)[0]
+    starts = generator.integers(hours - block + 1, size=(replicates, blocks))
+    ends = starts + block
+    ends[:, -1] -= blocks * block - hours  # a resample is as long as the series
+    running = _running(observed)
+    counts = (running[ends] - running[starts]).sum(axis=1)
+    if not counts.all():
+        raise ValueError(
+            f"every resample must hold an observed hour, but {np.sum(counts == 0)} of {replicates} "
+            f"hold none: {observed.sum()} of {hours} h are observed, too few or too close together"
+        )
+    return starts, ends, counts
 
 
 def diebold_mariano(loss_a: Doubles, loss_b: Doubles, *, bandwidth: int = WEEK) -> DieboldMariano:

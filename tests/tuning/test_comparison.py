@@ -6,7 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tuning.comparison import borders, breakdowns, outcomes, overall, paired, verdict, worst
+from lstm_model.errors import TableError
+from tuning.comparison import (
+    borders,
+    breakdowns,
+    outcomes,
+    overall,
+    paired,
+    refuse_sparse,
+    verdict,
+    worst,
+)
 from tuning.period import PERSISTENCE, Period
 
 
@@ -49,6 +59,49 @@ def test_the_better_model_is_found_and_luck_is_not_taken_for_skill() -> None:
     assert first["difference"] == pytest.approx(rmse[0] - rmse[1])
     assert first["ci95"][0] < first["difference"] < first["ci95"][1] < 0
     assert first["dm_statistic"] < -2
+
+
+def test_of_hundreds_of_lead_times_a_difference_can_be_told() -> None:
+    """Holm multiplies the least p-value, which is one of the replicates, by as many."""
+    shared = noise(4, 400, 201)
+    made = period({"a": shared, PERSISTENCE: 10 * shared}, horizon=201)
+    found = paired(made, [("a", PERSISTENCE)], ("rmse",), block=10, seed=0)
+    assert overall(outcomes(found, "a", PERSISTENCE)) == "better"
+
+
+def test_in_a_short_period_both_tests_have_the_same_shorter_blocks() -> None:
+    shared, other = noise(1, 240), noise(2, 240)
+    made = period({"a": shared, PERSISTENCE: other})
+    cut, asked = (
+        paired(made, [("a", PERSISTENCE)], ("rmse",), block=block, seed=0) for block in (24, 168)
+    )
+    assert asked == cut
+
+
+def test_what_was_hardly_observed_is_refused_before_anything_is_trained() -> None:
+    class Final:
+        horizon = 2
+        split = 100
+        target = np.zeros(1100)
+        changes = np.zeros((1100, 2))
+
+    hour = pd.Timedelta(hours=1)
+    final: Any = Final()
+    refuse_sparse(final, "2014", hour, 0)
+    final.changes[300:] = np.nan  # 200 hours, and nothing for the 800 after them
+    with pytest.raises(
+        TableError,
+        match=r"the test period 2014 can't be used, 1 rows ahead: every resample must hold an "
+        r"observed hour, but \d+ of 4000 hold none: 201 of 1000 h are observed, too few or too "
+        r"close together; move test_from, or leave the year out of --test-years",
+    ):
+        refuse_sparse(final, "2014", hour, 0)
+    final.changes[101:] = np.nan
+    with pytest.raises(TableError, match="1 rows ahead: every resample"):
+        refuse_sparse(final, "2014", hour, 0)
+    final.changes[:] = np.nan
+    with pytest.raises(TableError, match="two hours or more must be observed, but got 0"):
+        refuse_sparse(final, "2014", hour, 0)
 
 
 def test_holm_covers_the_lead_times_of_one_question() -> None:

@@ -1,13 +1,21 @@
 """Answers by hand, closed forms, a slow bootstrap that spells out every draw, and statsmodels."""
 
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from lstm_model.metrics import Doubles
-from tuning.statistics import Difference, Metric, diebold_mariano, difference, holm
+from tuning.statistics import (
+    Difference,
+    Metric,
+    diebold_mariano,
+    difference,
+    holm,
+    refuse_sparse,
+)
 
 METRICS: tuple[Metric, ...] = ("rmse", "mae")
 
@@ -225,6 +233,25 @@ def test_a_p_value_of_at_most_five_per_cent_is_an_interval_without_zero() -> Non
         outside.append(not found.low <= 0 <= found.high)
         assert outside[-1] == (found.p_value <= 0.05)
     assert 20 < sum(outside) < 100
+
+
+def test_what_has_too_few_hours_is_known_before_there_are_errors() -> None:
+    a, b = np.random.default_rng(1).normal(0, 1, (2, 1, 1000))
+    refused = []
+    for kept in (1000, 700, 160, 60, 1):
+        a[:, kept:] = b[:, kept:] = np.nan
+        try:
+            difference(a, b, "rmse", seed=0)
+            said = ""
+        except ValueError as error:
+            said = str(error)
+        refused.append(bool(said))
+        if said:
+            with pytest.raises(ValueError, match=re.escape(said)):
+                refuse_sparse(np.isfinite(a[0]), seed=0)
+        else:
+            refuse_sparse(np.isfinite(a[0]), seed=0)
+    assert refused == [False, False, True, True, True]
 
 
 def test_the_least_p_value_is_one_of_one_more_than_the_replicates() -> None:
