@@ -9,9 +9,11 @@ import torch
 from lstm_model.forecaster import LSTMForecaster
 from lstm_model.metrics import Doubles
 from lstm_model.series import Encoding
+from lstm_model.training import WARM_UP_ROWS
 
-# So many cold starts are made, each followed for at most so many rows.
-STARTS, MOST_ROWS = 32, 336
+# So many cold starts are made, each followed until the longest mean over the past is whole and the
+# memories have settled after it.
+STARTS = 32
 # Settled is where cold starts move forecasts by less than this share of the target's typical change
 # (root mean squares of both): too little to be seen beside the error, which is about as large as
 # that change and grows by the square of the share.
@@ -29,7 +31,8 @@ class ColdStarts:
 
         A start has an observed target: before the first one there is no forecast.
         """
-        rows = self._rows = min(MOST_ROWS, len(frame) // 3)
+        longest = max((channel.rows for channel in encoding.past), default=1)
+        rows = self._rows = min(longest + WARM_UP_ROWS, len(frame) // 3)
         possible = np.arange(rows, len(frame) - rows + 1)
         seen = possible[frame[target].notna().to_numpy()[possible]]
         possible = seen if len(seen) else possible
@@ -56,7 +59,7 @@ class ColdStarts:
     def rows_needed(self, models: Sequence[LSTMForecaster]) -> int:
         """The fewest rows after which forecasts have settled for good, at every lead time.
 
-        At most as many as were followed: MOST_ROWS, or a third of a short table.
+        At most as many as were followed, which is a third of a short table.
         """
         far = np.flatnonzero((self.differences(models) > SETTLED).any(axis=1))
         # Row number n (from 0) has n + 1 rows; the first that has settled is the one after.

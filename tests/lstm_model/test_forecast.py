@@ -24,10 +24,11 @@ from lstm_model import figures, forecast
 from lstm_model.checkpoint import FarOutside, TrainedForecaster
 from lstm_model.configuration import Configuration, DataSettings
 from lstm_model.errors import TableError
+from lstm_model.forecaster import LSTMForecaster
 from lstm_model.intervals import calibrate
-from lstm_model.series import Series
+from lstm_model.series import Encoding, Series
 from lstm_model.settling import SETTLED, ColdStarts
-from lstm_model.training import Fit, Validation
+from lstm_model.training import WARM_UP_ROWS, Fit, Validation
 
 HOUR = pd.Timedelta(hours=1)
 SMALL = Configuration(hidden_size=6, chunk_length=40, context_length=12, learning_rate=0.03)
@@ -232,6 +233,19 @@ def test_settled_is_after_the_last_row_that_moves(
     differences[far, 1] = 2 * SETTLED
     monkeypatch.setattr(ColdStarts, "differences", lambda self, models: differences)
     assert starts.rows_needed(made[1].models) == needed
+
+
+@pytest.mark.parametrize(("minutes", "week"), [(60, 168), (15, 672), (5, 2016)])
+def test_cold_starts_are_followed_until_a_weeks_mean_has_settled(
+    table: pd.DataFrame, minutes: int, week: int
+) -> None:
+    step = pd.Timedelta(minutes=minutes)
+    frame = table.iloc[:10_000].ffill()[["pm"]]
+    frame.index = pd.date_range("2020-01-01", periods=len(frame), freq=step)
+    encoding = Encoding.learn(frame, "pm", (), step)
+    model = LSTMForecaster.seeded(len(encoding.channels), SMALL, 1, seed=0)
+    followed = len(ColdStarts(frame, encoding, "pm").differences([model]))
+    assert followed == week + WARM_UP_ROWS
 
 
 def test_a_year_is_scored_within_a_second(
