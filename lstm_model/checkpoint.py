@@ -22,7 +22,7 @@ from torch import Tensor
 
 from lstm_model.configuration import Configuration, DataSettings
 from lstm_model.errors import InputError, TableError
-from lstm_model.files import Place, read_json, write_folder
+from lstm_model.files import Place, read_bytes, read_json, write_folder
 from lstm_model.forecaster import LSTMForecaster
 from lstm_model.intervals import Forecasts, Intervals, calibrate
 from lstm_model.metrics import Doubles, Score
@@ -275,6 +275,7 @@ class TrainedForecaster:
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "intervals": self.intervals and self.intervals.as_json(),
         }
+        settings["settings_sha256"] = _digest(settings)
         return {WEIGHTS: weights, SETTINGS: json.dumps(settings, indent=1).encode()}
 
     def save(self, folder: Place) -> None:
@@ -297,8 +298,11 @@ class TrainedForecaster:
                 f"{folder / SETTINGS}: the format must be {FORMAT}, but got "
                 f"{settings.get('format')!r}; use the version that wrote it"
             )
+        whole = settings.pop("settings_sha256", None)  # a model of an early version has none
+        if whole not in (None, _digest(settings)):
+            raise InputError(f"{folder / SETTINGS} is damaged: its hash is not the one saved")
         try:
-            weights = (folder / WEIGHTS).read_bytes()
+            weights = read_bytes(folder / WEIGHTS)
             if hashlib.sha256(weights).hexdigest() != settings["weights_sha256"]:
                 raise InputError(f"{folder / WEIGHTS} is damaged: its hash is not the one saved")
             config = Configuration(**settings["configuration"])
@@ -333,10 +337,18 @@ class TrainedForecaster:
         except OSError as error:
             why = error.strerror or error
             raise InputError(f"{folder / WEIGHTS} can't be read: {why}") from error
-        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-            if isinstance(error, InputError):
-                raise
+        except InputError:
+            raise
+        except (
+            *(AttributeError, KeyError, TypeError, ValueError, RuntimeError),
+            SafetensorError,
+        ) as error:
             raise InputError(f"{folder} holds no forecaster that can be used: {error}") from error
+
+
+def _digest(settings: dict[str, Any]) -> str:
+    """Of all settings, however they lie in the file."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def write_state(folder: Path, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:

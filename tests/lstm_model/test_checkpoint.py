@@ -116,6 +116,8 @@ def test_an_interruption_between_the_two_renames_leaves_the_old_one(
             ),
             "is damaged: its hash is not the one saved",
         ),
+        (lambda f: rewrite(f, whole=False, rows_needed=0), r"model\.json is damaged: its hash"),
+        (lambda f: rewrite(f, validation={"rmse": None}), "holds no forecaster that can be used"),
         (lambda f: rewrite(f, format=99), "the format must be 2, but got 99"),
         (lambda f: rewrite(f, encoding={}), "holds no forecaster that can be used"),
         (lambda f: rewrite(f, members=2), "holds no forecaster that can be used"),
@@ -144,8 +146,11 @@ def test_a_spoilt_folder_is_refused(
         TrainedForecaster.load(folder)
 
 
-def rewrite(folder: Path, **changes: object) -> None:
+def rewrite(folder: Path, whole: bool = True, **changes: object) -> None:
+    """whole: as somebody else would write it, with no hash to say that something is missing."""
     settings = json.loads((folder / "model.json").read_text())
+    if whole:
+        del settings["settings_sha256"]
     (folder / "model.json").write_text(json.dumps(settings | changes))
 
 
