@@ -3,11 +3,12 @@
 python -m lstm_model.forecast --model runs/STUDY/best --data latest.csv
 """
 
+import errno
 import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -63,6 +64,9 @@ def run(
     with told():
         for flag, file in (("--out", out), ("--plot", plot)):
             refuse_unwritable(flag, file)
+        refuse_overwriting(
+            {"--data": None if data == "-" else Path(data), "--out": out, "--plot": plot}
+        )
         # Not before: torch takes seconds, and a mistake is to be told at once.
         from lstm_model.checkpoint import FarOutside
 
@@ -119,6 +123,8 @@ def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
     from lstm_model.files import read_bytes
     from lstm_model.parsing import parsed
 
+    if data == "-" and sys.stdin is None:
+        raise TableError(f"{STANDARD_INPUT} must be there for --data -, but is closed")
     try:
         raw = sys.stdin.buffer.read() if data == "-" else read_bytes(Path(data).expanduser())
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: NUL; RuntimeError: ~nobody
@@ -136,7 +142,8 @@ def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
             "test_from": datetime.max,
         }
     )
-    table, _ = parsed(raw, named(data), settings)
+    categories = [each.column for each in forecaster.encoding.categorical]
+    table, _ = parsed(raw, named(data), settings, categories)
     return table
 
 
@@ -150,6 +157,16 @@ def refuse_unwritable(flag: str, file: Path | None) -> None:
         raise InputError(f"{flag} must lie in a folder that is there, but {file.parent} is none")
     if file.is_dir():
         raise InputError(f"{flag} must be a file, but {file} is a folder")
+    if file.exists() and not file.is_file():
+        raise InputError(f"{flag} must be a regular file, but {file} is a pipe or a device")
+
+
+def refuse_overwriting(files: Mapping[str, Path | None]) -> None:
+    """Raises InputError where two flags name one file, of which one would be lost."""
+    named: dict[Path, str] = {}
+    for flag, file in files.items():
+        if file is not None and (other := named.setdefault(file.resolve(), flag)) != flag:
+            raise InputError(f"{other} and {flag} must be two files, but both are {file}")
 
 
 def write(out: Path | None, found: "Forecasts") -> None:
@@ -163,7 +180,9 @@ def write(out: Path | None, found: "Forecasts") -> None:
         lineterminator="\n",
     )
     if out is not None:
-        write_file(out, text.encode())
+        write_file(out.resolve(), text.encode())  # a link stays one
+    elif sys.stdout is None:
+        raise OSError(errno.EBADF, "standard output is closed; name a file with --out")
     else:
         print(text, end="")
         sys.stdout.flush()
@@ -185,7 +204,7 @@ def draw(
         {claim: (low[-1], high[-1]) for claim, (low, high) in found.bounds.items()},
         quantity=forecaster.target,
     )
-    write_file(file, png(figure))
+    write_file(file.resolve(), png(figure))
 
 
 @contextmanager

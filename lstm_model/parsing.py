@@ -4,7 +4,7 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 
@@ -28,8 +28,14 @@ MISSING = {"", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NULL", "n
 MISSING |= {"NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
 
 
-def parsed(raw: bytes, file: str, settings: DataSettings) -> tuple[pd.DataFrame, pd.Timedelta]:
-    """The features by time and the step between rows; a problem of each column, all at once."""
+def parsed(
+    raw: bytes, file: str, settings: DataSettings, categories: Collection[str] | None = None
+) -> tuple[pd.DataFrame, pd.Timedelta]:
+    """The features by time and the step between rows; a problem of each column, all at once.
+
+    categories: which features are categorical, where that is known, as of a table to forecast
+        from: a feature other than the target may have no values there.
+    """
     clock = _clock_columns(settings.time)
     text = _read(raw, file, dict.fromkeys((*clock, *settings.features)))
     problems: list[str] = []
@@ -41,7 +47,13 @@ def parsed(raw: bytes, file: str, settings: DataSettings) -> tuple[pd.DataFrame,
         problems.append(str(error))
     for name in settings.features:
         try:
-            features[name] = _values(text[name], file, target=name == settings.target)
+            target = name == settings.target
+            if categories is None:
+                features[name] = _values(text[name], file, target=target)
+            elif name in categories:
+                features[name] = text[name].mask(text[name].isin(MISSING))
+            else:
+                features[name] = _numbers(text[name], file, "be numeric, as it was in training")
         except TableError as error:
             problems.append(str(error))
     if problems:
@@ -180,27 +192,35 @@ def _step(times: pd.Series, file: str) -> pd.Timedelta:
 def _values(words: pd.Series, file: str, *, target: bool) -> pd.Series:
     """A column in which any value is a number is numeric, and must be so throughout."""
     name, missing = words.name, words.isin(MISSING)
-    numbers = pd.to_numeric(words, errors="coerce").astype(np.float64)
-    wordy = numbers.isna() & ~missing
+    numeric = pd.to_numeric(words, errors="coerce").notna()
     if missing.all():
         raise TableError(f"{file}: {name} must have values, but has none in any row")
-    if numbers.isna().all() and not target:
-        words = words.mask(missing)
-        if words.nunique() <= MOST_CATEGORIES:
-            return words
-        raise TableError(
-            f"{file}: {name} must have numbers, or at most {MOST_CATEGORIES} different texts, "
-            f"but has {words.nunique()}"
-        )
-    for wrong, rule in (
-        (wordy, f"be numeric, as {'the target' if target else 'other rows are'}"),
+    if target:
+        return _numbers(words, file, "be numeric, as the target")
+    if numeric.any():
+        line = words.index[int(numeric.argmax())]
+        return _numbers(words, file, f"be numeric, as line {line} is ({words[line]!r})")
+    words = words.mask(missing)
+    if words.nunique() <= MOST_CATEGORIES:
+        return words
+    raise TableError(
+        f"{file}: {name} must have numbers, or at most {MOST_CATEGORIES} different texts, "
+        f"but has {words.nunique()}"
+    )
+
+
+def _numbers(words: pd.Series, file: str, rule: str) -> pd.Series:
+    """The column's numbers; the rule is told where a text stands among them."""
+    numbers = pd.to_numeric(words, errors="coerce").astype(np.float64)
+    for wrong, told in (
+        (numbers.isna() & ~words.isin(MISSING), rule),
         (numbers.abs() == np.inf, "be finite"),
         (numbers.abs() > LARGEST, f"be at most {LARGEST:g} in size"),
     ):
         if wrong.any():
             row = int(wrong.argmax())
             got = f"{words.iloc[row][:60]!r}"
-            raise TableError(f"{file}:{words.index[row]}: {name} must {rule}, but got {got}")
+            raise TableError(f"{file}:{words.index[row]}: {words.name} must {told}, but got {got}")
     return numbers
 
 

@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import re
 import subprocess
 import sys
@@ -415,6 +416,64 @@ def test_other_mistakes_name_the_flag_or_the_folder(
     status, _, err = ask("--data", recent, model=saved.parent)
     assert status == 2
     assert err.endswith(f"but {saved.parent} has none; there is {saved}\n")
+
+
+def test_nothing_but_the_forecasts_file_is_written_over(
+    ask: Callable[..., tuple[int, str, str]], recent: Path, tmp_path: Path
+) -> None:
+    before, pipe, link = recent.read_bytes(), tmp_path / "pipe", tmp_path / "link.png"
+    os.mkfifo(pipe)
+    link.symlink_to(recent)
+    for arguments, told in (
+        (("--out", recent), f"--data and --out must be two files, but both are {recent}"),
+        (("--plot", link), f"--data and --plot must be two files, but both are {link}"),
+        (("--out", "a.png", "--plot", "./a.png"), "--out and --plot must be two files, but both"),
+        (("--out", pipe), f"--out must be a regular file, but {pipe} is a pipe or a device"),
+    ):
+        status, out, err = ask("--data", recent, *arguments)
+        assert (status, out) == (2, "")
+        assert err.startswith(told)
+    assert recent.read_bytes() == before
+    assert pipe.is_fifo()
+    other = tmp_path / "other.csv"
+    link.unlink()
+    link.symlink_to(other)
+    assert ask("--data", recent, "--out", link)[0] == 0
+    assert link.is_symlink()
+    assert other.read_text().startswith("origin,lead_time,")
+
+
+def test_without_standard_streams_the_reason_is_told(
+    ask: Callable[..., tuple[int, str, str]], recent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as closed:
+        closed.setattr(sys, "stdin", None)
+        assert ask("--data", "-")[::2] == (
+            2,
+            "standard input must be there for --data -, but is closed\n",
+        )
+        closed.setattr(sys, "stdout", None)
+        status, _, err = ask("--data", recent)
+    assert (status, err) == (1, "error: standard output is closed; name a file with --out\n")
+
+
+def test_what_kind_a_column_is_the_model_knows(
+    ask: Callable[..., tuple[int, str, str]], recent: Path
+) -> None:
+    """A feature may be empty throughout; a number among texts is a text that training never saw."""
+    frame = pd.read_csv(recent, index_col="when", parse_dates=True)
+    for name in ("wind", "temp"):
+        recent.write_text(csv(frame.assign(**{name: np.nan})))
+        assert ask("--data", recent)[0] == 0
+    recent.write_text(csv(frame.assign(pm=np.nan)))
+    assert ask("--data", recent)[0] == 2
+    odd = frame.copy()
+    odd.iloc[5, odd.columns.get_loc("wind")] = "0"
+    recent.write_text(csv(odd))
+    status, _, err = ask("--data", recent)
+    assert status == 2
+    assert "wind" in err
+    assert "'0'" in err
 
 
 def test_what_a_reader_has_to_know_is_a_warning(

@@ -363,7 +363,7 @@ BAD = {
     "text among numbers": (
         days(line_3="2013-01-02,12,7", line_2="2013-01-01,10,7"),
         {},
-        "days.csv:4: wind must be numeric, as other rows are, but got 'SE'",
+        "days.csv:4: wind must be numeric, as line 2 is ('7'), but got 'SE'",
     ),
     "long text among numbers": (
         days(line_3=f"2013-01-02,{'x' * 99},NW"),
@@ -406,7 +406,7 @@ BAD = {
         "days.csv:4: the clock stands still from 2013-01-02 00:00:00 (line 3) to "
         "2013-01-02 00:00:00, but each time must have one row (rows that break this: 1)\n"
         "days.csv:3: pm must be numeric, as the target, but got 'x'\n"
-        "days.csv:2: wind must be numeric, as other rows are, but got 'NW'",
+        "days.csv:2: wind must be numeric, as line 4 is ('3'), but got 'NW'",
     ),
     "target that is constant before the test": (
         re.sub(r"(-0[1-8]),[^,]+,", r"\1,7,", days()),
