@@ -121,7 +121,7 @@ def test_features_are_explained_and_what_is_left_out_too(home: Path, ask: Ask) -
     left_out = [
         "serial must have numbers, or at most 50 different texts, but has 200",
         "spare must have values, but has none in any row",
-        "load.csv:52: mixed must be numeric, as other rows are, but got 'off'",
+        "load.csv:52: mixed must be numeric, as line 2 is ('0'), but got 'off'",
         "No counts the rows",
         "site never changes before validation begins: nothing to learn from",
         "late never changes before validation begins: nothing to learn from",
@@ -402,6 +402,15 @@ def text_of(rows: int, **changes: str) -> str:
     for key, line in changes.items():
         lines[int(key.removeprefix("line_")) - 1] = line
     return "\n".join(lines)
+
+
+def test_a_file_behind_a_link_is_the_one_that_was_read(home: Path, ask: Ask) -> None:
+    """`..` leads out of the folder that a link names, not to where the link lies."""
+    (home / "deep" / "a" / "b").mkdir(parents=True)
+    (home / "link").symlink_to(home / "deep" / "a" / "b")
+    (home / "load.csv").write_text(table(200))
+    ask("load.csv", "--target", "load", "--output", "link/x.yaml")
+    assert "source: ../../../load.csv" in (home / "link" / "x.yaml").read_text()
 
 
 @pytest.mark.parametrize(
