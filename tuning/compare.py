@@ -35,10 +35,16 @@ if TYPE_CHECKING:
     from lstm_model.sources import Table
     from tuning.evaluation import Evaluation
     from tuning.period import Protocol
+    from tuning.record import Trial
     from tuning.study import Study
 
-# Names that a model may not have, because the baselines have them.
-RESERVED = re.compile(r"persistence|same_hour_yesterday|(ridge|lightgbm)_.*")
+# Names that a model may not have, because the baselines and the columns beside them have them.
+RESERVED = re.compile(
+    r"persistence|same_hour_yesterday|(ridge|lightgbm)_.*|time|lead_time|observed"
+)
+
+# What a comparison that was written has, if in part.
+LEFT = ("comparison.json", "models")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -53,6 +59,7 @@ class Entrant:
     exists: bool
     table: "Table"
     series: "Series"
+    trials: "dict[int, Trial] | None" = None  # of a study that exists
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -119,6 +126,10 @@ def compare(
         folder = root / study_name(name)
         if (folder / "study.json").exists():
             raise InputError(f"{folder} is a study; choose another --name for the comparison")
+        if folder.exists() and not any((folder / name).exists() for name in LEFT):
+            raise InputError(
+                f"{folder} exists, and is no comparison: remove it, or choose another --name"
+            )
         server = None if check else head_start(at_end, own_ray=not address)
         console = Terminal(quiet=quiet, highlight=False)
         entrants = enter(studies or [], space or [], changes, root, folder.name, console)
@@ -209,10 +220,11 @@ def enter(
         InputError: neither one or two spaces nor one or two studies are given, a study that exists
             is not the one that is asked for, or the terms are not equal.
     """
-    entrants = [
-        Entrant(model, settled, folder, exists, *load(settled, console, not console.quiet))
-        for model, settled, folder, exists in _named(studies, spaces, changes, root, name)
-    ]
+    entrants = []
+    for model, settled, folder, exists in _named(studies, spaces, changes, root, name):
+        table, series = load(settled, console, not console.quiet)
+        trials = past(folder, table, exists)
+        entrants.append(Entrant(model, settled, folder, exists, table, series, trials))
     refuse_unequal(entrants)
     return entrants
 
@@ -264,7 +276,10 @@ def _named(
             raise InputError(f"two different studies must be given, but got {found[0][0]} twice")
     for model, *_ in found:
         if RESERVED.fullmatch(model):
-            raise InputError(f"no model may be called {model!r}, as a baseline is; rename the file")
+            raise InputError(
+                f"no model may be called {model!r}, as a baseline or a column of forecasts.csv is; "
+                "rename the file"
+            )
     return found
 
 
@@ -336,8 +351,9 @@ def _said(value: Any) -> str:
 
 def finished(entrant: Entrant, manner: Manner, console: Console, begun: float) -> "Study":
     """The entrant's study, run first, or to its end, where that has yet to be done."""
-    trials = past(entrant.folder, entrant.table, entrant.exists)
-    study = make(entrant.folder, entrant.space, entrant.table, entrant.series, begun, trials)
+    study = make(
+        entrant.folder, entrant.space, entrant.table, entrant.series, begun, entrant.trials
+    )
     ended = [trial for trial in study.trials.values() if not trial.under_way]
     if len(ended) >= entrant.space.study.trials:
         console.print(f"Study {study.name}: {len(ended)} trials are there", soft_wrap=True)

@@ -120,13 +120,14 @@ def run(
         if not debug:
             refuse_blind_torch(settled, address)
         table, series = load(settled, console, progress=not quiet)
+        if debug:
+            fit_here(settled, series, console)
+            return
+        resumed = resume is not None
+        trials_before = past(folder, table, resumed)
         if check:
             describe(settled, table, series, manner.budget, console)
-        elif debug:
-            fit_here(settled, series, console)
         else:
-            resumed = resume is not None
-            trials_before = past(folder, table, resumed)
             from tuning.ray_session import ray_session
 
             # Ray's workers import what they need, which takes them seconds, beside make().

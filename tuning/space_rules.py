@@ -33,8 +33,10 @@ class Resources(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    cpu: float = Field(1.0, gt=0, description="cores of each trial")
-    gpu: float = Field(0.0, ge=0, description="GPUs of each trial; below 1, trials share one")
+    cpu: float = Field(1.0, gt=0, le=1024, description="cores of each trial")
+    gpu: float = Field(
+        0.0, ge=0, le=1024, description="GPUs of each trial; below 1, trials share one"
+    )
 
     @field_validator("gpu")
     @classmethod

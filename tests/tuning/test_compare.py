@@ -212,6 +212,7 @@ def test_studies_that_time_has_cut_off_are_not_compared(
         ((*BOTH_SPACES, "--test-years", "2019"), "--test-years must lie in the table"),
         ((*BOTH_SPACES, "--storage", "ftp://bucket"), "a storage must be a directory"),
         (("--space", "persistence.yaml"), "no model may be called 'persistence'"),
+        (("--space", "observed.yaml"), "no model may be called 'observed', as a baseline or a col"),
     ],
 )
 def test_what_can_not_be_compared_is_said(
@@ -222,8 +223,27 @@ def test_what_can_not_be_compared_is_said(
     told: str,
 ) -> None:
     pair("none")
-    (tmp_path / "persistence.yaml").write_text((tmp_path / "alone.yaml").read_text())
+    for name in ("persistence", "observed"):
+        (tmp_path / f"{name}.yaml").write_text((tmp_path / "alone.yaml").read_text())
     assert re.search(told, refusal(*arguments, "--name", "air"))
+
+
+def test_what_is_there_is_not_written_over(
+    pair: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pair("none")
+    (tmp_path / "runs" / "air").mkdir(parents=True)
+    asked = [*BOTH_SPACES, "--name", "air", "--check"]
+    assert status_of(app, asked) == 2
+    assert capsys.readouterr().err == (
+        "runs/air exists, and is no comparison: remove it, or choose another --name\n"
+    )
+    (tmp_path / "runs" / "air" / "models").mkdir()  # one that was cut off while it was written
+    assert status_of(app, asked) == 0
 
 
 def test_check_starts_nothing(compare: Command, pair: Callable[..., None], tmp_path: Path) -> None:

@@ -355,13 +355,21 @@ def test_check_says_what_would_not_run(run: Run, space: Space) -> None:
     path.write_text(
         path.read_text() + "  - {hidden_size: 4, num_layers: 1, learning_rate: 1e-2, loss: mae}\n"
     )
-    done = run("--space", "tiny.yaml", "--check", "--trials", 1, "--cpus-per-trial", 5000)
+    done = run("--space", "tiny.yaml", "--check", "--trials", 1, "--cpus-per-trial", 500)
     assert done.returncode == 0
     assert "more CPU than this machine has" in done.stdout
     assert "the last 1 of 2 initial trials won't be tried" in done.stdout
     plain = run("--space", "tiny.yaml", "--check").stdout
     assert "won't be tried" not in plain
     assert "ended after" not in plain
+
+
+def test_check_refuses_what_a_run_would(run: Run, space: Space, tmp_path: Path) -> None:
+    space()
+    (tmp_path / "runs" / "air").mkdir(parents=True)
+    done = run("--space", "tiny.yaml", "--name", "air", "--check")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("runs/air exists, and is no study")
 
 
 def test_check_names_simulated_data_once(run: Run) -> None:
@@ -420,7 +428,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["--space", "tiny.yaml", "--time-budget", "soon"], "--time-budget must be a time such as"),
     (["--space", "tiny.yaml", "--name", "../up"], "a study's name must be"),
     (["--space", "tiny.yaml", "--data", "gone.csv"], "gone.csv: can't be read"),
-    (["--space", "tiny.yaml", "--cpus-per-trial", "10000"], "each trial asks for 10000 CPU"),
+    (["--space", "tiny.yaml", "--cpus-per-trial", "1000"], "each trial asks for 1000 CPU"),
     (["--space", "tiny.yaml", "--gpus-per-trial", "99"], " 99 GPU, but "),
     (["--space", "tiny.yaml", "--address", "127.0.0.1:1"], "--address must name a running Ray"),
     (["--space", "tiny.yaml", "--storage", "ftp://b/x"], "a storage must be a directory or a URI"),
