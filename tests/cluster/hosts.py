@@ -114,12 +114,18 @@ class Host:
                 continue  # it has just ended
         return found
 
-    def trials(self) -> int:
-        """How many trials' processes run on it."""
-        return sum(
-            title.startswith("ray::") and "Trainable" in title
-            for title in self.processes().values()
-        )
+    def trials(self) -> list[int]:
+        """The processes that run trials on it."""
+        return [
+            number
+            for number, title in self.processes().items()
+            if title.startswith("ray::") and "Trainable" in title
+        ]
+
+    def hold_trials(self, held: bool) -> None:
+        """Stop the processes that run trials, or let them go on. Ray's servers don't notice."""
+        for number in self.trials():
+            os.kill(number, signal.SIGSTOP if held else signal.SIGCONT)
 
     @property
     def user(self) -> str:

@@ -87,7 +87,7 @@ def test_a_study_outlives_the_hosts_that_it_loses(launched: Launched, tmp_path: 
 
         def busy(host: Host) -> bool:
             alive()
-            return host.trials() > 0
+            return bool(host.trials())
 
         def more(than: int) -> bool:
             alive()
@@ -99,10 +99,15 @@ def test_a_study_outlives_the_hosts_that_it_loses(launched: Launched, tmp_path: 
 
         before = ended(study)
         launched.network.cut(first)
+        # No machine is to be so fast that the study ends before the cluster has noticed, or before
+        # the host is back.
+        second.hold_trials(True)
         cut = time.monotonic()
         wait_for(lambda: launched.alive() == 1, 120, "the cluster noticing")
         print(f"the cluster noticed {time.monotonic() - cut:.0f} s after a worker was cut off")
+        second.hold_trials(False)
         wait_for(lambda: more(len(before)), 60, "a trial that ends on the worker that is left")
+        second.hold_trials(True)
         old = set(first.processes())
         launched.network.heal(first)
         healed = time.monotonic()
