@@ -48,12 +48,8 @@ def parsed(
     for name in settings.features:
         try:
             target = name == settings.target
-            if categories is None:
-                features[name] = _values(text[name], file, target=target)
-            elif name in categories:
-                features[name] = text[name].mask(text[name].isin(MISSING))
-            else:
-                features[name] = _numbers(text[name], file, "be numeric, as it was in training")
+            category = None if categories is None else name in categories
+            features[name] = _values(text[name], file, target=target, category=category)
         except TableError as error:
             problems.append(str(error))
     if problems:
@@ -189,38 +185,43 @@ def _step(times: pd.Series, file: str) -> pd.Timedelta:
     )
 
 
-def _values(words: pd.Series, file: str, *, target: bool) -> pd.Series:
-    """A column in which any value is a number is numeric, and must be so throughout."""
+def _values(
+    words: pd.Series, file: str, *, target: bool, category: bool | None = None
+) -> pd.Series:
+    """A column in which any value is a number is numeric, and must be so throughout.
+
+    category: whether it is one, where that is known: then it may be empty and hold any text.
+    """
     name, missing = words.name, words.isin(MISSING)
-    numeric = pd.to_numeric(words, errors="coerce").notna()
-    if missing.all():
+    if category:
+        return words.mask(missing)
+    if missing.all() and category is None:
         raise TableError(f"{file}: {name} must have values, but has none in any row")
-    if target:
-        return _numbers(words, file, "be numeric, as the target")
-    if numeric.any():
-        line = words.index[int(numeric.argmax())]
-        return _numbers(words, file, f"be numeric, as line {line} is ({words[line]!r})")
-    words = words.mask(missing)
-    if words.nunique() <= MOST_CATEGORIES:
-        return words
-    raise TableError(
-        f"{file}: {name} must have numbers, or at most {MOST_CATEGORIES} different texts, "
-        f"but has {words.nunique()}"
-    )
-
-
-def _numbers(words: pd.Series, file: str, rule: str) -> pd.Series:
-    """The column's numbers; the rule is told where a text stands among them."""
     numbers = pd.to_numeric(words, errors="coerce").astype(np.float64)
-    for wrong, told in (
-        (numbers.isna() & ~words.isin(MISSING), rule),
+    if category is None and not target and numbers.isna().all():
+        words = words.mask(missing)
+        if words.nunique() <= MOST_CATEGORIES:
+            return words
+        raise TableError(
+            f"{file}: {name} must have numbers, or at most {MOST_CATEGORIES} different texts, "
+            f"but has {words.nunique()}"
+        )
+    if target:
+        alike = "the target"
+    elif category is None:
+        line = words.index[int(numbers.notna().argmax())]
+        alike = f"line {line} is ({words[line]!r})"
+    else:
+        alike = "it was in training"
+    for wrong, rule in (
+        (numbers.isna() & ~missing, f"be numeric, as {alike}"),
         (numbers.abs() == np.inf, "be finite"),
         (numbers.abs() > LARGEST, f"be at most {LARGEST:g} in size"),
     ):
         if wrong.any():
             row = int(wrong.argmax())
             got = f"{words.iloc[row][:60]!r}"
-            raise TableError(f"{file}:{words.index[row]}: {words.name} must {told}, but got {got}")
+            raise TableError(f"{file}:{words.index[row]}: {name} must {rule}, but got {got}")
     return numbers
 
 
