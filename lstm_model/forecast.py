@@ -64,9 +64,8 @@ def run(
     with told():
         for flag, file in (("--out", out), ("--plot", plot)):
             refuse_unwritable(flag, file)
-        refuse_overwriting(
-            {"--data": None if data == "-" else Path(data), "--out": out, "--plot": plot}
-        )
+        refuse_overwriting({"--data": None if data == "-" else data, "--out": out, "--plot": plot})
+        out, plot = (file and Path(os.path.realpath(file)) for file in (out, plot))  # a link stays
         # Not before: torch takes seconds, and a mistake is to be told at once.
         from lstm_model.checkpoint import FarOutside
 
@@ -161,11 +160,14 @@ def refuse_unwritable(flag: str, file: Path | None) -> None:
         raise InputError(f"{flag} must be a regular file, but {file} is a pipe or a device")
 
 
-def refuse_overwriting(files: Mapping[str, Path | None]) -> None:
+def refuse_overwriting(files: Mapping[str, str | Path | None]) -> None:
     """Raises InputError where two flags name one file, of which one would be lost."""
-    named: dict[Path, str] = {}
+    named: dict[str, str] = {}
     for flag, file in files.items():
-        if file is not None and (other := named.setdefault(file.resolve(), flag)) != flag:
+        if file is None:
+            continue
+        lies = os.path.realpath(os.path.expanduser(file) if flag == "--data" else file)
+        if (other := named.setdefault(lies, flag)) != flag:
             raise InputError(f"{other} and {flag} must be two files, but both are {file}")
 
 
@@ -180,7 +182,7 @@ def write(out: Path | None, found: "Forecasts") -> None:
         lineterminator="\n",
     )
     if out is not None:
-        write_file(out.resolve(), text.encode())  # a link stays one
+        write_file(out, text.encode())
     elif sys.stdout is None:
         raise OSError(errno.EBADF, "standard output is closed; name a file with --out")
     else:
@@ -204,7 +206,7 @@ def draw(
         {claim: (low[-1], high[-1]) for claim, (low, high) in found.bounds.items()},
         quantity=forecaster.target,
     )
-    write_file(file.resolve(), png(figure))
+    write_file(file, png(figure))
 
 
 @contextmanager

@@ -419,7 +419,10 @@ def test_other_mistakes_name_the_flag_or_the_folder(
 
 
 def test_nothing_but_the_forecasts_file_is_written_over(
-    ask: Callable[..., tuple[int, str, str]], recent: Path, tmp_path: Path
+    ask: Callable[..., tuple[int, str, str]],
+    recent: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before, pipe, link = recent.read_bytes(), tmp_path / "pipe", tmp_path / "link.png"
     os.mkfifo(pipe)
@@ -441,6 +444,14 @@ def test_nothing_but_the_forecasts_file_is_written_over(
     assert ask("--data", recent, "--out", link)[0] == 0
     assert link.is_symlink()
     assert other.read_text().startswith("origin,lead_time,")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert recent.parent == tmp_path
+    status, _, err = ask("--data", f"~/{recent.name}", "--out", recent)
+    assert (status, err[:34]) == (2, "--data and --out must be two files")
+    link.unlink()
+    link.symlink_to(link)  # leads nowhere: nothing is lost
+    assert ask("--data", recent, "--out", link)[0] == 0
+    assert link.read_text() == other.read_text()
 
 
 def test_without_standard_streams_the_reason_is_told(
