@@ -182,10 +182,7 @@ def refuse_cut_off(studies: Mapping[str, "Study"]) -> None:
     """Ends the command, before the test is read, where the time was up before two studies had all
     of their trials: whoever searches longer finds better.
     """
-    done = {
-        name: sum(not trial.under_way for trial in study.trials.values())
-        for name, study in studies.items()
-    }
+    done = {name: _done(study) for name, study in studies.items()}
     budget = {name: study.space.study.trials for name, study in studies.items()}
     if len(studies) > 1 and done != budget:
         told = ", ".join(f"{name} has {done[name]} of {budget[name]}" for name in studies)
@@ -354,9 +351,9 @@ def finished(entrant: Entrant, manner: Manner, console: Console, begun: float) -
     study = make(
         entrant.folder, entrant.space, entrant.table, entrant.series, begun, entrant.trials
     )
-    ended = [trial for trial in study.trials.values() if not trial.under_way]
-    if len(ended) >= entrant.space.study.trials:
-        console.print(f"Study {study.name}: {len(ended)} trials are there", soft_wrap=True)
+    done = _done(study)
+    if done >= entrant.space.study.trials:
+        console.print(f"Study {study.name}: {done} trials are there", soft_wrap=True)
         return study
     status = conduct(study, manner, console, resumed=entrant.exists)
     if status == INTERRUPTED:
@@ -364,6 +361,11 @@ def finished(entrant: Entrant, manner: Manner, console: Console, begun: float) -
     if status != DONE:
         raise typer.Exit(status)
     return study
+
+
+def _done(study: "Study") -> int:
+    """How many of its trials have ended."""
+    return sum(not trial.under_way for trial in study.trials.values())
 
 
 def conclude(found: "Evaluation", folder: Place, console: Console) -> None:

@@ -144,8 +144,11 @@ def new_space(
             raise InputError(f"{out} exists; choose another --output, or remove it first")
         if not out.parent.is_dir():
             raise InputError(f"--output must lie in a folder, but {out.parent} is none")
-        # Named as from the new file, so that both can be moved together.
-        source = str(path) if path.is_absolute() else relative(path, out.parent)
+        # Named as from the new file, so that both can be moved together. Resolved, because `..`
+        # behind a link leads elsewhere than before it.
+        source = str(path)
+        if not path.is_absolute():
+            source = os.path.relpath(path.resolve(), out.parent.resolve())
         if source in ("beijing", "simulated"):  # which are no files to a study
             source = f"./{source}"
         text = written(found, source, out.name, horizon)
@@ -402,11 +405,6 @@ def plain(text: str) -> str:
 def moment(time: Any) -> str:
     """A time as YAML and people read it, no longer than it has to be."""
     return str(time).removesuffix(":00").removesuffix(" 00:00")
-
-
-def relative(path: Path, folder: Path) -> str:
-    """How the folder leads to the path: `..` means another folder behind a link than before it."""
-    return os.path.relpath(path.resolve(), folder.resolve())
 
 
 def verify(text: str, out: Path) -> None:
