@@ -635,11 +635,11 @@ def test_signals_are_given_back() -> None:
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_a_signal_stops_a_study_that_nobody_listens_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_stops_a_study_that_nobody_listens_to() -> None:
     """As in `... 2>&1 | tee log`, where the same Ctrl-C has ended tee."""
-    read, write = os.pipe()
+    read, nobody = os.pipe()
     os.close(read)
-    nobody, before = write, os.dup(2)
+    before = os.dup(2)
     os.dup2(nobody, 2)
     try:
         stop = StopRequest()
