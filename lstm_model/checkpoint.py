@@ -20,17 +20,22 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
-from lstm_model.configuration import Configuration, DataSettings
+from lstm_model.cells import NONE
+from lstm_model.configuration import AS_IT_STANDS, Configuration, Kind, Reading
 from lstm_model.errors import InputError, TableError
 from lstm_model.files import Place, read_bytes, read_json, write_folder
 from lstm_model.forecaster import LSTMForecaster
 from lstm_model.intervals import Forecasts, Intervals, calibrate
 from lstm_model.metrics import Doubles, Score
-from lstm_model.series import Encoding, Series
+from lstm_model.parsing import parse_frame
+from lstm_model.series import Encoding, Series, floors
 from lstm_model.settling import ColdStarts
+from lstm_model.suspicion import mostly_empty
 from lstm_model.training import WARM_UP_ROWS, Stretches, by_prefix
+from lstm_model.wording import distinct
 
-FORMAT = 2
+# Of model.json. Format 2 had the clock's columns where the reading is now, and no floor.
+FORMAT, OLD_FORMAT = 3, 2
 WEIGHTS, SETTINGS = "model.safetensors", "model.json"
 
 # A value is far outside the training range where it lies beyond it by more than this share of it:
@@ -55,7 +60,10 @@ class TrainedForecaster:
         validation: of a single model, where it was validated.
         intervals: how large the errors are; None in a trial's checkpoint, which has no bounds.
         rows_needed: how many rows a table must have before the first origin, that one included.
-        time: the clock's columns in a CSV, as DataSettings.time has them.
+        reading: how a table's cells are read, as in training.
+        never_negative: whether no target that the model or its calibration has seen was below
+            zero: then no forecast and no bound is.
+        cuts_forecasts: False of a model of format 2, which cuts its bounds at zero alone.
         simulated: whether the training data were.
     """
 
@@ -69,7 +77,9 @@ class TrainedForecaster:
     validation: Score | None
     intervals: Intervals | None = None
     rows_needed: int = WARM_UP_ROWS
-    time: str | tuple[str, ...] | None = None
+    reading: Reading = AS_IT_STANDS
+    never_negative: bool = False
+    cuts_forecasts: bool = True
     simulated: bool = False
 
     @classmethod
@@ -93,6 +103,7 @@ class TrainedForecaster:
             step=series.step,
             change_scale=series.change_scale,
             validation=validation,
+            never_negative=series.never_negative,
         )
 
     @classmethod
@@ -108,7 +119,7 @@ class TrainedForecaster:
         self,
         validated: Sequence[tuple[Series, Doubles]],
         starts: ColdStarts,
-        settings: DataSettings,
+        reading: Reading,
         *,
         simulated: bool,
     ) -> Self:
@@ -118,14 +129,16 @@ class TrainedForecaster:
             validated: what the intervals are calibrated on, as calibrate() takes it: of this model
                 before it learned from these hours, and of as many seeds as it has.
             starts: of rows before the test.
-            settings: of the study.
+            reading: of the study's table.
             simulated: whether its data were.
         """
         return replace(
             self,
             intervals=calibrate(validated),
             rows_needed=starts.rows_needed(self.models),
-            time=settings.time,
+            reading=reading,
+            never_negative=self.never_negative
+            and all(series.never_negative for series, _ in validated),
             simulated=simulated,
         )
 
@@ -134,12 +147,20 @@ class TrainedForecaster:
         """The only one, or the first of several."""
         return self.models[0]
 
-    def forecast(self, table: pd.DataFrame) -> Forecasts:
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """The features: numbers first, then categories."""
+        numbers: dict[str, Kind] = {each.column: "number" for each in self.encoding.numeric}
+        return numbers | {each.column: "category" for each in self.encoding.categorical}
+
+    def forecast(self, frame: pd.DataFrame) -> Forecasts:
         """Forecasts from every row of a table that has rows enough before it.
 
         Args:
-            table: the training's features as columns, in its units, by a DatetimeIndex with the
-                training's step; NaN where a value is missing. Other columns are not read.
+            frame: the training's features as columns, in its units: numbers, texts or booleans,
+                NaN where a value is missing. Its clock is its index, where that is a
+                DatetimeIndex, else the columns that the training's table had. Other columns are
+                not read.
 
         Returns:
             From the `rows_needed`-th row on, or from the first observed target where that is later.
@@ -150,38 +171,60 @@ class TrainedForecaster:
         Warns:
             FarOutside: values lie far outside the training range.
         """
+        table = self._read(frame)
         first = self._first_origin(table)
-        # Whole numbers, and pandas' own kinds that know of missing values, as those of training.
-        table = table.astype({channel.column: np.float64 for channel in self.encoding.numeric})
         inputs = torch.from_numpy(self.encoding.inputs(table))
         # One after the other: together they are no faster, and take more memory.
         stretches = Stretches(inputs, first)
-        changes = [stretches.forecast(model) for model in self.models]
-        last = table[self.target].ffill().to_numpy(np.float64)[first:]
-        values = last[:, None] + np.mean(changes, axis=0) * self.change_scale
+        target = table[self.target].to_numpy(np.float64)
+        last = table[self.target].ffill().to_numpy(np.float64)[first:, None]
+        floor = floors(target, self.never_negative)[first:, None]
+        least = floor - last if self.cuts_forecasts else -np.inf
+        changes = [
+            np.maximum(stretches.forecast(model) * self.change_scale, least)
+            for model in self.models
+        ]
+        values = last + np.mean(changes, axis=0)
         times = table.index
         assert isinstance(times, pd.DatetimeIndex)
-        return Forecasts(times[first:], self.step, values, self.bounds(values))
+        return Forecasts(times[first:], self.step, values, self.bounds(values, floor))
 
-    def bounds(self, forecasts: Doubles) -> dict[float, tuple[Doubles, Doubles]]:
-        """(T, L) lower and upper bounds of (T, L) forecasts, as Forecasts.bounds has them."""
-        if self.intervals is None:
-            return {}
-        # What was never negative, such as a concentration, is not expected to become so.
-        least = next(c.least for c in self.encoding.numeric if c.column == self.target)
-        return self.intervals.bounds(forecasts, 0.0 if least >= 0 else -np.inf)
+    def bounds(
+        self, forecasts: Doubles, floor: Doubles | float = -np.inf
+    ) -> dict[float, tuple[Doubles, Doubles]]:
+        """(T, L) lower and upper bounds of (T, L) forecasts, as Forecasts.bounds has them.
 
-    def _first_origin(self, table: pd.DataFrame) -> int:
-        """The row of the first forecast; raises TableError where the table can't be forecast from,
-        and warns of values far outside the training range.
+        Args:
+            floor: (T, 1), or one for all: what the target can't fall below, as floors() has it.
         """
-        if missing := [name for name in self.encoding.columns if name not in table.columns]:
+        return {} if self.intervals is None else self.intervals.bounds(forecasts, floor)
+
+    def _read(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The features by time, as the model's reader reads them."""
+        if missing := [name for name in self.encoding.columns if name not in frame.columns]:
             raise TableError(
                 f"the table must have the columns that the model was trained on "
                 f"({', '.join(self.encoding.columns)}), but {', '.join(missing)} "
                 f"{'is' if len(missing) == 1 else 'are'} missing"
             )
-        problems = [*self._wrong_clock(table), *self._wrong_values(table)]
+        spelled = {}
+        for group in self.encoding.categorical:
+            if pd.api.types.is_bool_dtype(frame[group.column].dtype):
+                # A CSV may have `true` where pandas has a boolean.
+                kinds = {kind.casefold(): kind for kind in group.categories}
+                spelled[group.column] = frame[group.column].map(
+                    lambda value, kinds=kinds: kinds.get(str(value).casefold(), str(value)),
+                    na_action="ignore",
+                )
+        return parse_frame(
+            frame.assign(**spelled), self.reading, target=self.target, kinds=self.kinds
+        )
+
+    def _first_origin(self, table: pd.DataFrame) -> int:
+        """The row of the first forecast; raises TableError where the table can't be forecast from,
+        and warns of values far outside the training range.
+        """
+        problems = [*self._wrong_clock(table), *self._wrong_categories(table)]
         if len(table) < self.rows_needed:
             problems.append(
                 f"the table must have {self.rows_needed} rows or more, after which this model's "
@@ -195,14 +238,12 @@ class TrainedForecaster:
                 f"{self.target} must have been observed in at least one row, but never was: a "
                 "forecast is a change from its last value"
             )
-        for told in self._far_outside(table):
-            warnings.warn(told, FarOutside, stacklevel=3)
+        for sentence in self._far_outside(table):
+            warnings.warn(sentence, FarOutside, stacklevel=3)
         return max(self.rows_needed - 1, int(observed.argmax()))
 
     def _wrong_clock(self, table: pd.DataFrame) -> list[str]:
         times = table.index
-        if not isinstance(times, pd.DatetimeIndex):
-            return [f"the table must be indexed by time, but has a {type(times).__name__}"]
         steps = times[1:] - times[:-1]
         if (other := steps != self.step).any():
             row = int(other.argmax())
@@ -212,17 +253,9 @@ class TrainedForecaster:
             ]
         return []
 
-    def _wrong_values(self, table: pd.DataFrame) -> list[str]:
-        """Text for numbers, numbers for text, and categories that training never saw."""
+    def _wrong_categories(self, table: pd.DataFrame) -> list[str]:
+        """Categories that training never saw."""
         problems = []
-        for channel in self.encoding.numeric:
-            column = table[channel.column]
-            if not pd.api.types.is_numeric_dtype(column.dtype):
-                problems.append(
-                    f"{channel.column} must be numeric, as in training, but is {column.dtype}"
-                )
-            elif np.isinf(column.to_numpy(np.float64, na_value=np.nan)).any():
-                problems.append(f"{channel.column} must be finite, but is not in every row")
         for group in self.encoding.categorical:
             column = table[group.column].dropna()
             if len(unknown := column[~column.isin(group.categories)]):
@@ -235,19 +268,29 @@ class TrainedForecaster:
         return problems
 
     def _far_outside(self, table: pd.DataFrame) -> list[str]:
-        told = []
+        """What the model has seen nothing like, a sentence each."""
+        sentences = []
         for channel in self.encoding.numeric:
             values = table[channel.column]
             margin = FAR_OUTSIDE * (channel.most - channel.least)
             beyond = (values < channel.least - margin) | (values > channel.most + margin)
             if channel.scale > 0 and beyond.any():
                 far = values[beyond]
-                told.append(
-                    f"{channel.column} was from {channel.least:g} to {channel.most:g} in training, "
-                    f"but is far outside in {len(far)} rows, the first with {far.iloc[0]:g} at "
-                    f"{far.index[0]}: is it in the same unit? Forecasts may mean nothing"
+                least, most, first = distinct([channel.least, channel.most, far.iloc[0]])
+                sentences.append(
+                    f"{channel.column} was from {least} to {most} in training, but is far outside "
+                    f"in {len(far)} rows, the first with {first} at {far.index[0]}: is it in the "
+                    "same unit? Forecasts may mean nothing"
                 )
-        return told
+        for group in self.encoding.categorical:
+            # pandas.read_csv reads it as missing, and the last category would be repeated.
+            if NONE in group.categories and mostly_empty(table[group.column], self.step):
+                sentences.append(
+                    f"{group.column} was {NONE} in training, but is empty in most rows here, where "
+                    "the last category is repeated: pandas.read_csv keeps the text with "
+                    "keep_default_na=False, na_values=['']"
+                )
+        return sentences
 
     def files(self) -> dict[str, bytes]:
         """The folder's files by name."""
@@ -263,7 +306,8 @@ class TrainedForecaster:
             "members": len(self.models),
             "configuration": self.config.model_dump(),
             "target": self.target,
-            "time": self.time,
+            "reading": self.reading.model_dump(mode="json"),
+            "never_negative": self.never_negative,
             "simulated": self.simulated,
             "horizon": self.horizon,
             "step_seconds": self.step.total_seconds(),
@@ -293,9 +337,9 @@ class TrainedForecaster:
             InputError: the folder or a file of it is missing, damaged or of another format.
         """
         settings = read_json(folder / SETTINGS)
-        if settings.get("format") != FORMAT:
+        if settings.get("format") not in (FORMAT, OLD_FORMAT):
             raise InputError(
-                f"{folder / SETTINGS}: the format must be {FORMAT}, but got "
+                f"{folder / SETTINGS}: the format must be {FORMAT} or {OLD_FORMAT}, but got "
                 f"{settings.get('format')!r}; use the version that wrote it"
             )
         whole = settings.pop("settings_sha256", None)  # a model of an early version has none
@@ -305,6 +349,10 @@ class TrainedForecaster:
             weights = read_bytes(folder / WEIGHTS)
             if hashlib.sha256(weights).hexdigest() != settings["weights_sha256"]:
                 raise InputError(f"{folder / WEIGHTS} is damaged: its hash is not the one saved")
+            if settings["format"] == OLD_FORMAT:
+                least = {each["column"]: each["least"] for each in settings["encoding"]["numeric"]}
+                settings["never_negative"] = least[settings["target"]] >= 0
+                settings["reading"] = {"time": settings["time"]}
             config = Configuration(**settings["configuration"])
             encoding = Encoding.from_json(settings["encoding"])
             parts = by_prefix(load_tensors(weights))
@@ -313,7 +361,7 @@ class TrainedForecaster:
                 model = LSTMForecaster(len(encoding.channels), config, settings["horizon"])
                 model.load_state_dict(parts[str(number)])
                 models.append(model.eval())
-            time, intervals = settings["time"], settings["intervals"]
+            intervals = settings["intervals"]
             if intervals is not None:
                 intervals = Intervals.from_json(intervals)
                 if len(intervals.levels) != settings["horizon"]:
@@ -331,7 +379,9 @@ class TrainedForecaster:
                 settings["validation"] and Score.from_json(settings["validation"]),
                 intervals,
                 settings["rows_needed"],
-                tuple(time) if isinstance(time, list) else time,
+                Reading(**settings["reading"]),
+                settings["never_negative"],
+                settings["format"] != OLD_FORMAT,
                 settings["simulated"],
             )
         except OSError as error:

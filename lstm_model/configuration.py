@@ -1,6 +1,7 @@
 """What a forecaster is made from: hyperparameters and data, with meanings and legal ranges."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, get_args
@@ -9,6 +10,9 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Calendar = Literal["hour_of_day", "day_of_week", "day_of_year"]
+Kind = Literal["number", "category"]
+Mark = Literal[".", ","]
+Cell = str | int | float
 
 
 class Configuration(BaseModel):
@@ -127,25 +131,105 @@ def _as_time(value: Any) -> Any:
     return time
 
 
+def _is_cell(value: Any) -> bool:
+    """Whether a cell of a table may hold this text or number."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value))
+
+
+def _as_missing(value: Any) -> Any:
+    """`['?', -200]` as a tuple, or a tuple for each column."""
+    if isinstance(value, dict):
+        return {column: _as_missing(cells) for column, cells in value.items()}
+    cells = _as_tuple(value)
+    if not isinstance(cells, tuple) or not all(map(_is_cell, cells)):
+        raise ValueError(
+            "must be a list of texts and numbers, such as ['?', -200], or a block with such a list "
+            "for each column"
+        )
+    return cells
+
+
+def _by_column(accepts: Callable[[Any], bool], rule: str) -> BeforeValidator:
+    """Checks a block of columns, each with a value that `accepts` takes."""
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, dict) or not all(map(accepts, value.values())):
+            raise ValueError(f"must be a block of columns, each with {rule}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _as_decimal(value: Any) -> Any:
+    marks = value.values() if isinstance(value, dict) else [value]
+    if not all(mark in (None, ".", ",") for mark in marks):
+        raise ValueError("must be '.' or ',', or a block with one of them for each column")
+    return value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 Time = Annotated[datetime, BeforeValidator(_as_time)]
+Cells = tuple[Cell, ...]
+REPEAT = "repeat"  # what `fill` says of a column whose last value stands for an empty cell
 
 
-class DataSettings(BaseModel):
+class Reading(BaseModel):
+    """How a table's cells are read: its clock, and what they mean that could mean two things.
+
+    A key without a value leaves the cells as they stand. A model that is saved keeps its own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    time: str | Names | None = Field(
+        None, description="the clock's column, or its parts [year, month, day, hour]"
+    )
+    missing: Annotated[Cells | dict[str, Cells], BeforeValidator(_as_missing)] = Field(
+        (), description="texts and numbers that stand for missing, in every column or by column"
+    )
+    fill: Annotated[
+        dict[str, Cell], _by_column(_is_cell, "a number, a category's text, or repeat")
+    ] = Field({}, description="what an empty cell of a feature means, by column; else the last")
+    types: Annotated[
+        dict[str, Kind], _by_column(lambda kind: kind in get_args(Kind), "number or category")
+    ] = Field({}, description="columns of codes that are categories, or of texts that are numbers")
+    decimal: Annotated[Mark | dict[str, Mark] | None, BeforeValidator(_as_decimal)] = Field(
+        None, description="the decimal mark of numbers that are texts, '.' or ','; or by column"
+    )
+
+    def missing_in(self, column: str) -> Cells:
+        """What stands for missing in a column, besides NA and the like."""
+        return self.missing.get(column, ()) if isinstance(self.missing, dict) else self.missing
+
+    def decimal_of(self, column: str) -> Mark | None:
+        """The decimal mark of a column's texts, where that is said."""
+        return self.decimal.get(column) if isinstance(self.decimal, dict) else self.decimal
+
+    def named_columns(self) -> dict[str, tuple[str, ...]]:
+        """The columns that each key names."""
+        blocks = (("missing", self.missing), ("fill", self.fill), ("types", self.types))
+        return {
+            key: tuple(block)
+            for key, block in (*blocks, ("decimal", self.decimal))
+            if isinstance(block, dict)
+        }
+
+
+AS_IT_STANDS = Reading.model_validate({})
+
+
+class DataSettings(Reading):
     """Which table, what is forecast from which columns, and where the splits lie.
 
     The splits go by the hour that is forecast: an origin just before `validation_from` that
     forecasts an hour after it belongs to validation.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     source: str = Field("beijing", min_length=1, description="beijing, simulated, or a CSV's path")
     fallback: Literal["simulated"] | None = Field(
         None, description="used, with a warning, where the source can't be reached"
-    )
-    time: str | Names | None = Field(
-        None, description="the clock's column, or its parts [year, month, day, hour]"
     )
     target: str = Field("pm2.5", min_length=1, description="the column that is forecast")
     features: Names = Field(min_length=1, description="the columns that are read")
@@ -204,4 +288,28 @@ class DataSettings(BaseModel):
                 f"features must include the target {self.target!r}: the model forecasts the change "
                 "from its last value"
             )
+        for key, columns in self.named_columns().items():
+            if strange := [name for name in columns if name not in self.features]:
+                raise ValueError(
+                    f"{key} must name columns that are features, but got {', '.join(strange)}; the "
+                    f"features are {', '.join(self.features)}"
+                )
+        if self.fill.get(self.target, REPEAT) != REPEAT:
+            raise ValueError(
+                f"fill must leave the target {self.target!r} out, because a value that was never "
+                "observed can't be learned from, and none may be scored against"
+            )
+        if self.types.get(self.target) == "category":
+            raise ValueError(f"types must leave the target {self.target!r} a number")
+        for column, value in self.fill.items():
+            if self.types.get(column) == "number" and isinstance(value, str) and value != REPEAT:
+                raise ValueError(
+                    f"fill must have a number for {column}, which types says it is, but got "
+                    f"{value!r}"
+                )
         return self
+
+    @property
+    def reading(self) -> Reading:
+        """How the table's cells are read, alone."""
+        return Reading.model_validate({key: getattr(self, key) for key in Reading.model_fields})

@@ -10,7 +10,6 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -118,9 +117,8 @@ def prefixed(error: Exception, file: str) -> str:
 
 def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
     """The table, through the same door as in training."""
-    from lstm_model.configuration import DataSettings
     from lstm_model.files import read_bytes
-    from lstm_model.parsing import parsed
+    from lstm_model.parsing import parse_csv
 
     if data == "-" and sys.stdin is None:
         raise TableError(f"{STANDARD_INPUT} must be there for --data -, but is closed")
@@ -131,19 +129,19 @@ def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
         raise TableError(
             f"{data}: can't be read: {why}; --data is a CSV's path, or - for {STANDARD_INPUT}"
         ) from error
-    settings = DataSettings.model_validate(
-        {
-            "time": forecaster.time,
-            "target": forecaster.target,
-            "features": forecaster.encoding.columns,
-            # Nothing is split here.
-            "validation_from": datetime.min,
-            "test_from": datetime.max,
-        }
+    kinds = forecaster.kinds
+    table = parse_csv(
+        raw,
+        named(data),
+        forecaster.reading,
+        target=forecaster.target,
+        features=tuple(kinds),
+        kinds=kinds,
     )
-    categories = [each.column for each in forecaster.encoding.categorical]
-    table, _ = parsed(raw, named(data), settings, categories)
-    return table
+    for repair in table.repairs:
+        if repair.kind == "number" and repair.column not in forecaster.reading.types:
+            print(f"warning: {named(data)}: {repair}", file=sys.stderr)
+    return table.frame
 
 
 def refuse_unwritable(flag: str, file: Path | None) -> None:
@@ -177,7 +175,6 @@ def write(out: Path | None, found: "Forecasts") -> None:
     seconds = any(time.second for time in (*found.origins[:2], *found.valid_times()[:2]))
     text = found.table().to_csv(
         index=False,
-        float_format="%.6g",
         date_format="%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M",
         lineterminator="\n",
     )

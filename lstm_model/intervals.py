@@ -23,6 +23,8 @@ MOST_KNOTS, LEAST_IN_A_GROUP = 20, 50
 # No group's spread is taken to be less than this share of all residuals' mean size: a level that
 # happened to be forecast without any error would have intervals without any width.
 LEAST_SPREAD = 0.01
+# Levels are rounded by at most this share of their span.
+LEVEL_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Intervals:
             level = forecasts[rows, lead]
             residual = observed[rows, lead] - level
             members = np.array_split(np.argsort(level, kind="stable"), groups)
-            knots = _compact(np.array([level[each].mean() for each in members]))
+            knots = _compact_levels(np.array([level[each].mean() for each in members]))
             sides = np.stack([np.maximum(-residual, 0), np.maximum(residual, 0)])
             sizes = np.array([sides[:, each].mean(axis=1) for each in members]).T
             # Where there was no error at all, any spread will do: every quantile is 0.
@@ -77,14 +79,14 @@ class Intervals:
         )
 
     def bounds(
-        self, forecasts: Doubles, least: float = -math.inf
+        self, forecasts: Doubles, floor: Doubles | float = -math.inf
     ) -> dict[float, tuple[Doubles, Doubles]]:
         """Lower and upper bounds by coverage.
 
         Args:
             forecasts: (T, L) in the target's unit.
-            least: what the target can't fall below; no lower bound does, but for a forecast that
-                does so itself.
+            floor: (T, 1), (T, L) or one for all: what the target can't fall below; no lower bound
+                does, but for a forecast that does so itself.
 
         Returns:
             (T, L) each, in the target's unit; NaN where the forecast is.
@@ -99,7 +101,7 @@ class Intervals:
             # A quantile has the sign of the side that its residuals lay on.
             lower = forecasts + low * np.where(low < 0, below, above)
             upper = forecasts + high * np.where(high < 0, below, above)
-            found[claim] = np.maximum(lower, np.minimum(least, forecasts)), upper
+            found[claim] = np.maximum(lower, np.minimum(floor, forecasts)), upper
         return found
 
     def as_json(self) -> dict[str, Any]:
@@ -206,6 +208,15 @@ def _two_sided(scores: Doubles, claim: float) -> tuple[float, float]:
     low = max(math.floor(round(missed, 9)), 1)
     high = min(math.ceil(round(count + 1 - missed, 9)), count)
     return float(scores[low - 1]), float(scores[high - 1])
+
+
+def _compact_levels(levels: Doubles) -> Doubles:
+    """Rising (K,) levels to six digits, where that is little beside their span: of a meter that
+    stands at twelve millions six digits would be all the same.
+    """
+    few = _compact(levels)
+    exact = float(np.abs(few - levels).max()) > LEVEL_ROUNDING * float(np.ptp(levels))
+    return levels if exact else few
 
 
 def _compact(values: Doubles) -> Doubles:

@@ -4,14 +4,18 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lstm_model.configuration import DataSettings
+from lstm_model import diagnosis
+from lstm_model.cells import Column, Repair, place, read_column
+from lstm_model.configuration import DataSettings, Kind, Reading
 from lstm_model.errors import TableError
 
 CLOCK_PARTS = ("year", "month", "day", "hour", "minute", "second")
@@ -20,44 +24,171 @@ CLOCK = re.compile(
     r"(\d{4})[-/](\d\d?)[-/](\d\d?)(?:[ T](\d\d?):(\d\d)(?::(\d\d)(?:\.0+)?)?)?", re.ASCII
 )
 PART = re.compile("[0-9]{1,4}")
-LARGEST = 1e30  # float32 holds it, and its square is still a float64
-MOST_CATEGORIES = 50
-CONVERT = "docs/your-own-data.md has the lines that convert it"
-# What pandas.read_csv takes for a missing value.
-MISSING = {"", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NULL", "null", "None"}
-MISSING |= {"NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
 
 
-def parsed(
-    raw: bytes, file: str, settings: DataSettings, categories: Collection[str] | None = None
-) -> tuple[pd.DataFrame, pd.Timedelta]:
-    """The features by time and the step between rows; a problem of each column, all at once.
+@dataclass(frozen=True)
+class Parsed:
+    """What a table's text says.
 
-    categories: which features are categorical, where that is known, as of a table to forecast
-        from: a feature other than the target may have no values there.
+    Attributes:
+        frame: the features by time, in the order asked for: float64, or `str` of a category.
+        step: time between rows.
+        reading: as asked for, with what the texts themselves decided: the same texts have the same
+            meaning in a later table.
+        repairs: cells that were read as something else than stands in them.
+        notes: what a reader should look at, a sentence each.
     """
-    clock = _clock_columns(settings.time)
-    text = _read(raw, file, dict.fromkeys((*clock, *settings.features)))
+
+    frame: pd.DataFrame
+    step: pd.Timedelta
+    reading: Reading
+    repairs: tuple[Repair, ...]
+    notes: tuple[str, ...]
+
+
+def parse_csv(
+    raw: bytes,
+    file: str,
+    reading: Reading,
+    *,
+    target: str,
+    features: Sequence[str],
+    kinds: Mapping[str, Kind] | None = None,
+) -> Parsed:
+    """The features of a CSV's bytes; a problem of each column, all at once.
+
+    Args:
+        file: what messages call it.
+        kinds: of the features, where they are known, as of a table to forecast from: a feature
+            other than the target may have no values there.
+
+    Raises:
+        TableError: it breaks a rule, or can be read in two ways.
+    """
+    clock = clock_columns(reading.time)
+    text = read_texts(raw, file, dict.fromkeys((*clock, *features)))
     problems: list[str] = []
-    features: dict[str, pd.Series] = {}
+    times, step = None, None
     try:
         times = _times(text[list(clock)], file)
         step = _step(times, file)
     except TableError as error:
         problems.append(str(error))
-    for name in settings.features:
-        try:
-            target = name == settings.target
-            category = None if categories is None else name in categories
-            features[name] = _values(text[name], file, target=target, category=category)
-        except TableError as error:
-            problems.append(str(error))
+        if times is not None:
+            advice = diagnosis.irregular(file, raw, clock, times)
+        else:
+            words = text[clock[0]].tolist() if len(clock) == 1 else []
+            advice = diagnosis.wrong_times(file, clock[0], words) if words else None
+        problems += [advice] if advice else []
+    columns = _columns(text, file, reading, target, features, kinds, problems)
+    if problems or times is None or step is None:
+        raise TableError("\n".join(problems))
+    return _parsed(columns, pd.DatetimeIndex(times, name="time"), step, reading)
+
+
+def parse_frame(
+    frame: pd.DataFrame,
+    reading: Reading,
+    *,
+    target: str,
+    kinds: Mapping[str, Kind],
+) -> pd.DataFrame:
+    """The features of a DataFrame as parse_csv() has them, whose clock need not be regular.
+
+    Args:
+        frame: the features as columns: numbers, texts or booleans. Its clock is its index, where
+            that is a DatetimeIndex, else the columns that a CSV would have it in.
+        kinds: of the features, in the order asked for.
+
+    Raises:
+        TableError: it breaks a rule; every problem at once.
+    """
+    times = frame.index
+    if not isinstance(times, pd.DatetimeIndex):
+        times = _clock_of(frame, clock_columns(reading.time))
+    text = pd.DataFrame(index=times)
+    problems: list[str] = []
+    for name, kind in kinds.items():
+        text[name] = _texts(frame[name].set_axis(times), kind)
+    columns = _columns(text, "", reading, target, tuple(kinds), kinds, problems)
     if problems:
         raise TableError("\n".join(problems))
-    return pd.DataFrame(features).set_axis(pd.DatetimeIndex(times, name="time")), step
+    return pd.DataFrame({name: column.values for name, column in columns.items()}, index=times)
 
 
-def _clock_columns(time: str | Sequence[str] | None) -> Sequence[str]:
+def _columns(
+    text: pd.DataFrame,
+    file: str,
+    reading: Reading,
+    target: str,
+    features: Sequence[str],
+    kinds: Mapping[str, Kind] | None,
+    problems: list[str],
+) -> dict[str, Column]:
+    """Each feature; what is wrong with one goes to `problems`."""
+    columns = {}
+    for name in features:
+        try:
+            kind = None if kinds is None else kinds[name]
+            columns[name] = read_column(text[name], reading, file, target=name == target, kind=kind)
+        except TableError as error:
+            problems.append(str(error))
+    return columns
+
+
+def _parsed(
+    columns: Mapping[str, Column], times: pd.DatetimeIndex, step: pd.Timedelta, reading: Reading
+) -> Parsed:
+    numbers = [name for name, column in columns.items() if column.decimal]
+    marks = {name: column.decimal or reading.decimal_of(name) for name, column in columns.items()}
+    settled = Reading(
+        time=reading.time,
+        missing=reading.missing,
+        fill=reading.fill,
+        types={**reading.types, **dict.fromkeys(numbers, "number")},
+        decimal={name: mark for name, mark in marks.items() if mark} or None,
+    )
+    return Parsed(
+        pd.DataFrame({name: column.values for name, column in columns.items()}).set_axis(times),
+        step,
+        settled,
+        tuple(repair for column in columns.values() for repair in column.repairs),
+        tuple(column.note for column in columns.values() if column.note),
+    )
+
+
+def _texts(column: "pd.Series[Any]", kind: Kind) -> "pd.Series[Any]":
+    """A DataFrame's column as read_column() takes it: numbers as they are, all else as texts."""
+    dtype = column.dtype
+    if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
+        if kind == "number":
+            return column.astype(np.float64)
+        column = column.map(_code, na_action="ignore")
+    texts = column.map(lambda value: str(value).strip(), na_action="ignore")
+    return texts.astype(pd.StringDtype(na_value=np.nan))
+
+
+def _code(number: float) -> str:
+    """A category that is a number, as a CSV would have it, whether or not a float went by."""
+    return str(int(number)) if float(number).is_integer() else repr(float(number))
+
+
+def _clock_of(frame: pd.DataFrame, clock: Sequence[str]) -> pd.DatetimeIndex:
+    """The clock in a DataFrame's columns."""
+    if lacking := [name for name in clock if name not in frame.columns]:
+        raise TableError(
+            f"the table must be indexed by time, or have the clock's columns "
+            f"({', '.join(clock)}), but has a {type(frame.index).__name__} and no "
+            f"{', '.join(lacking)}"
+        )
+    if len(clock) == 1 and pd.api.types.is_datetime64_any_dtype(frame[clock[0]].dtype):
+        return pd.DatetimeIndex(frame[clock[0]], name="time")
+    texts = {name: _texts(frame[name], "category").fillna("") for name in clock}
+    return pd.DatetimeIndex(_times(pd.DataFrame(texts), ""), name="time")
+
+
+def clock_columns(time: str | Sequence[str] | None) -> Sequence[str]:
+    """The clock's columns, of what a space says of it."""
     if time is None:
         return CLOCK_PARTS[:4]
     names = (time,) if isinstance(time, str) else time
@@ -83,15 +214,27 @@ def _rows(raw: bytes, file: str) -> Iterator[tuple[int, list[str]]]:
             line = reader.line_num + 1
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise TableError(f"{file}:{line}: must be UTF-8 text, but isn't; {CONVERT}") from error
+        advice = diagnosis.no_csv(raw, file)
+        raise TableError(f"{file}:{line}: must be UTF-8 text, but isn't\n{advice}") from error
     except csv.Error as error:
         raise TableError(f"{file}:{line}: must be comma-separated values: {error}") from error
 
 
-def _read(raw: bytes, file: str, wanted: Iterable[str]) -> pd.DataFrame:
+def read_header(raw: bytes, file: str) -> list[str]:
+    """The names of a CSV's columns; raises TableError where the bytes are no text."""
+    return next(_rows(raw, file), (0, []))[1]
+
+
+def read_texts(raw: bytes, file: str, wanted: Iterable[str]) -> pd.DataFrame:
     """The wanted columns as stripped text, indexed by the line at which each row begins."""
     rows = _rows(raw, file)
     header = next(rows, (0, []))[1]
+    mark = diagnosis.separator(raw.partition(b"\n")[0].decode(errors="replace"))
+    if mark != "," and not set(wanted) <= set(header):
+        raise TableError(
+            f"{file}: must have commas between values, but has {mark!r}\n"
+            f"{diagnosis.no_csv(raw, file)}"
+        )
     _check_header(header, file, wanted)
     columns: dict[str, list[str]] = {name: [] for name in wanted}
     places = [(header.index(name), column) for name, column in columns.items()]
@@ -102,8 +245,8 @@ def _read(raw: bytes, file: str, wanted: Iterable[str]) -> pd.DataFrame:
                 f"{file}:{line}: must have {len(header)} values, one a column, but has {len(row)}"
             )
         lines.append(line)
-        for place, column in places:
-            column.append(row[place])
+        for at, column in places:
+            column.append(row[at])
     if len(lines) < 2:
         raise TableError(f"{file}: must have 2 rows or more, but has {len(lines)} below its header")
     return pd.DataFrame(columns, index=lines, dtype=pd.StringDtype(na_value=np.nan))
@@ -112,8 +255,6 @@ def _read(raw: bytes, file: str, wanted: Iterable[str]) -> pd.DataFrame:
 def _check_header(header: Sequence[str], file: str, wanted: Iterable[str]) -> None:
     if not header:
         raise TableError(f"{file}: must have a header and rows, but is empty")
-    if len(header) == 1 and (mark := re.search(r"[;\t|]", header[0])):
-        raise TableError(f"{file}: must have commas between values, but has {mark[0]!r}; {CONVERT}")
     twice = sorted({name for name in header if header.count(name) > 1})
     problems = [f"two columns have the name {name!r}" for name in twice]
     missing = [name for name in wanted if name not in header]
@@ -139,9 +280,8 @@ def _times(clock: pd.DataFrame, file: str) -> pd.Series:
             times.append(_time(values))
         except ValueError as error:
             got = ", ".join(f"{value[:60]!r}" for value in values)
-            raise TableError(
-                f"{file}:{line}: {', '.join(clock.columns)} = {got}: {error}"
-            ) from error
+            where = place(file, line)
+            raise TableError(f"{where}: {', '.join(clock.columns)} = {got}: {error}") from error
     return pd.Series(np.array(times, dtype="datetime64[us]"), index=clock.index)
 
 
@@ -183,46 +323,6 @@ def _step(times: pd.Series, file: str) -> pd.Timedelta:
         f"{times.index[row - 1]}) to {times.iloc[row]}, but {rule} (rows that break this: "
         f"{wrong.sum()})"
     )
-
-
-def _values(
-    words: pd.Series, file: str, *, target: bool, category: bool | None = None
-) -> pd.Series:
-    """A column in which any value is a number is numeric, and must be so throughout.
-
-    category: whether it is one, where that is known: then it may be empty and hold any text.
-    """
-    name, missing = words.name, words.isin(MISSING)
-    if category:
-        return words.mask(missing)
-    if missing.all() and category is None:
-        raise TableError(f"{file}: {name} must have values, but has none in any row")
-    numbers = pd.to_numeric(words, errors="coerce").astype(np.float64)
-    if category is None and not target and numbers.isna().all():
-        words = words.mask(missing)
-        if words.nunique() <= MOST_CATEGORIES:
-            return words
-        raise TableError(
-            f"{file}: {name} must have numbers, or at most {MOST_CATEGORIES} different texts, "
-            f"but has {words.nunique()}"
-        )
-    if target:
-        alike = "the target"
-    elif category is None:
-        line = words.index[int(numbers.notna().argmax())]
-        alike = f"line {line} is ({words[line]!r})"
-    else:
-        alike = "it was in training"
-    for wrong, rule in (
-        (numbers.isna() & ~missing, f"be numeric, as {alike}"),
-        (numbers.abs() == np.inf, "be finite"),
-        (numbers.abs() > LARGEST, f"be at most {LARGEST:g} in size"),
-    ):
-        if wrong.any():
-            row = int(wrong.argmax())
-            got = f"{words.iloc[row][:60]!r}"
-            raise TableError(f"{file}:{words.index[row]}: {name} must {rule}, but got {got}")
-    return numbers
 
 
 def check_splits(frame: pd.DataFrame, settings: DataSettings, file: str) -> None:

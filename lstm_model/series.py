@@ -221,6 +221,8 @@ class Series:
         change_scale: (L,) root mean square of the target's change from `last` to each lead time
             in training rows, in the target's unit: what the model's output is measured in.
         encoding: how `inputs` was made.
+        never_negative: whether no target was below zero in the rows that a model learns from or is
+            validated on: then no forecast is.
         earlier: the earlier folds, the first of them first, each with scales of its own.
     """
 
@@ -233,6 +235,7 @@ class Series:
     horizon: int
     change_scale: Doubles
     encoding: Encoding
+    never_negative: bool = False
     earlier: tuple["Series", ...] = ()
 
     @cached_property
@@ -294,6 +297,7 @@ class Series:
             horizon=settings.horizon,
             change_scale=scale,
             encoding=encoding,
+            never_negative=is_never_negative(target),
         )
         for name, mask in (("training", series.training), ("validation", series.validation)):
             if not mask.any(axis=0).all():
@@ -322,6 +326,7 @@ class Series:
             target=self.target[: self.split],
             last=self.last[: self.split],
             times=self.times[: self.split],
+            never_negative=is_never_negative(self.target[: self.split]),
             earlier=(),
         )
 
@@ -330,6 +335,12 @@ class Series:
     def changes(self) -> Doubles:
         """(T, L): what happened from the last observed value to each lead time, NaN if unknown."""
         return changes_ahead(self.target, self.last, self.horizon)
+
+    @cached_property
+    def least_changes(self) -> Doubles:
+        """(T,) the change from the last observed value that a forecast may not fall below."""
+        least = floors(self.target, self.never_negative) - self.last
+        return np.where(np.isfinite(least), least, -np.inf)
 
     @property
     def _forecast_rows(self) -> npt.NDArray[np.int_]:
@@ -353,6 +364,21 @@ def changes_ahead(target: Doubles, last: Doubles, horizon: int) -> Doubles:
     for lead in range(1, min(horizon, len(target) - 1) + 1):
         ahead[:-lead, lead - 1] = target[lead:]
     return ahead - last[:, None]
+
+
+def is_never_negative(target: Doubles) -> bool:
+    """Whether no observed value of (T,) is below zero."""
+    return not bool((target < 0).any())
+
+
+def floors(target: Doubles, never_negative: bool) -> Doubles:
+    """(T,) what a forecast from each row may not fall below, in the target's unit.
+
+    That is 0 where the target is `never_negative`, and was not in any row up to this one (T,)
+    either, such as one that a model has to forecast from; else there is none.
+    """
+    negative = np.maximum.accumulate(target < 0)
+    return np.where(negative | (not never_negative), -np.inf, 0.0)
 
 
 def _root_mean_square(values: Doubles) -> Doubles:

@@ -20,10 +20,12 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from lstm_model.configuration import DataSettings
+from lstm_model.cells import Repair
+from lstm_model.configuration import AS_IT_STANDS, DataSettings, Reading
 from lstm_model.errors import SourceUnavailable, TableError
 from lstm_model.files import read_bytes
-from lstm_model.parsing import check_splits, parsed
+from lstm_model.parsing import check_splits, parse_csv
+from lstm_model.suspicion import doubts
 
 # Chen, S. (2015). Beijing PM2.5. https://doi.org/10.24432/C5JS49. Licence: CC BY 4.0.
 BEIJING_URL = "https://archive.ics.uci.edu/static/public/381/beijing+pm2+5+data.zip"
@@ -50,6 +52,9 @@ class Table:
         simulated: whether they are simulated, by choice or as a fallback.
         sha256: hex digest of the file's bytes, or of the simulated table's as a CSV.
         warning: why a fallback was taken, or None.
+        reading: how the cells were read: as the settings say, and as the texts themselves decided.
+        repairs: cells that were read as something else than stands in them.
+        doubts: what may not mean what it was read as, a sentence each.
     """
 
     frame: pd.DataFrame
@@ -58,6 +63,9 @@ class Table:
     simulated: bool
     sha256: str
     warning: str | None = None
+    reading: Reading = AS_IT_STANDS
+    repairs: tuple[Repair, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def load_table(settings: DataSettings, *, progress: bool = False) -> Table:
@@ -93,10 +101,22 @@ def load_table(settings: DataSettings, *, progress: bool = False) -> Table:
 
         raw = simulate(seed=0).to_csv(index=False).encode()
 
-    frame, step = parsed(raw, source, settings)
-    check_splits(frame, settings, source)
-    sha256 = hashlib.sha256(raw).hexdigest()
-    return Table(frame, step, source, source == "simulated", sha256, warning)
+    table = parse_csv(
+        raw, source, settings.reading, target=settings.target, features=settings.features
+    )
+    check_splits(table.frame, settings, source)
+    before_test = table.frame.loc[table.frame.index < settings.test_from]
+    return Table(
+        frame=table.frame,
+        step=table.step,
+        source=source,
+        simulated=source == "simulated",
+        sha256=hashlib.sha256(raw).hexdigest(),
+        warning=warning,
+        reading=table.reading,
+        repairs=table.repairs,
+        doubts=(*table.notes, *doubts(before_test, table.step, settings.target)),
+    )
 
 
 def _file(source: str) -> bytes:

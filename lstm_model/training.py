@@ -451,10 +451,14 @@ class Validation:
         self.persistence_rmse = rmse(self.changes, self.scored)
         self._stretches = Stretches(torch.tensor(series.inputs).to(device), self.first)
         self._scale = series.change_scale
+        self._least = series.least_changes[self.first :, None]
 
     def forecast(self, model: LSTMForecaster) -> Doubles:
-        """(T - first, L) changes from the last observed value, in the target's unit."""
-        return self._stretches.forecast(model) * self._scale
+        """(T - first, L) changes from the last observed value, in the target's unit.
+
+        What can't be negative is not forecast to be.
+        """
+        return np.maximum(self._stretches.forecast(model) * self._scale, self._least)
 
     def score(self, model: LSTMForecaster) -> Score:
         """The model's metrics on the validation rows."""

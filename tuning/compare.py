@@ -294,11 +294,15 @@ def refuse_unequal(entrants: Sequence[Entrant]) -> None:
     """Raises InputError where two models would not be compared on equal terms."""
     if len(entrants) < 2:
         return
-    # Features and ranges may differ, and so may what is fixed.
+    # Features and ranges may differ, and so may what is fixed, and what features' cells mean.
     free = ("data.features", "data.source", "data.fallback", "search", "fixed", "initial_trials")
+    cells = ("data.missing", "data.fill", "data.types", "data.decimal")
     terms = []
     for entrant in entrants:
-        settings = {k: v for k, v in _settings(entrant.space).items() if k not in free}
+        settings = {k: v for k, v in _settings(entrant.space).items() if k not in (*free, *cells)}
+        data = entrant.space.data
+        settings["data.missing"] = data.missing_in(data.target)
+        settings["data.decimal"] = data.decimal_of(data.target)
         terms.append({"data": f"{entrant.table.source} {entrant.table.sha256[:12]}", **settings})
     unequal = _differences(*terms)
     if unequal:

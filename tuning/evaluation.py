@@ -160,7 +160,7 @@ def _completed(
             for number, fold in enumerate(study.series.folds)
         ],
         ColdStarts(frame.loc[frame.index < span.start], members.encoding, members.target),
-        study.space.data,
+        study.table.reading,
         simulated=study.table.simulated,
     )
 
@@ -174,7 +174,7 @@ def coverage(
     assert model.intervals is not None
     forecasts = period.observed[:, None] + period.mean_errors(name)
     found = []
-    for claim, (low, high) in model.bounds(forecasts).items():
+    for claim, (low, high) in model.bounds(forecasts, period.floors).items():
         inside = (low <= period.observed[:, None]) & (period.observed[:, None] <= high)
         for lead in range(1, period.horizon + 1):
             at = lead - 1

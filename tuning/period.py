@@ -5,7 +5,7 @@ the target's unit, by the hour that is forecast, NaN where it was not observed.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -16,7 +16,7 @@ import pandas as pd
 from lstm_model.configuration import DataSettings
 from lstm_model.errors import InputError, TableError
 from lstm_model.metrics import Doubles, Score, rmse, score
-from lstm_model.series import Series
+from lstm_model.series import Series, floors, is_never_negative
 from lstm_model.sources import Table
 
 PERSISTENCE = "persistence"
@@ -78,7 +78,7 @@ def final_series(table: Table, settings: DataSettings, span: Span) -> Series:
         TableError: one of them has no row to learn from or to score.
     """
     try:
-        return Series.from_table(
+        final = Series.from_table(
             table.frame,
             table.step,
             settings.model_copy(
@@ -87,6 +87,8 @@ def final_series(table: Table, settings: DataSettings, span: Span) -> Series:
         )
     except TableError as error:
         raise TableError(f"the test period {span.label} can't be used: {error}") from error
+    # What the test holds decides nothing.
+    return replace(final, never_negative=is_never_negative(final.target[: final.split]))
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Period:
         errors: (S, T, L) of each model; S is 1 for one without seeds.
         origins: (T, L) the row of the table that each hour is forecast from.
         levels: (T, L) the last observed target at the origin.
+        floors: (T, L) what a forecast from the origin may not fall below.
     """
 
     times: pd.DatetimeIndex
@@ -106,6 +109,7 @@ class Period:
     errors: dict[str, Doubles]
     origins: npt.NDArray[np.int_]
     levels: Doubles
+    floors: Doubles
 
     @classmethod
     def of(cls, final: Series, forecasts: Mapping[str, Doubles]) -> Self:
@@ -132,6 +136,7 @@ class Period:
             errors={name: by_hour(forecast) for name, forecast in every.items()},
             origins=origins,
             levels=final.last[origins],
+            floors=floors(final.target, final.never_negative)[origins],
         )
 
     @property
@@ -179,4 +184,4 @@ class Period:
         }
         for model in self.errors:
             table[model] = table["observed"] + self.mean_errors(model)[known]
-        return str(pd.DataFrame(table).to_csv(index=False, float_format="%.4f"))
+        return str(pd.DataFrame(table).to_csv(index=False))

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lstm_model.configuration import DataSettings
+from lstm_model.configuration import AS_IT_STANDS, DataSettings
 from lstm_model.errors import InputError
 from lstm_model.files import read_bytes, read_json
 from lstm_model.sources import Table
@@ -16,8 +16,8 @@ from tuning.record import Trial
 from tuning.search_space import Resources, SearchSpace, StudySettings, parse_space
 from tuning.storage import Place, place
 
-# Of study.json; another one is refused.
-FORMAT = 1
+# Of study.json. Format 1 did not say how a table's cells are read: as they stand.
+FORMAT, OLD_FORMAT = 2, 1
 
 
 def refuse_existing(folder: Place) -> None:
@@ -55,9 +55,9 @@ def read_space_of(folder: Place) -> SearchSpace:
         InputError: a file of the study is missing, damaged or of another format.
     """
     settings = read_json(folder / "study.json")
-    if settings.get("format") != FORMAT:
+    if settings.get("format") not in (FORMAT, OLD_FORMAT):
         raise InputError(
-            f"{folder / 'study.json'}: the format must be {FORMAT}, but got "
+            f"{folder / 'study.json'}: the format must be {FORMAT} or {OLD_FORMAT}, but got "
             f"{settings.get('format')!r}; go on with the version that wrote it"
         )
     file = folder / "space.yaml"
@@ -73,8 +73,11 @@ def read_space_of(folder: Place) -> SearchSpace:
                 f"{folder / 'space.yaml'} must be as the study was begun with it (study.json says "
                 f"how), but its {', '.join(other)} changed; put it back, or begin another study"
             )
+        data = settings["data"]["settings"]
+        if settings["format"] == OLD_FORMAT:
+            data = AS_IT_STANDS.model_dump() | data
         for kind, saved in (
-            (DataSettings, settings["data"]["settings"]),
+            (DataSettings, data),
             (StudySettings, settings["settings"]),
             (Resources, settings["resources"]),
         ):
@@ -87,7 +90,7 @@ def read_space_of(folder: Place) -> SearchSpace:
         return replace(
             space,
             name=settings["space"],
-            data=DataSettings(**settings["data"]["settings"]),
+            data=DataSettings(**data),
             study=StudySettings(**settings["settings"]),
             resources=Resources(**settings["resources"]),
         )

@@ -169,7 +169,7 @@ def refuse_changes(changes: dict[str, Any], name: str | None) -> None:
 
 
 def load(space: SearchSpace, console: Console, progress: bool) -> "tuple[Table, Series]":
-    """The space's data; a fallback is told on standard error, whatever the output."""
+    """The space's data; what may be wrong with them is told on standard error, whatever the output."""
     from lstm_model.series import Series
     from lstm_model.sources import load_table
 
@@ -178,6 +178,10 @@ def load(space: SearchSpace, console: Console, progress: bool) -> "tuple[Table, 
         complain(f"warning: {table.warning}")
     elif table.simulated:
         console.print("The data are simulated: results say nothing about Beijing.", soft_wrap=True)
+    for repair in table.repairs:
+        console.print(str(repair), soft_wrap=True)
+    for doubt in table.doubts:
+        complain(f"warning: {doubt}")
     return table, Series.from_table(table.frame, table.step, space.data)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from lstm_model.configuration import HYPERPARAMETERS, Hyperparameter
+from lstm_model.configuration import HYPERPARAMETERS, Hyperparameter, Reading
 from tuning.located_yaml import Path, dotted, hint, missing, near, shown
 
 Value = int | float | str
@@ -157,6 +157,8 @@ def _mend(values: dict[str, Any], key: str) -> None:
             return
     if key in ("features", "target"):
         values.update(target="any", features=["any"])
+        for block in Reading.model_fields:  # what names columns
+            values.pop(block, None)
     elif key in ("validation_from", "test_from"):
         values[key] = datetime.min if key == "validation_from" else datetime.max
         values.pop("folds", None)  # none but one fits between these

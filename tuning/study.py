@@ -184,7 +184,9 @@ class Study:
                     raise InputError(f"{file} is damaged: {error}") from error
         # Nothing is written before all that was read is known to be in order.
         before = read_json(self.folder / "study.json")
+        before["format"] = FORMAT
         before["settings"]["trials"] = self.space.study.trials
+        before["data"]["settings"] = self.space.data.model_dump(mode="json")
         before.setdefault("resumed", []).append({"command": list(command), "at": _now()})
         write_file(self.folder / "study.json", _json(before))
         self._sweep()
@@ -410,7 +412,7 @@ class Study:
         return forecaster.completed(
             [(fold, Validation(fold).forecast(forecaster.model))],
             self._starts,
-            self.space.data,
+            self.table.reading,
             simulated=self.table.simulated,
         )
 
@@ -493,6 +495,10 @@ class Study:
             "input_channels": len(self.series.encoding.channels),
             "rows": len(self.table.frame),
         }
+        if self.table.repairs:
+            facts["repairs"] = [repair.as_json() for repair in self.table.repairs]
+        if self.table.doubts:
+            facts["doubts"] = list(self.table.doubts)
         if self.table.warning:
             facts["warning"] = self.table.warning
         return facts

@@ -118,7 +118,7 @@ def test_an_interruption_between_the_two_renames_leaves_the_old_one(
         ),
         (lambda f: rewrite(f, whole=False, rows_needed=0), r"model\.json is damaged: its hash"),
         (lambda f: rewrite(f, validation={"rmse": None}), "holds no forecaster that can be used"),
-        (lambda f: rewrite(f, format=99), "the format must be 2, but got 99"),
+        (lambda f: rewrite(f, format=99), "the format must be 3 or 2, but got 99"),
         (lambda f: rewrite(f, encoding={}), "holds no forecaster that can be used"),
         (lambda f: rewrite(f, members=2), "holds no forecaster that can be used"),
         (lambda f: rewrite(f, members=0), "it has no members"),

@@ -77,7 +77,7 @@ def made(table: pd.DataFrame) -> tuple[Series, TrainedForecaster]:
     both = TrainedForecaster.ensemble(members)
     starts = ColdStarts(table[table.index < SETTINGS.test_from], series.encoding, "pm")
     mean = np.mean(forecasts, axis=0)
-    return series, both.completed([(series, mean)], starts, SETTINGS, simulated=False)
+    return series, both.completed([(series, mean)], starts, SETTINGS.reading, simulated=False)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_an_ensemble_is_one_folder_and_the_mean_of_its_members(
     np.testing.assert_array_equal(found.values, made[1].forecast(part).values)
     for claim, bounds in made[1].forecast(part).bounds.items():
         np.testing.assert_array_equal(found.bounds[claim], bounds)
-    assert (both.time, both.simulated, both.validation) == ("when", False, None)
+    assert (both.reading.time, both.simulated, both.validation) == ("when", False, None)
     assert found.origins[0] == part.index[both.rows_needed - 1]
     assert found.origins[-1] == part.index[-1]
 
@@ -170,8 +170,7 @@ def test_a_target_that_was_never_negative_has_no_negative_bound(
     wide = {claim: 50 * quantiles for claim, quantiles in both.intervals.quantiles.items()}
     both = replace(both, intervals=replace(both.intervals, quantiles=wide))
     assert (both.forecast(part).bounds[0.95][0] == 0).all()
-    numeric = tuple(replace(each, least=-1.0) for each in both.encoding.numeric)
-    other = replace(both, encoding=replace(both.encoding, numeric=numeric))
+    other = replace(both, never_negative=False)
     assert (other.forecast(part).bounds[0.95][0] < 0).all()
 
 
@@ -275,8 +274,11 @@ def test_whole_numbers_categories_and_other_columns_do(
         (lambda t: t.drop(columns=["temp", "wind"]), r"\(pm, temp, wind\), but temp, wind are mis"),
         (lambda t: t.iloc[:5], r"must have \d+ rows or more, .* but has 5; give it a longer past"),
         (lambda t: t.iloc[::2], "must be 0 days 01:00:00 apart, .* it is 0 days 02:00:00"),
-        (lambda t: t.reset_index(drop=True), "must be indexed by time, but has a RangeIndex"),
-        (lambda t: t.assign(temp="warm"), "temp must be numeric, as in training, but is "),
+        (lambda t: t.reset_index(drop=True), "the clock's columns .when., but has a Range"),
+        (
+            lambda t: t.assign(temp="warm"),
+            "temp must be numeric, as it was in training, but got 'warm'",
+        ),
         (lambda t: t.assign(temp=np.inf), "temp must be finite"),
         (lambda t: t.assign(pm=np.nan), "pm must have been observed in at least one row"),
         (
@@ -284,7 +286,7 @@ def test_whole_numbers_categories_and_other_columns_do(
             "wind must be one of NW, SE, as in training, but 1 rows differ, the first with 'N' at "
             "2022-04-13 15:00:00; leave empty",
         ),
-        (lambda t: t.assign(wind=3.0), "wind must be one of NW, SE, .* first with '3.0'"),
+        (lambda t: t.assign(wind=3.0), "wind must be one of NW, SE, .* first with '3'"),
     ],
 )
 def test_what_a_model_cannot_do_it_says(
@@ -396,7 +398,7 @@ def test_mistakes_in_a_table_are_plain_lines(
     recent.write_text(change(recent.read_text()))
     status, out, err = ask("--data", recent)
     assert (status, out) == (2, "")
-    assert all(line.startswith(str(recent)) for line in err.splitlines())
+    assert all(line.startswith((str(recent), "    ")) for line in err.splitlines())
     assert re.search(told, err), err
 
 

@@ -150,7 +150,7 @@ def test_each_side_follows_the_level_on_its_own() -> None:
 def test_what_is_never_negative_has_no_negative_bound() -> None:
     residuals = np.linspace(-30, 30, 99)[:, None]
     found = Intervals.calibrated(np.full((99, 1), 50.0), 50 + residuals)
-    low, high = found.bounds(np.array([[10.0], [-3.0], [np.nan]]), least=0.0)[0.8]
+    low, high = found.bounds(np.array([[10.0], [-3.0], [np.nan]]), floor=0.0)[0.8]
     np.testing.assert_allclose(low[:, 0], [0.0, -3.0, np.nan])
     np.testing.assert_allclose(high[:, 0], [34.4, 21.4, np.nan], atol=0.5)
     assert found.bounds(np.array([[10.0]]))[0.8][0].item() < -10

@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lstm_model import parsing, sources
+from lstm_model import cells, sources
 from lstm_model.configuration import DataSettings
 from lstm_model.errors import SourceUnavailable, TableError
 from lstm_model.sources import Table, load_table
@@ -155,12 +155,12 @@ def test_clocks(
 
 def test_a_row_that_spans_lines_is_named_by_its_first(load: Callable[..., Table]) -> None:
     text = days(line_3='2013-01-02,12,"N\nW"', line_5="2013-01-04,none,SE")
-    message = r"^days\.csv:6: pm must be numeric, as the target, but got 'none'$"
-    with pytest.raises(TableError, match=message):
+    message = "days.csv:6: pm must be numeric, as the target, but got 'none'" + stands_for("none")
+    with pytest.raises(TableError, match=f"^{re.escape(message)}$"):
         load(text)
 
 
-@pytest.mark.parametrize("word", sorted(parsing.MISSING))
+@pytest.mark.parametrize("word", sorted(cells.MISSING))
 def test_missing_values_are_those_of_pandas(load: Callable[..., Table], word: str) -> None:
     assert pd.read_csv(io.StringIO(f"a,b\n{word},1\n"))["a"].isna().all()
     frame = load(days(line_3=f"2013-01-02,{word},{word}")).frame
@@ -205,7 +205,36 @@ SPLITS = (
     "2013-01-01 00:00:00 to 2013-01-10 00:00:00"
 )
 TIME = "must be a time such as 2013-01-31 13:00, year first, without a zone"
-CONVERT = "docs/your-own-data.md has the lines that convert it"
+
+
+def advice(sentence: str, *lines: str, read: str = "'days.csv'") -> str:
+    """What a message goes on with: what the table is, and the Python that mends it."""
+    code = [
+        "import pandas as pd",
+        f"table = pd.read_csv({read}, dtype=str, keep_default_na=False)",
+        *lines,
+        "table.to_csv('days-read.csv', index=False)",
+    ]
+    return "\n".join([f"\ndays.csv: {sentence}; in Python:", *(f"    {line}" for line in code)])
+
+
+def by_time(sentence: str, ways: str) -> str:
+    """Advice that goes by the clock."""
+    return advice(
+        sentence,
+        "table.index = pd.to_datetime(table['date'])",
+        f"table = table{ways}",
+        "table['date'] = table.index",
+    )
+
+
+def stands_for(cell: str, column: str = "pm") -> str:
+    return f"; if it stands for missing, say so in the data block: missing: {{{column}: [{cell}]}}"
+
+
+DAILY = ".asfreq('86400s')"
+LAST = "[~table.index.duplicated(keep='last')]"
+TWICE = "it has 1 row with the time of another, of which the last stays, and "
 MONTHS = [f"20{i // 12 + 12}-{i % 12 + 1:02}-01,{i}" for i in range(24)]
 
 BAD = {
@@ -224,22 +253,29 @@ BAD = {
     "UTF-16": (
         days().encode("utf-16"),
         {},
-        f"days.csv:1: must be UTF-8 text, but isn't; {CONVERT}",
+        "days.csv:1: must be UTF-8 text, but isn't"
+        + advice("it is UTF-16 text", read="'days.csv', sep=',', encoding='utf-16'"),
     ),
     "Latin-1": (
         days(line_4="2013-01-03,1,Föhn").encode("latin-1"),
         {},
-        f"days.csv:4: must be UTF-8 text, but isn't; {CONVERT}",
+        "days.csv:4: must be UTF-8 text, but isn't"
+        + advice(
+            "it may be of Windows, whose letters have other bytes",
+            read="'days.csv', sep=',', encoding='cp1252'",
+        ),
     ),
     "semicolons": (
         days().replace(",", ";"),
         {},
-        f"days.csv: must have commas between values, but has ';'; {CONVERT}",
+        "days.csv: must have commas between values, but has ';'"
+        + advice("its values have ';' between them", read="'days.csv', sep=';'"),
     ),
     "tabs": (
         days().replace(",", "\t"),
         {},
-        rf"days.csv: must have commas between values, but has '\t'; {CONVERT}",
+        r"days.csv: must have commas between values, but has '\t'"
+        + advice(r"its values have '\t' between them", read=r"'days.csv', sep='\t'"),
     ),
     "short row": (
         days(line_5="2013-01-04,13"),
@@ -303,7 +339,11 @@ BAD = {
     "time zone": (
         days(line_2="2013-01-01T00:00Z,10,NW"),
         {},
-        f"days.csv:2: date = '2013-01-01T00:00Z': {TIME}",
+        f"days.csv:2: date = '2013-01-01T00:00Z': {TIME}"
+        + advice(
+            "date has times of a zone; on UTC they can be read",
+            "table['date'] = pd.to_datetime(table['date'], utc=True).dt.tz_localize(None)",
+        ),
     ),
     "missing time": (days(line_4=",1,NW"), {}, f"days.csv:4: date = '': {TIME}"),
     "month 13": (
@@ -332,68 +372,80 @@ BAD = {
         days(line_5="2013-01-03,1,NW"),
         {},
         "days.csv:5: the clock stands still from 2013-01-03 00:00:00 (line 4) to "
-        "2013-01-03 00:00:00, but each time must have one row (rows that break this: 1)",
+        "2013-01-03 00:00:00, but each time must have one row (rows that break this: 1)"
+        + by_time(TWICE + "1 step without a row, each to get an empty one", LAST + DAILY),
     ),
     "clock that runs back": (
         days(line_5="2013-01-01,1,NW"),
         {},
         "days.csv:5: the clock runs back from 2013-01-03 00:00:00 (line 4) to "
-        "2013-01-01 00:00:00, but rows must be in the order of time (rows that break this: 1)",
+        "2013-01-01 00:00:00, but rows must be in the order of time (rows that break this: 1)"
+        + by_time(
+            TWICE
+            + "rows that are out of order, and 1 step without a row, each to get an empty one",
+            LAST + ".sort_index()" + DAILY,
+        ),
     ),
     "clock in descending order": (
         "\n".join([DAYS[0], *DAYS[:0:-1]]),
         {},
         "days.csv:3: the clock runs back from 2013-01-10 00:00:00 (line 2) to "
-        "2013-01-09 00:00:00, but rows must be in the order of time (rows that break this: 9)",
+        "2013-01-09 00:00:00, but rows must be in the order of time (rows that break this: 9)"
+        + by_time("it has rows that are out of order", ".sort_index()"),
     ),
     "two missing rows": (
         "\n".join(line for line in DAYS if line[:10] not in ("2013-01-04", "2013-01-07")),
         {},
         "days.csv:5: the clock jumps from 2013-01-03 00:00:00 (line 4) to 2013-01-05 00:00:00, "
         "but rows must be 1 days 00:00:00 apart, as most are; leave empty what is not known "
-        "(rows that break this: 2)",
+        "(rows that break this: 2)"
+        + by_time("it has 2 steps without a row, each to get an empty one", DAILY),
     ),
     "months": (
         "\n".join(["date,pm", *MONTHS]),
         {"features": ["pm"]},
         "days.csv:4: the clock jumps from 2012-02-01 00:00:00 (line 3) to 2012-03-01 00:00:00, "
         "but rows must be the same time apart, as months, quarters and years are not "
-        "(rows that break this: 10)",
+        "(rows that break this: 10)\n"
+        "days.csv: its rows are months, quarters or years, which are not of one length, and can't "
+        "be steps",
     ),
     "text among numbers": (
         days(line_3="2013-01-02,12,7", line_2="2013-01-01,10,7"),
         {},
-        "days.csv:4: wind must be numeric, as line 2 is ('7'), but got 'SE'",
+        "days.csv:4: wind must be numeric, as line 2 is ('7'), but got 'SE'"
+        + stands_for("SE", "wind"),
     ),
     "long text among numbers": (
         days(line_3=f"2013-01-02,{'x' * 99},NW"),
         {},
-        f"days.csv:3: pm must be numeric, as the target, but got '{'x' * 60}'",
+        f"days.csv:3: pm must be numeric, as the target, but got '{'x' * 60}'"
+        + stands_for("x" * 60),
     ),
     "decimal comma": (
-        days(line_3='2013-01-02,"1,5",NW'),
+        days(line_3='2013-01-02,"1,5",NW'),  # among 13.5 and the like
         {},
-        "days.csv:3: pm must be numeric, as the target, but got '1,5'",
+        "days.csv:3: pm must be numeric, as the target, but got '1,5'" + stands_for('"1,5"'),
     ),
     "infinite": (
         days(line_4="2013-01-03,-inf,NW"),
         {},
-        "days.csv:4: pm must be finite, but got '-inf'",
+        "days.csv:4: pm must be finite, but got '-inf'" + stands_for('"-inf"'),
     ),
     "overflow": (
         days(line_4="2013-01-03,1e999,NW"),
         {},
-        "days.csv:4: pm must be finite, but got '1e999'",
+        "days.csv:4: pm must be finite, but got '1e999'" + stands_for('"1e999"'),
     ),
     "beyond what a model can hold": (
         days(line_4="2013-01-03,-2e30,NW"),
         {},
-        "days.csv:4: pm must be at most 1e+30 in size, but got '-2e30'",
+        "days.csv:4: pm must be at most 1e+30 in size, but got '-2e30'" + stands_for('"-2e30"'),
     ),
     "categorical target": (
         days(),
         {"target": "wind"},
-        "days.csv:2: wind must be numeric, as the target, but got 'NW'",
+        "days.csv:2: wind must be numeric, as the target, but got 'NW'" + stands_for("NW", "wind"),
     ),
     "feature without a value": (
         re.sub(r",[A-Zcv]*\n", ",NA\n", days().replace("wind", "gust")),
@@ -404,9 +456,11 @@ BAD = {
         days(line_3="2013-01-02,x,NW", line_4="2013-01-02,1,3"),
         {},
         "days.csv:4: the clock stands still from 2013-01-02 00:00:00 (line 3) to "
-        "2013-01-02 00:00:00, but each time must have one row (rows that break this: 1)\n"
-        "days.csv:3: pm must be numeric, as the target, but got 'x'\n"
-        "days.csv:2: wind must be numeric, as line 4 is ('3'), but got 'NW'",
+        "2013-01-02 00:00:00, but each time must have one row (rows that break this: 1)"
+        + by_time(TWICE + "1 step without a row, each to get an empty one", LAST + DAILY)
+        + f"\ndays.csv:3: pm must be numeric, as the target, but got 'x'{stands_for('x')}\n"
+        "days.csv:2: wind must be numeric, as line 4 is ('3'), but got 'NW'"
+        + stands_for("NW", "wind"),
     ),
     "target that is constant before the test": (
         re.sub(r"(-0[1-8]),[^,]+,", r"\1,7,", days()),
@@ -505,7 +559,8 @@ def test_any_bytes_are_a_table_or_a_table_error(
     else:
         assert set(table.frame.index.to_series().diff().dropna()) == {table.step}
         assert list(table.frame) == ["pm", "wind"]
-    assert all(problem.startswith(f"{file}:") for problem in problems)
+    # The lines of Python that may follow are indented.
+    assert all(problem.startswith((f"{file}:", "    ")) for problem in problems)
 
 
 # Simulated data

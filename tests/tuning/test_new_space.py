@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 from lstm_model.simulation import simulate
 from lstm_model.sources import load_table
 from lstm_model.training import LEAST_STEPS
+from lstm_model.wording import yaml_text
 from tests.tuning.conftest import command
 from tuning import new_space, run
 from tuning.located_yaml import read_yaml
-from tuning.new_space import quoted, splits
 from tuning.options import status_of
+from tuning.proposal import splits
 from tuning.search_space import read_space
 
 Ask = Callable[..., str]
@@ -121,7 +122,6 @@ def test_features_are_explained_and_what_is_left_out_too(home: Path, ask: Ask) -
     left_out = [
         "serial must have numbers, or at most 50 different texts, but has 200",
         "spare must have values, but has none in any row",
-        "load.csv:52: mixed must be numeric, as line 2 is ('0'), but got 'off'",
         "No counts the rows",
         "site never changes before validation begins: nothing to learn from",
         "late never changes before validation begins: nothing to learn from",
@@ -131,7 +131,8 @@ def test_features_are_explained_and_what_is_left_out_too(home: Path, ask: Ask) -
     ]
     assert said == "\n".join(
         [
-            "load.yaml: load by load, temp, sky, station",
+            "load.yaml: load by load, temp, sky, station, mixed",
+            "proposed: mixed: 1 cell with 'off' read as missing",
             *(f"left out: {why}" for why in left_out),
             "Read it, and change what you know better. What it would do, and how to do it:",
             "  python -m tuning.run --space load.yaml --check",
@@ -144,10 +145,12 @@ def test_features_are_explained_and_what_is_left_out_too(home: Path, ask: Ask) -
         assert f"  # left out: {why}\n" in text
     for line in (
         "    - load                     # 300 to 500\n",
-        "    - temp                     # -10 to 9; missing in 20 rows\n",
+        "    - temp                     # -10 to 9, 18 different whole numbers: if they are codes, "
+        "say types: {temp: category}; missing in 20 rows\n",
         "    - sky                      # categories clear, cloudy, rain; missing in 50 rows\n",
-        "    - station                  # 0 to 2, 3 different: if they are codes, make texts of "
-        "them in the table\n",
+        "    - station                  # 0 to 2, 3 different whole numbers: if they are codes, "
+        "say types: {station: category}\n",
+        '    mixed: ["off"]             # in 1 row\n',
     ):
         assert line in text
 
@@ -295,7 +298,7 @@ TRAPS += ["'", '"', "\\", "a\nb", "\u2028", "\x7f", "\x00", "😀", "\ufeff", "{
 @hypothesis_settings(max_examples=200, derandomize=True, database=None, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(TRAPS))
 def test_any_name_is_read_as_it_was(name: str) -> None:
-    text = quoted(name)
+    text = yaml_text(name)
     assert "\n" not in text
     assert read_yaml(f"a: [{text}, x]\nb:\n  - {text}  # x").data == {"a": [name, "x"], "b": [name]}
 
@@ -445,15 +448,17 @@ def test_a_file_behind_a_link_is_the_one_that_was_read(home: Path, ask: Ask) -> 
             id="several unknown columns",
         ),
         pytest.param(
-            text_of(200, line_9="2021-03-01 03:30:00,off"),
+            text_of(200, line_9="2021-03-01 03:30:00,4x"),
             (),
-            "load.csv:9: load must be numeric, as the target, but got 'off'\n",
+            "load.csv:9: load must be numeric, as the target, but got '4x'; if it stands for "
+            'missing, say so in the data block: missing: {load: ["4x"]}\n',
             id="a target with a text in it",
         ),
         pytest.param(
             table(200, load=["low", "high"] * 100),
             (),
-            "load.csv:2: load must be numeric, as the target, but got 'low'\n",
+            "load.csv:2: load must be numeric, as the target, but got 'low'; if it stands for "
+            "missing, say so in the data block: missing: {load: [low]}\n",
             id="a target of texts",
         ),
         pytest.param(
@@ -482,7 +487,8 @@ def test_a_file_behind_a_link_is_the_one_that_was_read(home: Path, ask: Ask) -> 
             (),
             "load.csv:9: the clock jumps from 2021-03-01 03:00:00 (line 8) to 2021-03-01 03:31:00, "
             "but rows must be 0 days 00:30:00 apart, as most are; leave empty what is not known "
-            "(rows that break this: 2)\n",
+            "(rows that break this: 2)\n"
+            "load.csv: its times are irregular: gather them in steps of one length first\n",
             id="uneven clock",
         ),
         pytest.param(
@@ -490,7 +496,12 @@ def test_a_file_behind_a_link_is_the_one_that_was_read(home: Path, ask: Ask) -> 
             (),
             "load.csv: the clock must be a column of times such as 2013-01-31 13:00, year first, "
             "or the columns year, month, day and then any of hour, minute, second, but the first "
-            "row has when = '31/01/2021 00:00', load = '5'\n",
+            "row has when = '31/01/2021 00:00', load = '5'\n"
+            "load.csv: when has the day first; in Python:\n"
+            "    import pandas as pd\n"
+            "    table = pd.read_csv('load.csv', dtype=str, keep_default_na=False)\n"
+            "    table['when'] = pd.to_datetime(table['when'], format='%d/%m/%Y %H:%M')\n"
+            "    table.to_csv('load-read.csv', index=False)\n",
             id="no clock",
         ),
         pytest.param(
@@ -523,15 +534,18 @@ def test_a_file_behind_a_link_is_the_one_that_was_read(home: Path, ask: Ask) -> 
         pytest.param(
             table(200).replace(",", ";"),
             (),
-            "load.csv: must have commas between values, but has ';'; docs/your-own-data.md has the "
-            "lines that convert it\n",
+            "load.csv: must have commas between values, but has ';'\n"
+            "load.csv: its values have ';' between them; in Python:\n"
+            "    import pandas as pd\n"
+            "    table = pd.read_csv('load.csv', sep=';', dtype=str, keep_default_na=False)\n"
+            "    table.to_csv('load-read.csv', index=False)\n",
             id="semicolons",
         ),
         pytest.param(
             b"\x89PNG\r\n\x1a\n\0",
             (),
-            "load.csv:3: must be UTF-8 text, but isn't; docs/your-own-data.md has the lines that "
-            "convert it\n",
+            "load.csv:3: must be UTF-8 text, but isn't\n"
+            "load.csv: it is no text: save the table as CSV, in UTF-8\n",
             id="no CSV",
         ),
         pytest.param(

@@ -1,0 +1,266 @@
+"""A column's texts as numbers or categories: what its cells mean, or why that can't be said."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from lstm_model.configuration import REPEAT, Cell, Kind, Mark, Reading
+from lstm_model.errors import TableError
+from lstm_model.wording import exact, yaml_text
+
+LARGEST = 1e30  # float32 holds it, and its square is still a float64
+MOST_CATEGORIES = 50
+# What pandas.read_csv takes for a missing value, but for None: see NONE.
+MISSING = {"", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NULL", "null"}
+MISSING |= {"NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
+# Missing among numbers, a category among texts: of holidays it says that there is none.
+NONE = "None"
+# What may stand between thousands, beside the mark that is not the decimal one.
+SPACES = " '\N{RIGHT SINGLE QUOTATION MARK}\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
+# A text that begins as a number does, in a column of categories: 12 kg, 7.5W.
+BEGINS_AS_NUMBER = r"[-+]?\d+(?:[.,]\d+)?\s?\D"
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Cells of a column that were read as something else than stands in them, and how many."""
+
+    column: str
+    kind: Literal["missing", "filled", "number"]
+    value: Cell  # what stood for missing, what was filled in, or the first text that is a number
+    rows: int
+    number: float | None = None  # what that text is
+
+    def __str__(self) -> str:
+        cells = f"{self.column}: {self.rows:,} {'cell' if self.rows == 1 else 'cells'}"
+        value = repr(self.value) if isinstance(self.value, str) else exact(self.value)
+        match self.kind:
+            case "missing":
+                return f"{cells} with {value} read as missing"
+            case "filled":
+                return f"{cells} without a value read as {value}"
+            case "number":
+                number = exact(self.number or 0.0)
+                return f"{cells} with texts such as {value} read as numbers, {number}"
+
+    def as_json(self) -> dict[str, Any]:
+        facts = {"column": self.column, self.kind: self.value, "rows": self.rows}
+        return facts if self.number is None else {**facts, "read_as": self.number}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that was read.
+
+    Attributes:
+        values: float64, or `str` of a category; NaN where missing.
+        repairs: what was read as something else than stands there.
+        decimal: the decimal mark, where texts were read as numbers.
+        note: what a reader should look at, or None.
+    """
+
+    values: "pd.Series[Any]"
+    repairs: tuple[Repair, ...] = ()
+    decimal: Mark | None = None
+    note: str | None = None
+
+
+def read_column(
+    cells: "pd.Series[Any]",
+    reading: Reading,
+    file: str,
+    *,
+    target: bool = False,
+    kind: Kind | None = None,
+) -> Column:
+    """The column whose texts are `cells`.
+
+    A column in which any text is a number, or every text is one with a decimal comma, thousands
+    or a percent sign, is numeric, and must be so throughout.
+
+    Args:
+        cells: stripped texts, NaN where there is none, by the line or the row that they stand in.
+        file: what messages call the table.
+        kind: what it was in training, where that is known: then it may be empty, and a category
+            hold any text.
+
+    Raises:
+        TableError: it breaks a rule, or can be read in two ways.
+    """
+    name, trained = str(cells.name), kind is not None
+    stated = reading.missing_in(name)
+    texts = [each for each in stated if isinstance(each, str)]
+    numbers = [each for each in stated if not isinstance(each, str)]
+    plain = pd.to_numeric(cells, errors="coerce").astype(np.float64)
+    blank = cells.isna() | cells.isin(MISSING)
+    out = (cells.isin(texts) | plain.isin(numbers)) & ~blank
+    counts: dict[Cell, int] = {each: int((out & (cells == each)).sum()) for each in texts}
+    kind = kind or reading.types.get(name) or _kind(cells[~blank & ~out], target)
+    if kind is None:
+        raise TableError(f"{file}: {name} must have values, but has none in any row")
+    if kind == "category":
+        values = cells.mask(blank | out)
+        if reading.types.get(name) == "category":
+            values = values.str.replace(r"\.0+$", "", regex=True)  # a code that a float went by
+        decimal, note = None, None if trained else _category_note(values, name, file)
+        rewritten = pd.Series(False, cells.index)
+    else:
+        known = ~(blank | out | (cells == NONE))
+        numeric, decimal = _numbers(cells, plain, known, reading, file)
+        _check_numbers(cells, numeric, known, file, target=target, trained=trained)
+        rewritten = known & (numeric != plain)
+        plain = numeric
+        out |= plain.isin(numbers)
+        values, note = plain.mask(out), None
+    counts |= {each: int((out & (plain == each)).sum()) for each in numbers}
+    repairs = [Repair(name, "missing", cell, count) for cell, count in counts.items() if count]
+    if rewritten.any():
+        first = int(rewritten.argmax())
+        example, rows = (str(cells.iloc[first]), float(plain.iloc[first])), int(rewritten.sum())
+        repairs.append(Repair(name, "number", example[0], rows, example[1]))
+    fill = reading.fill.get(name, REPEAT)
+    if fill != REPEAT:
+        if kind == "number" and isinstance(fill, str):
+            raise TableError(
+                f"{file}: fill must have a number for {name}, which is numeric, but got {fill!r}"
+            )
+        fill = float(fill) if kind == "number" else str(fill)
+        empty = int(values.isna().sum())
+        values = values.fillna(fill)
+        repairs += [Repair(name, "filled", reading.fill[name], empty)] if empty else []
+    return Column(values, tuple(repairs), decimal, note)
+
+
+def _kind(cells: "pd.Series[Any]", target: bool) -> Kind | None:
+    """What the texts of a column are that has no missing ones; None where there are none."""
+    others = cells[cells != NONE]
+    if others.empty:
+        return None
+    numeric = pd.to_numeric(others, errors="coerce").notna().any()
+    return "number" if target or numeric or _readings(others, get_args(Mark)) else "category"
+
+
+def _category_note(values: "pd.Series[Any]", name: str, file: str) -> str | None:
+    """Refuses too many categories; tells of texts that begin as numbers do."""
+    kinds = values.dropna().unique()
+    if len(kinds) > MOST_CATEGORIES:
+        raise TableError(
+            f"{file}: {name} must have numbers, or at most {MOST_CATEGORIES} different texts, "
+            f"but has {len(kinds)}"
+        )
+    if len(kinds) > 2 and all(re.match(BEGINS_AS_NUMBER, each) for each in kinds):
+        return (
+            f"{name} is read as {len(kinds)} categories, though each of its texts begins as a "
+            f"number does, such as {kinds[0]!r}: if they are sizes, leave the rest of each out"
+        )
+    return None
+
+
+def _numbers(
+    cells: "pd.Series[Any]",
+    plain: "pd.Series[float]",
+    known: "pd.Series[bool]",
+    reading: Reading,
+    file: str,
+) -> tuple["pd.Series[float]", Mark | None]:
+    """The numbers of a column's texts, and their decimal mark where some are not plain ones.
+
+    Args:
+        plain: the numbers of the texts that are plain ones, NaN elsewhere.
+        known: where there is a value.
+    """
+    name = str(cells.name)
+    mark = reading.decimal_of(name)
+    stated = mark is not None and reading.types.get(name) == "number"
+    if plain[known].notna().all() and not stated:
+        return plain, None
+    marks: tuple[Mark, ...] = (mark,) if mark else get_args(Mark)
+    readings = _readings(cells[known], marks)
+    if len(readings) > 1:
+        first = cells[known & plain.isna()].iloc[0]
+        point, comma = (values[cells[known] == first].iloc[0] for values in readings.values())
+        raise TableError(
+            f"{file}: {name} can be read in two ways, since each comma stands before three digits: "
+            f"{first!r} is {exact(point)} with a decimal point, and {exact(comma)} with a decimal "
+            f"comma; say which in the data block: types: {{{yaml_text(name)}: number}}, and "
+            "decimal: '.' or decimal: ','"
+        )
+    for chosen, values in readings.items():
+        numbers = plain.copy()
+        numbers[known] = values
+        return numbers, chosen
+    if stated:
+        wrong = next(each for each in cells[known] if not _readings(pd.Series([each]), marks))
+        row = cells.index[int((cells == wrong).argmax())]
+        raise TableError(
+            f"{place(file, row)}: {name} must be numbers with the decimal mark {mark!r}, but got "
+            f"{str(wrong)[:60]!r}"
+        )
+    return plain, None
+
+
+def _readings(texts: "pd.Series[Any]", marks: "tuple[Mark, ...]") -> dict[Mark, "pd.Series[float]"]:
+    """The numbers of all texts by decimal mark, where all are such; two only where they differ."""
+    percent = texts.str.endswith("%")
+    if percent.any() and not percent.all():
+        return {}
+    bare = texts.str.rstrip("% ").str.replace(MINUS, "-")
+    found: dict[Mark, pd.Series[float]] = {}
+    for mark in marks:
+        group = f"[{',' if mark == '.' else '.'}{SPACES}]"
+        decimals = rf"(?:\{mark}[0-9]*)?"
+        grouped = rf"[1-9][0-9]{{0,2}}({group})[0-9]{{3}}(?:\1[0-9]{{3}})*{decimals}"
+        whole = rf"(?:{grouped}|[0-9]+{decimals}|\{mark}[0-9]+)"
+        form = rf"[-+]?{whole}(?:[eE][-+]?[0-9]+)?"
+        if bare.str.fullmatch(form).all():
+            digits = bare.str.replace(group, "", regex=True).str.replace(mark, ".")
+            found[mark] = digits.astype(np.float64)
+    if len(found) > 1 and (found["."] == found[","]).all():
+        del found[","]
+    return found
+
+
+def _check_numbers(
+    cells: "pd.Series[Any]",
+    numbers: "pd.Series[float]",
+    known: "pd.Series[bool]",
+    file: str,
+    *,
+    target: bool,
+    trained: bool,
+) -> None:
+    """Raises TableError where a text is no number, or one that can't be computed with."""
+    name = str(cells.name)
+    if target:
+        alike = "the target"
+    elif trained:
+        alike = "it was in training"
+    else:
+        first = int(numbers.notna().argmax())
+        row = cells.index[first]
+        alike = f"line {row} is ({cells.iloc[first]!r})" if numbers.notna().any() else "types says"
+    way = "leave it empty where nothing is known"
+    if not trained:
+        way = "if it stands for missing, say so in the data block: "
+        way += f"missing: {{{yaml_text(name)}: [%s]}}"
+    for wrong, rule in (
+        (numbers.isna() & known, f"be numeric, as {alike}"),
+        (numbers.abs() == np.inf, "be finite"),
+        (numbers.abs() > LARGEST, f"be at most {LARGEST:g} in size"),
+    ):
+        if wrong.any():
+            row = int(wrong.argmax())
+            got = str(cells.iloc[row])[:60]
+            instead = way.replace("%s", yaml_text(got))
+            raise TableError(
+                f"{place(file, cells.index[row])}: {name} must {rule}, but got {got!r}; {instead}"
+            )
+
+
+def place(file: str, row: object) -> str:
+    """Where a cell stands: `load.csv:12`, or the row's label in a table that is no file."""
+    return f"{file}:{row}" if file else f"at {row}"
