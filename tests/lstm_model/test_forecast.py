@@ -212,11 +212,11 @@ def test_cold_starts_are_compared_with_what_a_naive_reading_gives(
                 continue
             own = torch.from_numpy(both.encoding.inputs(part.iloc[start : start + 20]))
             nothing = torch.zeros(20, whole.shape[1])
-            cold, warm = 0, 0
+            cold = warm = torch.zeros(20, 3)
             for model in both.models:
                 cold = cold + model(torch.cat([nothing, own])[None])[0, 20:] / 2
                 warm = warm + model(whole[None, start - 20 : start + 20])[0, 20:] / 2
-            squares.append((cold - warm) ** 2)  # type: ignore[operator]
+            squares.append((cold - warm) ** 2)
     expected = torch.stack(squares).mean(0).sqrt().numpy()
     np.testing.assert_allclose(differences, expected, rtol=1e-3, atol=1e-6)
 
@@ -479,7 +479,7 @@ def test_what_kind_a_column_is_the_model_knows(
     recent.write_text(csv(frame.assign(pm=np.nan)))
     assert ask("--data", recent)[0] == 2
     odd = frame.copy()
-    odd.iloc[5, odd.columns.get_loc("wind")] = "0"
+    odd.loc[odd.index[5], "wind"] = "0"
     recent.write_text(csv(odd))
     status, _, err = ask("--data", recent)
     assert status == 2

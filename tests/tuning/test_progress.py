@@ -226,7 +226,7 @@ def test_the_time_left_leaves_earlier_sessions_out(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr("tuning.progress.time.monotonic", lambda: now)
     for id in range(10):
         end(study, id)
     study.listeners.append(told := Progress(console(80)))
@@ -303,7 +303,7 @@ def test_plain_lines_are_one_line_each_at_most_every_five_seconds_plus_news(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = study._begun
-    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr("tuning.progress.time.monotonic", lambda: now)
     _, out = lines_of(study)
     start(study, 0, 3, 1.1)
     now += 4.9
@@ -397,7 +397,7 @@ def test_memory_is_measured_seldom_and_left_out_where_it_is_unknown(
 ) -> None:
     assert _Memory(tmp_path / "nowhere").told(last=False) == []
     now, asked = 0.0, []
-    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr("tuning.progress.time.monotonic", lambda: now)
     memory = _Memory()
 
     def measure(root: int) -> tuple[int, int, int]:
