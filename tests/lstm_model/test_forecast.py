@@ -249,13 +249,23 @@ def test_cold_starts_are_followed_until_a_weeks_mean_has_settled(
     assert followed == week + WARM_UP_ROWS
 
 
-def test_a_year_is_scored_within_a_second(
+def test_a_year_is_scored_nearly_as_soon_as_its_models_have_read_it(
     made: tuple[Series, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     part = table.iloc[: 8760 + made[1].rows_needed - 1]
-    begun = perf_counter()
-    assert made[1].forecast(part).values.shape == (8760, 3)
-    assert perf_counter() - begun < 1.0
+    inputs = torch.from_numpy(made[1].encoding.inputs(part))
+    scoring, reading = [], []
+    for _ in range(3):
+        begun = perf_counter()
+        assert made[1].forecast(part).values.shape == (8760, 3)
+        scored = perf_counter()
+        with torch.inference_mode():
+            for model in made[1].models:
+                model(inputs[None])
+        scoring.append(scored - begun)
+        reading.append(perf_counter() - scored)
+    # It takes less than twice as long; with a window of rows for each hour, a hundred times.
+    assert min(scoring) < 15 * min(reading)
 
 
 def test_whole_numbers_categories_and_other_columns_do(
