@@ -275,15 +275,14 @@ def test_figures_are_drawn_at_most_once_a_minute_while_trials_go_on(
     gate = threading.Event()
 
     def show(pngs: Any, step: int) -> None:
-        gate.wait(10)
+        gate.wait(60)
         drawn.append(step)
 
     minute = time.monotonic() + artist_module.LEAST_SECONDS
     artist = artist_module.Artist(show)
     monkeypatch.setattr("tuning.artist.time.monotonic", lambda: minute + 1)
-    begun = time.perf_counter()
     assert artist.look(study)
-    assert time.perf_counter() - begun < 0.5, "nobody waits for what is drawn"
+    assert not drawn, "nobody waits for what is drawn"
     assert not artist.look(study)
     gate.set()
     artist.close()
