@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+
+from rich.console import Console
 
 from tuning import ray_environment
 
@@ -60,18 +61,18 @@ def reach(event: str) -> None:
 def main() -> int:
     listen = run.listen
 
-    def listen_too(study: Study, *rest: Any) -> None:
-        listen(study, *rest)
+    def listen_too(study: Study, console: Console, at_once: int) -> None:
+        listen(study, console, at_once)
         study.listeners.append(Witness())
 
     checkpointed = Study.checkpointed
 
-    def checkpointed_too(study: Study, id: int, checkpoint: Path) -> None:
+    def checkpointed_too(study: Study, id: int, checkpoint: str | Path) -> None:
         reach("checkpointed")
         checkpointed(study, id, checkpoint)
 
     run.listen = listen_too
-    Study.checkpointed = checkpointed_too  # type: ignore[method-assign]
+    Study.checkpointed = checkpointed_too  # type: ignore[assignment, method-assign]
     if "KILL_AT" in os.environ:
         tuner.REPORT_SECONDS = 0.0  # so that it may come after any epoch
     tuner.CHECKPOINT_SECONDS = float(os.environ.get("CHECKPOINT_SECONDS", "10"))

@@ -34,7 +34,7 @@ def settings() -> Callable[..., DataSettings]:
     """Hours 0-299 train, 300-359 validate, 360-399 are the test's."""
 
     def make(**changes: Any) -> DataSettings:
-        given = {
+        given: dict[str, Any] = {
             "target": "pm",
             "features": ["pm", "temp", "wind"],
             "horizon": 3,

@@ -45,6 +45,7 @@ def test_forecasts_of_the_table_score_as_in_training(
     """The saved forecaster reads the raw table; its errors on validation are the reported ones."""
     forecasts = forecaster.forecast(table)
     first = table.index.get_loc(forecasts.origins[0])
+    assert isinstance(first, int)
     for lead in range(1, 4):
         rows = np.flatnonzero(series.validation[:, lead - 1])
         observed = table["pm"].to_numpy()[rows + lead]
@@ -76,7 +77,7 @@ def test_a_save_that_fails_leaves_the_old_one(
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr("lstm_model.files.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         forecaster.save(folder)
     assert {f.name: f.read_bytes() for f in folder.iterdir()} == before

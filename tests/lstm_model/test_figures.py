@@ -262,13 +262,14 @@ def test_residuals_by_level_are_the_quantiles_of_each_group() -> None:
         members = [values[100:1500], values[1500:]]
         quantiles = [np.percentile(each, [5, 25, 50, 75, 95]) for each in members]
         dots = next(line for line in axes.lines if line.get_label() == model)
-        np.testing.assert_allclose(dots.get_xdata(), place)
-        np.testing.assert_allclose(dots.get_ydata(), [*(q[2] for q in quantiles), np.nan])
+        np.testing.assert_allclose(np.asarray(dots.get_xdata()), place)
+        medians = [*(q[2] for q in quantiles), np.nan]
+        np.testing.assert_allclose(np.asarray(dots.get_ydata()), medians)
         for drawn, ends in ((thin, [0, 4]), (thick, [1, 3])):
             seen = [np.asarray(path.vertices)[:, 1] for path in drawn.get_paths()]
             np.testing.assert_allclose(seen[:2], [q[ends] for q in quantiles])
             assert np.isnan(seen[2]).all()
-        assert thin.get_linewidth() < thick.get_linewidth()
+        assert np.max(thin.get_linewidth()) < np.min(thick.get_linewidth())
     assert [each.get_text() for each in axes.get_xticklabels()] == [
         "below 35\n1,400 h",
         "35 and more\n1,500 h",
@@ -318,7 +319,7 @@ def test_gates_are_shown_below_what_was_observed() -> None:
     assert len({axes.get_xlim() for axes in (top, heat, retain, output)}) == 1
     for axes, gate in ((retain, "retain"), (output, "output")):
         (mean,) = axes.lines
-        np.testing.assert_allclose(mean.get_ydata(), values[gate].mean(axis=1))
+        np.testing.assert_allclose(np.asarray(mean.get_ydata()), values[gate].mean(axis=1))
         corners = np.asarray(axes.collections[0].get_paths()[0].vertices)[:, 1]
         np.testing.assert_allclose(corners[1:49], np.percentile(values[gate], 10, axis=1))
         np.testing.assert_allclose(corners[-2:-50:-1], np.percentile(values[gate], 90, axis=1))
@@ -344,10 +345,10 @@ def test_the_history_shows_every_trial_and_the_best_so_far() -> None:
     )
     axes = figure.axes[0]
     best, finished, stopped, *references = axes.lines
-    assert np.transpose(best.get_data()).tolist() == [[0, 23], [1, 23], [2, 20], [4, 20]]
+    assert np.asarray(best.get_xydata()).tolist() == [[0, 23], [1, 23], [2, 20], [4, 20]]
     assert best.get_drawstyle() == "steps-post"
-    assert np.transpose(finished.get_data()).tolist() == [[0, 23], [4, 21]]
-    assert np.transpose(stopped.get_data()).tolist() == [[1, 24], [2, 20]]
+    assert np.asarray(finished.get_xydata()).tolist() == [[0, 23], [4, 21]]
+    assert np.asarray(stopped.get_xydata()).tolist() == [[1, 24], [2, 20]]
     assert finished.get_markerfacecolor() != stopped.get_markerfacecolor()
     assert [np.asarray(line.get_ydata()).tolist() for line in references] == [[25, 25], [22.5] * 2]
     assert legend(figure) == [
@@ -460,7 +461,6 @@ def test_nothing_of_the_figures_of_a_study_is_cut_off_or_large() -> None:
     level = np.abs(100 + 20 * rng.normal(size=len(hours)).cumsum())
     wild = {"n" * 60: level + 20 * rng.normal(size=len(hours)), "persistence": np.roll(level, 1)}
     ridge = f"ridge_{'n' * 40}"
-    study = {"study": "n" * 60, "quantity": QUANTITY}
     made = [
         figures.weeks(
             hours,
@@ -477,7 +477,12 @@ def test_nothing_of_the_figures_of_a_study_is_cut_off_or_large() -> None:
         ),
         figures.gates(hours[:168], level[:168], shares(168, 64), quantity=QUANTITY),
         figures.optimisation_history(
-            range(50), 20 + rng.random(50), rng.random(50) < 0.5, {ridge: 99.0}, **study
+            range(50),
+            (20 + rng.random(50)).tolist(),
+            (rng.random(50) < 0.5).tolist(),
+            {ridge: 99.0},
+            study="n" * 60,
+            quantity=QUANTITY,
         ),
     ]
     for figure in made:
@@ -519,8 +524,8 @@ def test_a_forecast_stands_after_the_past_with_its_bands(leads: int) -> None:
         np.testing.assert_allclose(edges[:-1] + 0.5 / 24, date2num(valid))
         np.testing.assert_allclose(np.diff(edges), 1 / 24)
     assert bands[0].get_zorder() > bands[1].get_zorder(), "the narrower one would be hidden"
-    low, high = axes.get_ylim()
-    assert (low < 0, high > 80) == (True, True), "nothing lies on the edge"
+    bottom, top = axes.get_ylim()
+    assert (bottom < 0, top > 80) == (True, True), "nothing lies on the edge"
 
 
 def test_a_png_of_few_colours_keeps_them() -> None:
@@ -528,7 +533,7 @@ def test_a_png_of_few_colours_keeps_them() -> None:
     with Image.open(BytesIO(figures.png(figure))) as image:
         colours = image.convert("RGB").getcolors()
     assert colours is not None
-    most = [colour for _, colour in sorted(colours, reverse=True)[:2]]  # type: ignore[type-var]
+    most = [colour for _, colour in sorted(colours, reverse=True)[:2]]
     assert most == [(0xD5, 0x5E, 0x00), (255, 255, 255)]
 
 

@@ -211,11 +211,11 @@ def test_cold_starts_are_compared_with_what_a_naive_reading_gives(
                 continue
             own = torch.from_numpy(both.encoding.inputs(part.iloc[start : start + 20]))
             nothing = torch.zeros(20, whole.shape[1])
-            cold, warm = 0, 0
+            cold = warm = torch.zeros(20, 3)
             for model in both.models:
                 cold = cold + model(torch.cat([nothing, own])[None])[0, 20:] / 2
                 warm = warm + model(whole[None, start - 20 : start + 20])[0, 20:] / 2
-            squares.append((cold - warm) ** 2)  # type: ignore[operator]
+            squares.append((cold - warm) ** 2)
     expected = torch.stack(squares).mean(0).sqrt().numpy()
     np.testing.assert_allclose(differences, expected, rtol=1e-3, atol=1e-6)
 
@@ -248,13 +248,23 @@ def test_cold_starts_are_followed_until_a_weeks_mean_has_settled(
     assert followed == week + WARM_UP_ROWS
 
 
-def test_a_year_is_scored_within_a_second(
+def test_a_year_is_scored_nearly_as_soon_as_its_models_have_read_it(
     made: tuple[Series, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     part = table.iloc[: 8760 + made[1].rows_needed - 1]
-    begun = perf_counter()
-    assert made[1].forecast(part).values.shape == (8760, 3)
-    assert perf_counter() - begun < 1.0
+    inputs = torch.from_numpy(made[1].encoding.inputs(part))
+    scoring, reading = [], []
+    for _ in range(3):
+        begun = perf_counter()
+        assert made[1].forecast(part).values.shape == (8760, 3)
+        scored = perf_counter()
+        with torch.inference_mode():
+            for model in made[1].models:
+                model(inputs[None])
+        scoring.append(scored - begun)
+        reading.append(perf_counter() - scored)
+    # It takes less than twice as long; with a window of rows for each hour, a hundred times.
+    assert min(scoring) < 15 * min(reading)
 
 
 def test_whole_numbers_categories_and_other_columns_do(
@@ -481,7 +491,7 @@ def test_what_kind_a_column_is_the_model_knows(
     recent.write_text(csv(frame.assign(pm=np.nan)))
     assert ask("--data", recent)[0] == 2
     odd = frame.copy()
-    odd.iloc[5, odd.columns.get_loc("wind")] = "0"
+    odd.loc[odd.index[5], "wind"] = "0"
     recent.write_text(csv(odd))
     status, _, err = ask("--data", recent)
     assert status == 2

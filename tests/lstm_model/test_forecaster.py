@@ -1,5 +1,7 @@
 """The forecaster's gates, by cell.py, against the torch.nn.LSTM that makes its forecasts."""
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -46,7 +48,9 @@ def test_the_gates_say_what_became_of_the_memories() -> None:
 
 @pytest.mark.parametrize("loss", ["mse", "huber", "mae"])
 @pytest.mark.parametrize("dropped", [False, True])
-def test_the_gradients_by_hand_are_those_of_autograd(loss: str, dropped: bool) -> None:
+def test_the_gradients_by_hand_are_those_of_autograd(
+    loss: Literal["mse", "huber", "mae"], dropped: bool
+) -> None:
     config = Configuration(hidden_size=6, num_layers=2, dropout=0.3, loss=loss, huber_delta=0.5)
     by_hand, by_autograd = (LSTMForecaster.seeded(4, config, 3, seed=2) for _ in range(2))
     torch.manual_seed(0)
@@ -85,4 +89,5 @@ def test_the_gradients_by_hand_are_those_of_autograd(loss: str, dropped: bool) -
     torch.manual_seed(1)
     by_hand.backward(inputs, 8, kept, judge)  # adds to them
     for hand, auto in zip(by_hand.parameters(), by_autograd.parameters(), strict=True):
+        assert auto.grad is not None
         torch.testing.assert_close(hand.grad, 2 * auto.grad)

@@ -3,6 +3,7 @@ import math
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -304,8 +305,8 @@ def test_it_learns_a_rule_that_persistence_misses() -> None:
         target="pm",
         features=("pm",),
         horizon=2,
-        validation_from="2020-03-01",
-        test_from="2021-01-01",
+        validation_from=datetime(2020, 3, 1),
+        test_from=datetime(2021, 1, 1),
     )
     series = Series.from_table(frame, pd.Timedelta(hours=1), made)
     fit = Fit(

@@ -181,7 +181,11 @@ def test_hparams_has_every_trial_and_every_column(page: Page, runs: Path) -> Non
         view = "parallel-coords-plot" if mark == "path" else "scatter-plot-matrix-plot"
         [plot] = page.find(f"tf-hparams-{view}")
         marks = f"return arguments[0].shadowRoot.querySelectorAll('{mark}').length"
-        until(lambda plot=plot, marks=marks: page.driver.execute_script(marks, plot) >= count)
+
+        def drawn(plot: Any = plot, marks: str = marks) -> bool:
+            return bool(page.driver.execute_script(marks, plot) >= count)
+
+        until(drawn)
 
 
 def test_figures_show(page: Page) -> None:

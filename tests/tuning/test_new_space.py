@@ -311,7 +311,8 @@ def test_names_that_yaml_would_take_for_something_else(
     columns = {name: rng.normal(0, 1, 200).round(3) for name in names}
     columns["é"] = np.array(["x: y", "# z", "\x07"])[rng.integers(0, 3, 200)]
     file = "the load's.csv"
-    (home / file).write_text(table(200, **columns).replace("load", "true", 1))
+    text = table(200, "30min", "2021-03-01", **columns)
+    (home / file).write_text(text.replace("load", "true", 1))
     said = ask(file, "--target", "true")
     assert "python -m tuning.run --space 'the load'\"'\"'s.yaml'" in said
     assert "\x1b" not in said
@@ -389,9 +390,8 @@ def test_what_is_proposed_is_accepted(
     assert f"{rows} rows" in accepted("load.yaml")
     data = read_space("load.yaml").data
     times = pd.date_range(begin, periods=rows, freq=step)[np.isfinite(columns["load"])]
-    parts = np.diff(
-        [0, *(int((times < each).sum()) for each in (data.validation_from, data.test_from)), known]
-    )
+    borders = [pd.Timestamp(each) for each in (data.validation_from, data.test_from)]
+    parts = np.diff([0, *(int((times < each).sum()) for each in borders), known])
     assert parts[0] >= 0.45 * known
     assert min(parts[1:]) >= max(0.12 * known, 3 * horizon) - 1
 
@@ -703,7 +703,7 @@ def test_from_a_csv_to_forecasts(tmp_path: Path, environment: dict[str, str]) ->
     calm = pd.read_csv(io.StringIO(texts[5]))
     assert list(calm["valid_time"]) == ["2021-04-20 00:00", "2021-04-20 00:30"]
     recent = frame.tail(400)
-    recent.iloc[-1, recent.columns.get_loc("gust: m/s")] += 2  # which is 16 in the next half hour
+    recent.loc[recent.index[-1:], "gust: m/s"] += 2  # which is 16 in the next half hour
     recent.to_csv(tmp_path / "recent.csv", index=False)
     model = tmp_path / "runs" / "power" / "models" / "load"
     text = python("lstm_model.forecast", "--model", model, "--data", "recent.csv")

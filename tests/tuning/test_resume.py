@@ -10,7 +10,7 @@ import pytest
 from lstm_model.checkpoint import TrainedForecaster, write_state
 from lstm_model.errors import InputError
 from lstm_model.forecaster import LSTMForecaster
-from tests.tuning.test_study import CONFIG, checkpoint, report
+from tests.tuning.test_study import CONFIG, checkpoint, folder_of, report
 from tuning.resume import (
     find_study,
     read_space_of,
@@ -35,7 +35,7 @@ def test_a_study_is_found_by_its_folder_or_its_name(study: Study) -> None:
 def test_the_space_comes_back_with_its_flags(study: Study) -> None:
     study.space = study.space.overridden({"study.trials": 9, "data.horizon": 2})
     settings = study._settings([])
-    (study.folder / "study.json").write_text(json.dumps(settings))
+    (folder_of(study) / "study.json").write_text(json.dumps(settings))
     found = read_space_of(study.folder)
     assert (found.study.trials, found.data.horizon) == (9, 2)
     assert found.search == study.space.search
@@ -70,7 +70,7 @@ def test_records_come_back_in_order(study: Study) -> None:
     ],
 )
 def test_a_damaged_file_is_named(study: Study, file: str, content: str, message: str) -> None:
-    (study.folder / file).write_text(content)
+    (folder_of(study) / file).write_text(content)
     read = read_trials if file.startswith("trials") else read_space_of
     with pytest.raises(InputError, match=message):
         read(study.folder)
@@ -131,7 +131,7 @@ def test_a_study_that_runs_is_not_run_twice(study: Study) -> None:
 
 def test_resuming_is_noted(study: Study) -> None:
     reopened(study)
-    settings = json.loads((study.folder / "study.json").read_text())
+    settings = json.loads((folder_of(study) / "study.json").read_text())
     assert [each["command"] for each in settings["resumed"]] == [["--resume"]]
 
 
@@ -144,7 +144,7 @@ def test_trials_are_added_to_the_budget(study: Study, space: Callable[..., Path]
 def test_a_budget_below_the_trials_that_there_are_is_refused(study: Study) -> None:
     for id in range(3):
         study.started(id, CONFIG)
-    (study.folder / "trials" / ".2.json.half").write_text("{")  # is no record
+    (folder_of(study) / "trials" / ".2.json.half").write_text("{")  # is no record
     for enough in (None, 3, 4):
         refuse_fewer(study.folder, enough)
     with pytest.raises(InputError, match=r"^--trials must be at least 3, .*, but got 2; leave it"):
@@ -173,7 +173,7 @@ def test_a_record_that_contradicts_itself_is_damaged(
         study.started(id, CONFIG)
         study.reported(id, report(1, 9.0))
         study.ended(id, "finished")
-    file = study.folder / "trials" / "1.json"
+    file = folder_of(study) / "trials" / "1.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     before = sorted((path, path.read_bytes()) for path in study.folder.rglob("*.*"))
     with pytest.raises(InputError) as refused:
@@ -200,7 +200,7 @@ def test_a_record_of_another_space_is_damaged(study: Study) -> None:
 
 
 def test_a_space_that_was_changed_is_refused(study: Study) -> None:
-    file = study.folder / "space.yaml"
+    file = folder_of(study) / "space.yaml"
     file.write_text(file.read_text().replace("high: 16", "high: 32"))
     with pytest.raises(InputError, match=r"space\.yaml must be as .*, but its search changed"):
         read_space_of(study.folder)
@@ -244,8 +244,9 @@ def test_a_best_model_between_two_renames_is_found(
 ) -> None:
     """A kill in the middle of replacing best/: the new folder is whole, and has yet to move."""
     ended(study, 0, 9.0, trained)
-    (study.folder / "best").rename(study.folder / ".best.new")
-    (study.folder / "trials" / ".0.json.half").write_text("{")
+    folder = folder_of(study)
+    (folder / "best").rename(folder / ".best.new")
+    (folder / "trials" / ".0.json.half").write_text("{")
     again = reopened(study)
     assert again.best is not None
     assert again.best.id == 0
@@ -264,5 +265,6 @@ def test_checkpoints_that_nobody_needs_are_removed(study: Study) -> None:
     study.trials[0].state, study.trials[0].checkpoint = "failed", None
     study._write(study.trials[0])
     again = reopened(study)
-    left = [str(path.relative_to(again.folder)) for path in again.folder.glob("checkpoints/*/*")]
+    home = folder_of(again)
+    left = [str(path.relative_to(home)) for path in home.glob("checkpoints/*/*")]
     assert left == ["checkpoints/0/1"]

@@ -138,6 +138,7 @@ def test_the_kept_model_makes_the_errors_that_were_reported(
     observed = frame["pm"].to_numpy()
     times = frame.index
     first = times.get_loc(forecasts.origins[0])
+    assert isinstance(first, int)
     inside = (times >= "2020-02-10") & (times < "2020-02-25")
     for lead, reported in summary(folder)["best"]["validation"]["by_lead_time"]["rmse"].items():
         hours = np.flatnonzero(inside & np.isfinite(observed))

@@ -18,7 +18,7 @@ from lstm_model.metrics import Doubles
 from lstm_model.series import Series
 from lstm_model.sources import load_table
 from lstm_model.training import Fit, Validation
-from tests.tuning.test_study import CONFIG, report
+from tests.tuning.test_study import CONFIG, folder_of, report
 from tuning import study as module
 from tuning.evaluation import _completed, coverage
 from tuning.finalists import Candidate, _refit, _train
@@ -41,7 +41,7 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
 ) -> None:
     fit = Fit(CHEAP, study.series, max_epochs=2, seed=1)
     *_, last = fit
-    folder = study.folder / "checkpoints" / "0" / "0" / "checkpoint_000000"
+    folder = folder_of(study) / "checkpoints" / "0" / "0" / "checkpoint_000000"
     of = TrainedForecaster.of(study.series, "pm", CHEAP, last.best.weights, last.best.score)
     of.save(folder / "best")
     study.started(0, CONFIG)
@@ -49,14 +49,14 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     study.checkpointed(0, folder)
     study.ended(0, "finished")
     study.alive()
-    assert lstm_model.load(study.folder / "best").intervals is None, "a better one may follow"
+    assert lstm_model.load(folder_of(study) / "best").intervals is None, "a better one may follow"
     # Whoever goes on with it makes up for it as well.
     study.release()
     study = Study(study.folder, study.space, study.table, study.series, study.baselines, 0.0)
     assert study.go_on(["--resume"]) == []
     monkeypatch.setattr(module, "COMPLETE_SECONDS", 0.0)
     study.alive()
-    best = lstm_model.load(study.folder / "best")
+    best = lstm_model.load(folder_of(study) / "best")
     assert best.validation is not None
     assert best.validation.rmse == last.best.score.rmse
     forecast = Validation(study.series).forecast(best.model)

@@ -45,9 +45,8 @@ def told(search: OptunaSearcher) -> list[optuna.trial.FrozenTrial]:
 
 def quality(config: dict[str, Any]) -> float:
     """A made-up RMSE that prefers a learning rate of 0.01 and 12 units."""
-    return (
-        20 + math.log10(config["learning_rate"] / 0.01) ** 2 + abs(config["hidden_size"] - 12) / 9
-    )
+    rate, units = float(config["learning_rate"]), int(config["hidden_size"])
+    return 20 + math.log10(rate / 0.01) ** 2 + abs(units - 12) / 9
 
 
 def finished(number: int, config: dict[str, Any], state: State = "finished") -> Trial:

@@ -15,6 +15,7 @@ from pyarrow import fs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import api_pb2, metadata
 
+from lstm_model import figures
 from lstm_model.baselines import evaluate
 from lstm_model.checkpoint import TrainedForecaster
 from lstm_model.configuration import HYPERPARAMETERS
@@ -115,9 +116,13 @@ def test_the_baselines_are_lines_in_the_same_charts(make: Make) -> None:
     assert [step for step, _ in curve(study, "persistence", "validation/rmse")] == [1, 2, 3, 4]
     lines = curve(study, "persistence", "validation/rmse")
     assert [value for _, value in lines] == pytest.approx([rmse] * 4)
-    assert curve(study, "persistence", "whole_study/lowest_rmse")[-1] == (4, pytest.approx(rmse))
+    step, lowest = curve(study, "persistence", "whole_study/lowest_rmse")[-1]
+    assert step == 4
+    assert lowest == pytest.approx(rmse)
     skill = study.baselines.ridge.skill
-    assert curve(study, "ridge", "validation/skill")[0] == (1, pytest.approx(skill))
+    step, first = curve(study, "ridge", "validation/skill")[0]
+    assert step == 1
+    assert first == pytest.approx(skill)
 
 
 def row(study: Study, run: str) -> Any:
@@ -218,13 +223,13 @@ def test_what_won_is_told_and_drawn_of_rows_before_the_test(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    weeks = study_figures.figures.weeks
+    weeks = figures.weeks
 
     def spy(times: Any, *rest: Any, **options: Any) -> Any:
         seen.append(times)
         return weeks(times, *rest, **options)
 
-    monkeypatch.setattr(study_figures.figures, "weeks", spy)
+    monkeypatch.setattr(figures, "weeks", spy)
     study = make("air", horizon=2)
     fit(study, 0, ONE_LAYER | {"learning_rate": 1e-3})
     fit(study, 1, ONE_LAYER)
@@ -270,15 +275,14 @@ def test_figures_are_drawn_at_most_once_a_minute_while_trials_go_on(
     gate = threading.Event()
 
     def show(pngs: Any, step: int) -> None:
-        gate.wait(10)
+        gate.wait(60)
         drawn.append(step)
 
     minute = time.monotonic() + artist_module.LEAST_SECONDS
     artist = artist_module.Artist(show)
-    monkeypatch.setattr(artist_module.time, "monotonic", lambda: minute + 1)
-    begun = time.perf_counter()
+    monkeypatch.setattr("tuning.artist.time.monotonic", lambda: minute + 1)
     assert artist.look(study)
-    assert time.perf_counter() - begun < 0.5, "nobody waits for what is drawn"
+    assert not drawn, "nobody waits for what is drawn"
     assert not artist.look(study)
     gate.set()
     artist.close()
@@ -302,7 +306,9 @@ def test_the_model_is_drawn_while_the_last_trials_train(make: Make) -> None:
     assert artist.look(study)
     artist.close()
     assert not artist.look(study), "once"
-    study.trials[0].best = study.trials[0].best | {"rmse": 1.0}  # its model is the one drawn
+    best = study.trials[0].best
+    assert best is not None
+    study.trials[0].best = best | {"rmse": 1.0}  # its model is the one drawn
     [(tags, step)] = drawn
     assert {tag.partition("/")[0] for tag in tags} == {"best model"} and step == 1
     for id in (1, 2):

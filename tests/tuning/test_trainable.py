@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from ray.tune.result import SHOULD_CHECKPOINT
 
 from lstm_model.checkpoint import write_state
 from lstm_model.errors import InputError
@@ -63,12 +64,13 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
             checkpoint_seconds=checkpoint,
         )
         trial._made = Training(clock, seconds)  # type: ignore[assignment]
-        ends, reported = [], []
+        ends: list[int] = []
+        reported: list[int] = []
         while not ends or ends[-1] < EPOCHS:
             result = trial.step()
             reported += [each["epoch"] for each in result["reports"]]
             ends.append(result["epoch"])
-            if result.get(trainable.SHOULD_CHECKPOINT):
+            if result.get(SHOULD_CHECKPOINT):
                 trial._saved = clock.now
         assert reported == list(range(1, EPOCHS + 1))
         return ends

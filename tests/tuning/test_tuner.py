@@ -44,6 +44,8 @@ from tuning.tuner import (
 LINUX = sys.platform == "linux"
 FAILS, DIES, DIES_ONCE, ASKS_TOO_MUCH = 5, 6, 7, 9
 
+Transcript = tuple[_Messenger, list[tuple[Any, ...]]]
+
 
 class Fragile(Trainable):
     """Fails in its second epoch in a way that the number of hidden units says."""
@@ -260,7 +262,9 @@ def test_a_trial_that_is_not_the_best_leaves_no_checkpoint(study: Callable[..., 
     assert 0 < len(better) < 5
     assert [trial.id for trial in made.trials.values() if trial.saved] == better
     assert made.best is made.trials[better[-1]]
-    assert TrainedForecaster.load(made.folder / "best").validation.rmse == lowest
+    kept = TrainedForecaster.load(made.folder / "best").validation
+    assert kept is not None
+    assert kept.rmse == lowest
 
 
 def test_a_trial_that_was_stopped_early_stays_so_where_time_is_up_right_after(
@@ -283,9 +287,10 @@ def test_a_trial_that_was_stopped_early_stays_so_where_time_is_up_right_after(
 
 
 @pytest.fixture
-def told(study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -> tuple[_Messenger, list]:
+def told(study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -> Transcript:
     """A messenger, and what it tells its study of three trials."""
-    made, told = study([8, 4, 6]), []
+    made = study([8, 4, 6])
+    told: list[tuple[Any, ...]] = []
     for name in ("started", "reported", "ended", "alive"):
         monkeypatch.setattr(made, name, lambda *of, name=name: told.append((name, *of[:1])))
     return _Messenger(made, StopRequest()), told
@@ -296,7 +301,7 @@ def ray_trial(number: int) -> Any:
 
 
 def test_a_trial_is_written_down_while_tune_would_wait(
-    told: tuple[_Messenger, list], monkeypatch: pytest.MonkeyPatch
+    told: Transcript, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messenger, what = told
     waiting: list[float | None] = []
@@ -327,7 +332,7 @@ def test_a_trial_is_written_down_while_tune_would_wait(
     assert waiting == [0, 0, 0.1, 0.1], "it looks whether anything is there before it tells"
 
 
-def test_what_is_put_off_does_not_pile_up(told: tuple[_Messenger, list]) -> None:
+def test_what_is_put_off_does_not_pile_up(told: Transcript) -> None:
     """Where Tune never has to wait: a trial's next result brings what was put off of it."""
     messenger, what = told
     messenger.on_trial_start(0, [], ray_trial(0))
@@ -385,7 +390,8 @@ def test_an_error_that_tune_could_not_write_whole_is_the_storages(
 
 
 def test_an_interruption_leaves_what_was_put_off_to_be_told(study: Callable[..., Study]) -> None:
-    made, told = study([8, 4]), []
+    made = study([8, 4])
+    told: list[int] = []
     messenger = _Messenger(made, StopRequest())
 
     def interrupted(number: int) -> None:
@@ -431,7 +437,7 @@ def test_a_folder_that_can_not_be_written_ends_the_study(
 class Unborn(Trainable):
     """Dies before its first step."""
 
-    def setup(self, config: dict[str, Any], **_: Any) -> None:
+    def setup(self, *_: Any, **named: Any) -> None:
         raise RuntimeError("no such device")
 
 
@@ -532,6 +538,7 @@ def test_a_trial_that_was_resumed_at_its_very_end_is_finished(study: Callable[..
     )
     for _ in fit:
         pass
+    assert isinstance(made.folder, Path)
     folder = made.folder / "checkpoints" / "0" / "0" / "checkpoint_000000"
     folder.mkdir(parents=True)
     write_state(folder, *fit.state())
@@ -660,14 +667,14 @@ def test_what_the_study_met_is_told_instead_of_what_tune_made_of_it(
         stop.fail(OSError(28, "No space left on device"))
         raise RuntimeError("TuneError: a long story")
 
-    monkeypatch.setattr(tuner.tune.Tuner, "fit", fit)
+    monkeypatch.setattr("tuning.tuner.tune.Tuner.fit", fit)
     with pytest.raises(OSError, match="No space left"):
         run_trials(made, stop, concurrency=lambda: 1, verbose=False)
 
 
 def test_a_time_budget_is_a_request_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(tuner.time, "monotonic", lambda: now)
+    monkeypatch.setattr("tuning.tuner.time.monotonic", lambda: now)
     stop = StopRequest(10.0)
     assert not stop
     now = 110.0
