@@ -1,10 +1,11 @@
-"""What an LSTM has to beat: persistence, the same hour yesterday, and ridge regression.
+"""What an LSTM has to beat: persistence, means, the seasons, and ridge regression.
 
 Each gives the change from the last observed value to every lead time, (T, L) in the target's unit,
-from the same inputs, on the same rows and scored by the same functions as the model.
+from the same inputs, on the same rows and scored by the same functions as the model. One more is
+one more entry of BASELINES.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -15,14 +16,15 @@ import numpy.typing as npt
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
-from lstm_model.metrics import Doubles, Score, mean_score, rmse, score
-from lstm_model.series import Series
+from lstm_model.metrics import Doubles, Score, mean_score, rmse, score, skill
+from lstm_model.series import DAY, WEEK, Series
 
 LAGS = 24
 # Times the number of training rows, whose columns have unit variance. On 2013 penalties from 1e-6
 # to 1e-2 differ by at most 0.1% in RMSE (docs/LOG.md): fixed rather than selected.
 RIDGE_PENALTY = 1e-3
-
+PERSISTENCE, RIDGE = "persistence", "ridge"
+LEVELS, LOGARITHMS = "levels", "logarithms"
 
 # Untuned, and the same for every table: common values for some tens of thousands of rows.
 BOOSTING = {
@@ -40,54 +42,157 @@ BOOSTING_ROUNDS = 300
 
 
 @dataclass(frozen=True)
-class Baselines:
-    """On validation; `same_hour_yesterday` is None where same_hour_yesterday() is."""
+class Style:
+    """How a model looks wherever it is drawn."""
 
-    persistence: Score
-    same_hour_yesterday: Score | None
-    ridge: Score
-    ridge_form: str  # "levels" or "logarithms": whichever validated better
-
-
-def evaluate(series: Series) -> Baselines:
-    """Every baseline on the validation rows; the mean over folds where there are several."""
-
-    def validated(forecast: Callable[[Series], Doubles | None]) -> Score | None:
-        scores = []
-        for fold in series.folds:
-            changes, scored = fold.changes, fold.validation
-            if (forecasts := forecast(fold)) is None:
-                return None
-            scores.append(score(forecasts - changes, scored, rmse(changes, scored)))
-        return mean_score(scores)
-
-    persistence = validated(lambda fold: np.zeros_like(fold.changes))
-    ridges = {form: validated(partial(ridge, form=form)) for form in ("levels", "logarithms")}
-    scored = {form: score for form, score in ridges.items() if score is not None}
-    form = min(scored, key=lambda tried: scored[tried].rmse)
-    assert persistence is not None
-    return Baselines(
-        persistence=persistence,
-        same_hour_yesterday=validated(same_hour_yesterday),
-        ridge=scored[form],
-        ridge_form=form,
-    )
+    colour: str
+    dash: str = "-"
+    width: float = 2.0  # points
+    marker: str = "o"
 
 
-def same_hour_yesterday(series: Series) -> Doubles | None:
-    """The last observed value one or more whole days before the hour that is forecast.
+@dataclass(frozen=True)
+class Baseline:
+    """A forecast that needs no search.
 
-    None where a day is not two or more rows, and a whole number of them. Where the target was
-    missing at that hour, the last value observed before it; before the first observation, no
-    change.
+    Attributes:
+        name: in files, and with spaces for underscores in tables.
+        label: in sentences.
+        forecast: of a series in one of the forms; None where the table does not allow it.
+        style: how it is drawn; of one that reads the model's features, the colour that the model's
+            own is mixed with.
+        per_features: whether it reads the features that the model reads: then a comparison has one
+            for each model.
+        forms: what it may be made of, a word each; the one that validates best is used.
     """
-    day, rest = divmod(pd.Timedelta(days=1), series.step)
-    if day < 2 or rest != pd.Timedelta(0):
+
+    name: str
+    label: str
+    forecast: Callable[[Series, str], Doubles | None]
+    style: Style
+    per_features: bool = False
+    forms: tuple[str, ...] = ("",)
+
+    def changes(self, series: Series, form: str) -> Doubles | None:
+        """(T, L) of the form, as a model's forecasts are: no lower than the target can be."""
+        forecast = self.forecast(series, form)
+        return None if forecast is None else np.maximum(forecast, series.least_changes[:, None])
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Those that a table allows, on validation.
+
+    Attributes:
+        scores: by name, in the order of BASELINES.
+        forms: of those that have several, the one that validated best.
+    """
+
+    scores: Mapping[str, Score]
+    forms: Mapping[str, str]
+
+    @property
+    def persistence(self) -> Score:
+        return self.scores[PERSISTENCE]
+
+    @property
+    def best(self) -> str:
+        """The one with the lowest RMSE; the first of equals."""
+        return min(self.scores, key=lambda name: self.scores[name].rmse)
+
+    @property
+    def leading(self) -> dict[str, Score]:
+        """What a model is shown beside where there is no room for all: persistence, ridge, and the
+        best one where that is another.
+        """
+        return {name: self.scores[name] for name in dict.fromkeys((PERSISTENCE, RIDGE, self.best))}
+
+    def best_at(self, lead: int, among: Callable[[str], bool]) -> str:
+        """The one with the lowest RMSE at a lead time, from 1."""
+        names = filter(among, self.scores)
+        return min(names, key=lambda name: self.scores[name].rmse_by_lead_time[lead - 1])
+
+    def skill_beyond(self, rmse_by_lead_time: Doubles) -> float:
+        """1 minus a model's RMSE by that of the best one, the mean over (L,) lead times."""
+        best = self.scores[self.best].rmse_by_lead_time
+        return float(skill(rmse_by_lead_time, best).mean())
+
+    def title(self, name: str) -> str:
+        """`ridge on levels`."""
+        form = self.forms.get(name)
+        return f"{name.replace('_', ' ')} on {form}" if form else name.replace("_", " ")
+
+    def as_json(self) -> dict[str, Any]:
+        """As summary.json has them: the RMSE of each, the forms, and the name of the best."""
+        facts: dict[str, Any] = {f"{name}_rmse": each.rmse for name, each in self.scores.items()}
+        facts |= {f"{name}_form": form for name, form in self.forms.items()}
+        return {**facts, "best_baseline": self.best}
+
+
+def evaluate_baselines(series: Series) -> Baselines:
+    """Every baseline on the validation rows; the mean over folds where there are several."""
+    scores: dict[str, Score] = {}
+    forms: dict[str, str] = {}
+    for baseline in BASELINES:
+        validated = {
+            form: each for form in baseline.forms if (each := _validated(baseline, form, series))
+        }
+        if validated:
+            form = min(validated, key=lambda tried: validated[tried].rmse)
+            scores[baseline.name] = validated[form]
+            forms |= {baseline.name: form} if len(baseline.forms) > 1 else {}
+    return Baselines(scores, forms)
+
+
+def _validated(baseline: Baseline, form: str, series: Series) -> Score | None:
+    scores = []
+    for fold in series.folds:
+        if (forecast := baseline.changes(fold, form)) is None:
+            return None
+        reference = rmse(fold.changes, fold.validation)
+        scores.append(score(forecast - fold.changes, fold.validation, reference))
+    return mean_score(scores)
+
+
+def persistence(series: Series, form: str = "") -> Doubles:
+    """The last observed value: no change."""
+    return np.zeros_like(series.changes)
+
+
+def training_mean(series: Series, form: str = "") -> Doubles:
+    """The mean of the training rows' observed targets, whatever came last."""
+    mean = np.nanmean(series.target[: series.split])
+    change = np.nan_to_num(mean - series.last, nan=0.0)
+    return np.repeat(change[:, None], series.horizon, axis=1)
+
+
+def one_season_ago(
+    series: Series,
+    form: str = "",
+    *,
+    season: pd.Timedelta,
+    steps: tuple[pd.Timedelta, pd.Timedelta],
+) -> Doubles | None:
+    """The last observed value one or more whole seasons before the hour that is forecast.
+
+    Where the target was missing then, the last value observed before it.
+
+    Args:
+        steps: the shortest step between rows that this is of, and the shortest that it is not.
+
+    Returns:
+        None where the step is another, where a season is not two or more rows and a whole number
+        of them, or where a row that is validated lies less than a season after the first one.
+    """
+    rows, rest = divmod(season, series.step)
+    if not steps[0] <= series.step < steps[1] or rows < 2 or rest != pd.Timedelta(0):
         return None
-    rows = np.arange(len(series.last))[:, None]
+    origins = np.arange(len(series.last))[:, None]
     lead = np.arange(1, series.horizon + 1)
-    source = rows + lead - day * -(-lead // day)
+    source = origins + lead - rows * -(-lead // rows)
     value = np.where(source >= 0, series.last[np.maximum(source, 0)], np.nan)
+    if np.isnan(value[series.validation]).any():
+        return None
     return np.nan_to_num(value - series.last[:, None], nan=0.0)
 
 
@@ -96,14 +201,15 @@ def ridge(series: Series, form: str) -> Doubles:
 
     (X'X + p n I) b = X'y on the training rows, one b for each lead time (Hoerl and Kennard
     1970, doi:10.1080/00401706.1970.10488634); the columns and y are centred, so that the intercept
-    is not penalised.
+    is not penalised. Where columns outnumber rows the same b is X'(XX' + p n I)^-1 y, which has
+    as many equations as there are rows.
 
     Args:
         form: "logarithms" for the channels as the model reads them, "levels" for the same without
             log(1 + x).
     """
     inputs = series.inputs[:, series.encoding.plain].astype(np.float64)
-    if form == "levels":
+    if form == LEVELS:
         for column, channel in enumerate(series.encoding.numeric):
             if channel.logarithm:
                 level = np.expm1(inputs[:, column] * channel.scale + channel.mean)
@@ -118,11 +224,22 @@ def ridge(series: Series, form: str) -> Doubles:
         x, y = lagged[rows], changes[rows, lead]
         centre, mean = x.mean(0), y.mean()
         x -= centre
-        gram = x.T @ x
+        wide = x.shape[1] > len(x)
+        gram = x @ x.T if wide else x.T @ x
         gram[np.diag_indices_from(gram)] += RIDGE_PENALTY * len(x)
-        weights = np.linalg.solve(gram, x.T @ (y - mean))
+        weights = (
+            x.T @ np.linalg.solve(gram, y - mean)
+            if wide
+            else np.linalg.solve(gram, x.T @ (y - mean))
+        )
         forecast[:, lead] = lagged @ weights + (mean - centre @ weights)
     return forecast
+
+
+def _ridge(series: Series, form: str) -> Doubles | None:
+    """Once, where no channel is a logarithm and both forms are the same."""
+    several = any(channel.logarithm for channel in series.encoding.numeric)
+    return ridge(series, form) if several or form == LEVELS else None
 
 
 def boosting_installed() -> bool:
@@ -156,3 +273,34 @@ def _lagged(inputs: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[An
     padded = np.pad(inputs, ((LAGS - 1, 0), (0, 0)))
     lagged = sliding_window_view(padded, LAGS, axis=0).reshape(len(inputs), -1)
     return np.ascontiguousarray(lagged)  # one channel is a view, of rows that overlap
+
+
+def _seasonal(name: str, season: pd.Timedelta, style: Style) -> Baseline:
+    """same_hour_last_week: rows shorter than a day, one week before."""
+    steps = {"hour": (pd.Timedelta(0), DAY), "day": (DAY, WEEK), "week": (WEEK, YEAR)}
+    forecast = partial(one_season_ago, season=season, steps=steps[name.split("_")[1]])
+    return Baseline(name, f"the {name.replace('_', ' ')}", forecast, style)
+
+
+YEAR = pd.Timedelta(days=365)
+BASELINES = (
+    Baseline(
+        PERSISTENCE, "repeating the last value", persistence, Style("#707070", "--", 1.2, "D")
+    ),
+    _seasonal("same_hour_yesterday", DAY, Style("#b3b3b3", ":", 1.2, "v")),
+    _seasonal("same_hour_last_week", WEEK, Style("#a0895b", ":", 1.2, "<")),
+    _seasonal("same_hour_last_year", YEAR, Style("#c9b18c", ":", 1.2, ">")),
+    _seasonal("same_day_last_week", WEEK, Style("#a0895b", ":", 1.2, "<")),
+    _seasonal("same_day_last_year", YEAR, Style("#c9b18c", ":", 1.2, ">")),
+    _seasonal("same_week_last_year", 52 * WEEK, Style("#c9b18c", ":", 1.2, ">")),
+    Baseline("training_mean", "the mean of training", training_mean, Style("#4d4d4d", "-.", 1.2)),
+    Baseline(
+        RIDGE,
+        "ridge regression on the same features",
+        _ridge,
+        Style("white", "--", 1.2, "s"),
+        per_features=True,
+        forms=(LEVELS, LOGARITHMS),
+    ),
+)
+BY_NAME = {baseline.name: baseline for baseline in BASELINES}

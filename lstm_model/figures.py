@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -15,7 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from lstm_model.baselines import BASELINES, Style
 from lstm_model.metrics import Doubles, Mask
+from lstm_model.wording import significant
 
 WIDTH = 8.0  # inches; shown 900 px wide, a text of 10 points is 16 px high
 DPI = 150
@@ -27,25 +29,13 @@ Times = npt.NDArray[np.datetime64]
 Difference = tuple[str, Sequence[float], Sequence[float], Sequence[float]]
 
 
-@dataclass(frozen=True)
-class Style:
-    """How one model looks wherever it is drawn."""
-
-    colour: str
-    dash: str = "-"
-    width: float = 2.0  # points
-    marker: str = "o"
-
-
 # Okabe and Ito's colours, told apart with any colour vision. An LSTM has one of them strong; the
 # ridge regression on the same inputs has it paler, LightGBM darker: lightness tells them apart
 # where hue doesn't.
 STRONG = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-KINDS = {"ridge": ("white", "--", "s"), "lightgbm": ("black", "-.", "^")}
-REFERENCES = {
-    "persistence": Style("#707070", "--", 1.2, "D"),
-    "same_hour_yesterday": Style("#b3b3b3", ":", 1.2, "v"),
-}
+KINDS = {each.name: each.style for each in BASELINES if each.per_features}
+KINDS["lightgbm"] = Style("black", "-.", 1.2, "^")
+REFERENCES = {each.name: each.style for each in BASELINES if not each.per_features}
 
 
 def styles(models: Iterable[str]) -> dict[str, Style]:
@@ -60,9 +50,10 @@ def styles(models: Iterable[str]) -> dict[str, Style]:
     for model, (kind, of) in split.items():
         strong = STRONG[inputs.index(of) % len(STRONG)]
         if kind:
-            towards, dash, marker = KINDS[kind]
-            mixed = 0.55 * np.array(to_rgb(strong)) + 0.45 * np.array(to_rgb(towards))
-            found[model] = Style(to_hex((mixed[0], mixed[1], mixed[2])), dash, 1.2, marker)
+            style = KINDS[kind]
+            mixed = 0.55 * np.array(to_rgb(strong)) + 0.45 * np.array(to_rgb(style.colour))
+            colour = to_hex((mixed[0], mixed[1], mixed[2]))
+            found[model] = replace(style, colour=colour)
         else:
             found[model] = Style(strong)
     return found
@@ -211,7 +202,7 @@ def weeks(
         _forecasts(axes, times[rows], part, looks)
         axes.xaxis.get_offset_text().set_visible(False)  # the title has the dates
         known = observed[rows][np.isfinite(observed[rows])]
-        level = f"mean {known.mean():.4g}" if len(known) else "nothing observed"
+        level = f"mean {significant(known.mean())}" if len(known) else "nothing observed"
         first, *_, last = np.datetime_as_string(times[rows][[0, -1]], unit="D")
         days = first if first == last else f"{first} to {last}"
         _title(axes, f"{heading}{name[:1].upper()}{name[1:]}: {days}, {level}")
@@ -269,7 +260,7 @@ def error_by_lead_time(
 
 def _rows_of_dots(axes: Axes, values: Mapping[str, float]) -> None:
     """Names and numbers beside the dots, on a scale that shows how the good models differ."""
-    names = [f"{_name(model)}   {value:#.4g}" for model, value in values.items()]
+    names = [f"{_name(model)}   {significant(value)}" for model, value in values.items()]
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     finite = [value for value in values.values() if np.isfinite(value)]
@@ -492,7 +483,7 @@ def optimisation_history(
         best = int(np.nanargmin(value))
         line = axes.step(number[known], np.minimum.accumulate(value[known]), where="post")
         line[0].set(color=colour, linewidth=1.4)
-        line[0].set_label(f"best so far: {value[best]:#.4g}, trial {number[best]}")
+        line[0].set_label(f"best so far: {significant(value[best])}, trial {number[best]}")
     for text, chosen, inside in (("finished", ~early, colour), ("stopped early", early, "white")):
         for marker, rows, suffix in (("o", ~off, ""), ("^", off, ", off the scale")):
             if (at := chosen & rows & known).any():
@@ -504,7 +495,7 @@ def optimisation_history(
         beyond = " (off the scale)" if level > limit else ""
         look = looks[model]
         rule = axes.axhline(level, color=look.colour, linestyle=look.dash, linewidth=1.6)
-        rule.set_label(f"{_name(model)} {level:#.4g}{beyond}")
+        rule.set_label(f"{_name(model)} {significant(level)}{beyond}")
     axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 5, 10], integer=True))
     axes.set_xlabel("trial")
     axes.set_ylabel(_plain(f"RMSE of {quantity}"))

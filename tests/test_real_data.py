@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_model.baselines import evaluate
+from lstm_model.baselines import evaluate_baselines
 from lstm_model.configuration import Configuration
 from lstm_model.series import Series
 from lstm_model.sources import BEIJING_FILE, load_table
@@ -31,7 +31,7 @@ def beijing(name: str, **changes: object) -> tuple[SearchSpace, Series]:
 
 def test_persistence_is_as_published() -> None:
     _, series = beijing("univariate.yaml", **{"data.horizon": 24})
-    persistence = evaluate(series).persistence
+    persistence = evaluate_baselines(series).persistence
     assert series.validation[:, 0].sum() == 8678
     published = {
         1: (24.863, 13.208),
@@ -63,5 +63,5 @@ def test_the_first_configuration_of_each_space_has_skill(
     assert isinstance(config, Configuration)
     *_, last = Fit(config, series, max_epochs=space.study.max_epochs, seed=0)
     assert last.best.score.skill >= least
-    assert last.best.score.rmse < evaluate(series).ridge.rmse
+    assert last.best.score.rmse < evaluate_baselines(series).scores["ridge"].rmse
     assert last.best.score.skill < 0.15, "more than that is a leak, not a forecast"

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from lstm_model.baselines import BASELINES
 from lstm_model.errors import InputError
 from lstm_model.files import read_json
 from tuning import options, ray_environment
@@ -40,7 +41,12 @@ if TYPE_CHECKING:
 
 # Names that a model may not have, because the baselines and the columns beside them have them.
 RESERVED = re.compile(
-    r"persistence|same_hour_yesterday|(ridge|lightgbm)_.*|time|lead_time|observed"
+    "|".join(
+        (
+            *(each.name + ("_.*" if each.per_features else "") for each in BASELINES),
+            *("lightgbm_.*", "time", "lead_time", "observed"),
+        )
+    )
 )
 
 # What a comparison that was written has, if in part.

@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lstm_model.baselines import BASELINES, BY_NAME, PERSISTENCE
 from lstm_model.errors import TableError
 from lstm_model.series import Series
+from lstm_model.wording import DIGITS, distinct, number_format
 from tuning import statistics
-from tuning.period import PERSISTENCE, Period
+from tuning.period import Period
 from tuning.statistics import cut_to, diebold_mariano, difference, holm
 
 Metric = Literal["rmse", "mae"]
@@ -49,12 +51,48 @@ def paired(
                 _test(period, a, b, metric, lead, block, seed)
                 for lead in range(1, period.horizon + 1)
             ]
-            for key in ("p_value", "p_value_bootstrap"):
-                adjusted = holm([test[key] for test in of_pair])
-                for test, value in zip(of_pair, adjusted, strict=True):
-                    test[f"{key}_holm"] = value
-            found += of_pair
+            found += _corrected(of_pair)
     return found
+
+
+def paired_with_references(
+    period: Period, models: Sequence[str], *, block: int, seed: int
+) -> list[dict[str, Any]]:
+    """Each model's difference in RMSE from the baselines that paired() leaves out: the seasons, and
+    the mean of training.
+
+    Holm's correction covers all of them and all lead times of one model: they are a question of
+    their own, and what they answer moves no other answer.
+    """
+    block = cut_to(len(period.times), block)
+    references = [
+        baseline.name
+        for baseline in BASELINES
+        if baseline.name in period.errors and baseline.name != PERSISTENCE
+    ]
+    tests = []
+    for model in models:
+        tests += _corrected(
+            [
+                _test(period, model, reference, "rmse", lead, block, seed)
+                for reference in references
+                for lead in range(1, period.horizon + 1)
+            ]
+        )
+    return tests
+
+
+def _corrected(tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tests of one question, with Holm's correction for all of them."""
+    for key in ("p_value", "p_value_bootstrap"):
+        for test, value in zip(tests, holm([test[key] for test in tests]), strict=True):
+            test[f"{key}_holm"] = value
+    return tests
+
+
+def baseline_beside(baseline: str, model: str) -> str:
+    """A baseline's name in a comparison: one that reads features stands beside each model."""
+    return f"{baseline}_{model}" if BY_NAME[baseline].per_features else baseline
 
 
 def replicates(horizon: int) -> int:
@@ -177,9 +215,10 @@ def by_level(
 ) -> dict[str, npt.NDArray[np.bool_]]:
     """Which of the values, of any shape, lie between which of the inner borders `levels`."""
     number = np.searchsorted(levels, values, side="right")
-    names = [f"below {levels[0]:g}"]
-    names += [f"{low:g} to {high:g}" for low, high in pairwise(levels)]
-    names += [f"{levels[-1]:g} and more"]
+    shown = distinct(levels)
+    names = [f"below {shown[0]}"]
+    names += [f"{low} to {high}" for low, high in pairwise(shown)]
+    names += [f"{shown[-1]} and more"]
     return {name: number == each for each, name in enumerate(names)}
 
 
@@ -235,7 +274,8 @@ def verdict(comparison: Mapping[str, Any]) -> str:
     """The answer in plain sentences, from comparison.json's own figures."""
     a, b = comparison["tests"][0]["a"], comparison["tests"][0]["b"]
     by_lead_time = outcomes(comparison["tests"], a, b)
-    sentences = [_answer(comparison, a, b, by_lead_time), _beside_baselines(comparison)]
+    sentences = [_answer(comparison, a, b, by_lead_time), *_losses(comparison)]
+    sentences.append(_beside_baselines(comparison))
     years = comparison["years"]
     if years:
         answer = overall(by_lead_time)
@@ -303,29 +343,81 @@ def _figures(comparison: Mapping[str, Any], a: str, b: str, first: str, lead: in
         told = f" that does not stand once corrected for the {count} lead times (p {p:.2g})"
     if len(months) > 1:
         told += f", better in {sum(months)} of {len(months)} months"
+    form = error_format(comparison)
     return (
-        f"RMSE {rmse[0]:.2f} against {rmse[1]:.2f}{unit and f' {unit}'}, a difference of "
-        f"{rmse[1] - rmse[0]:.2f} [{low:.2f}, {high:.2f}]{told}"
+        f"RMSE {rmse[0]:{form}} against {rmse[1]:{form}}{unit and f' {unit}'}, a difference of "
+        f"{rmse[1] - rmse[0]:{form}} [{low:{form}}, {high:{form}}]{told}"
     )
+
+
+def error_format(comparison: Mapping[str, Any], digits: int = DIGITS) -> str:
+    """In which a comparison's errors are shown: those of all models to the same decimals."""
+    models = comparison["models"].values()
+    return number_format((value for each in models for value in each["rmse"].values()), digits)
+
+
+def _losses(comparison: Mapping[str, Any]) -> list[str]:
+    """A sentence for each model that errs more on the test than baselines do, with their RMSE at
+    the first lead time where that is so.
+    """
+    models, leads = comparison["models"], comparison["lead_times"]
+    form = error_format(comparison)
+    sentences = []
+    for model in comparison["finalists"]:
+        lost = {}
+        for baseline in BASELINES:
+            name = baseline_beside(baseline.name, model)
+            errors = models[name]["rmse"] if name in models else {}
+            where = [
+                lead for lead in leads if errors and errors[str(lead)] < _rmse(models, model, lead)
+            ]
+            if where:
+                lost[baseline.label] = where, errors[str(where[0])]
+        parts = []
+        for label, (where, error) in lost.items():
+            at = f" at {_listed(where)} of {len(leads)} lead times" if len(leads) > 1 else ""
+            own = _rmse(models, model, where[0])
+            parts.append(f"{label}{at} (RMSE {error:{form}} against {own:{form}})")
+        if parts:
+            verb = "errs" if len(parts) == 1 else "err"
+            sentences.append(f"But less than {model} {verb} {' and '.join(parts)}.")
+    return sentences
 
 
 def _beside_baselines(comparison: Mapping[str, Any]) -> str:
-    """What persistence and ridge come to on the same hours, at the first lead time."""
+    """What persistence comes to on the same hours at the first lead time, and how each model stands
+    to it and to the baseline that was the strongest one on validation.
+    """
     models, lead = comparison["models"], comparison["lead_times"][0]
+    labels = {
+        baseline_beside(each.name, model): each.label
+        for model in comparison["finalists"]
+        for each in BASELINES
+    }
+    form = error_format(comparison)
     parts = []
     for model in comparison["finalists"]:
-        signs = outcomes(comparison["tests"], model, PERSISTENCE)
-        beyond = {-1: "beyond luck", 0: "not beyond luck", 1: "worse beyond luck"}[signs[lead]]
-        ridge = models[f"ridge_{model}"]["rmse"][str(lead)]
+        best = models[model]["best_baseline"][str(lead)]
+        signs = outcomes(comparison["tests"], model, best)
+        beyond = {-1: "beyond luck", 0: "not beyond luck", 1: "beyond luck"}[signs[lead]]
+        less = models[model]["skill_best_baseline"][str(lead)]
+        own = f"{model}'s skill is {models[model]['skill'][str(lead)]:.1%}"
+        if best == PERSISTENCE:
+            parts.append(f"{own} ({beyond}), and no baseline was stronger on validation")
+            continue
         parts.append(
-            f"{model}'s skill is {models[model]['skill'][str(lead)]:.1%} ({beyond}), and ridge "
-            f"regression on the same features has {ridge:.2f}"
+            f"{own}, and its RMSE is "
+            f"{abs(less):.1%} {'higher' if less < 0 else 'lower'} than that of {labels[best]}, "
+            f"{_rmse(models, best, lead):{form}}, the strongest baseline on validation ({beyond})"
         )
-    persistence = models[PERSISTENCE]["rmse"][str(lead)]
     return (
-        f"{lead_name(comparison, lead)} ahead, repeating the last value has {persistence:.2f}: "
-        f"{'; '.join(parts)}."
+        f"{lead_name(comparison, lead)} ahead, repeating the last value has "
+        f"{_rmse(models, PERSISTENCE, lead):{form}}: {'; '.join(parts)}."
     )
+
+
+def _rmse(models: Mapping[str, Any], model: str, lead: int) -> float:
+    return float(models[model]["rmse"][str(lead)])
 
 
 def _named(comparison: Mapping[str, Any], model: str) -> str:

@@ -16,14 +16,15 @@ import numpy as np
 from rich.console import Console
 
 from lstm_model import __version__
-from lstm_model.baselines import boosting_installed, ridge, same_hour_yesterday
+from lstm_model.baselines import BY_NAME, PERSISTENCE, boosting_installed
 from lstm_model.checkpoint import TrainedForecaster
 from lstm_model.files import write_file
-from lstm_model.metrics import Doubles
+from lstm_model.metrics import Doubles, skill
 from lstm_model.series import Series
 from lstm_model.settling import ColdStarts
 from lstm_model.training import Validation
 from tuning import comparison as compared
+from tuning.comparison import baseline_beside
 from tuning.finalists import (
     Candidate,
     best_trials,
@@ -34,7 +35,7 @@ from tuning.finalists import (
     refitting_jobs,
     training_jobs,
 )
-from tuning.period import PERSISTENCE, YESTERDAY, Period, Protocol, Span, final_series
+from tuning.period import Period, Protocol, Span, final_series
 from tuning.report import write_report
 from tuning.report_figures import drawn
 from tuning.search import importances
@@ -131,8 +132,8 @@ def evaluate(
             if boosting_installed():
                 title = f"LightGBM on the features of {name} for {span.label}"
                 leads = steps.run(title, study, boosting_jobs(final), stop)
-                changes = np.stack(leads, axis=1)[check.first :]
-                forecasts[f"lightgbm_{name}"] = changes[None]
+                changes = np.maximum(np.stack(leads, axis=1), final.least_changes[:, None])
+                forecasts[f"lightgbm_{name}"] = changes[None, check.first :]
         # Any study's series will do for what happened: they differ in their inputs alone.
         periods.append(Period.of(final, forecasts))
     console.print("Testing the differences", soft_wrap=True)
@@ -232,11 +233,12 @@ def _ranked(
 
 def _baselines(name: str, study: Study, final: Series, first: int) -> dict[str, Doubles]:
     """(1, origins, L) of each; those that learn do so from the model's own features."""
-    found = {f"ridge_{name}": ridge(final, study.baselines.ridge_form)}
-    yesterday = same_hour_yesterday(final)
-    if yesterday is not None:
-        found[YESTERDAY] = yesterday
-    return {model: changes[None, first:] for model, changes in found.items()}
+    forecasts = {}
+    for each in study.baselines.scores:
+        changes = BY_NAME[each].changes(final, study.baselines.forms.get(each, ""))
+        if changes is not None and each != PERSISTENCE:  # which every period has
+            forecasts[baseline_beside(each, name)] = changes[None, first:]
+    return forecasts
 
 
 def _comparison(
@@ -253,6 +255,8 @@ def _comparison(
     seed = study.space.study.seed
     block = compared.block_length(study.table.step, data.horizon)
     metrics = test.metrics()
+    for name, one in studies.items():
+        metrics[name] |= _beside_best(name, one, metrics)
     order = [*studies, PERSISTENCE, *sorted(set(metrics) - {*studies, PERSISTENCE})]
     leads = list(range(1, data.horizon + 1))
     shown = [*studies, PERSISTENCE]
@@ -275,7 +279,10 @@ def _comparison(
         "rows": test.rows(),
         "block": cut_to(len(test.times), block),
         "models": {model: metrics[model] for model in order},
-        "tests": compared.paired(test, pairs, ("rmse", "mae"), block=block, seed=seed),
+        "tests": [
+            *compared.paired(test, pairs, ("rmse", "mae"), block=block, seed=seed),
+            *compared.paired_with_references(test, [*studies], block=block, seed=seed),
+        ],
         "finalists": {name: _finalist(studies[name], found) for name, found in ranked.items()},
         "studies": {name: _study(one) for name, one in studies.items()},
         "settings": study.space.study.model_dump(mode="json"),
@@ -304,6 +311,21 @@ def _comparison(
     }
     comparison["verdict"] = compared.verdict(comparison)
     return comparison
+
+
+def _beside_best(
+    name: str, study: Study, metrics: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """By lead time the baseline that was the best one on validation, and the skill beyond it."""
+    best, beyond = {}, {}
+    for lead, error in metrics[name]["rmse"].items():
+        among = study.baselines.best_at(
+            int(lead), lambda each: baseline_beside(each, name) in metrics
+        )
+        best[lead] = baseline_beside(among, name)
+        reference = metrics[best[lead]]["rmse"][lead]
+        beyond[lead] = float(skill(np.array(error), np.array(reference)))
+    return {"best_baseline": best, "skill_best_baseline": beyond}
 
 
 def _pairs(studies: Mapping[str, Study]) -> list[tuple[str, str]]:

@@ -13,14 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lstm_model.baselines import PERSISTENCE
 from lstm_model.configuration import DataSettings
 from lstm_model.errors import InputError, TableError
 from lstm_model.metrics import Doubles, Score, rmse, score
 from lstm_model.series import Series, floors, is_never_negative
 from lstm_model.sources import Table
-
-PERSISTENCE = "persistence"
-YESTERDAY = "same_hour_yesterday"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.segment import ControlType, Segment, Segments
 from rich.text import Text
 
+from lstm_model.wording import number_format
 from tuning.options import complain, silence
 from tuning.record import State, Trial
 from tuning.summary import short
@@ -130,13 +131,16 @@ class Progress:
         lines = [f"{done} ({', '.join(text for text, _ in _counted(trials))})"]
         best, baselines = _best(study, trials), study.baselines
         if best and best.best:
-            places = _decimals(baselines.persistence.rmse)
+            form = _format(study)
             ahead = _ahead(study, best)
             verdict = f", not yet better than {' nor '.join(ahead)}" if ahead else ""
+            beside = [
+                f"{_title(name)} {score.rmse:{form}}" for name, score in baselines.leading.items()
+            ]
             lines.append(
-                f"Best so far: trial {best.id}, RMSE {best.rmse:.{places}f} beside persistence "
-                f"{baselines.persistence.rmse:.{places}f} and ridge "
-                f"{baselines.ridge.rmse:.{places}f}, skill {best.best['skill']:.1%}{verdict}"
+                f"Best so far: trial {best.id}, RMSE {best.rmse:{form}} beside "
+                f"{', '.join(beside[:-1])} and {beside[-1]}, "
+                f"skill {best.best['skill']:.1%}{verdict}"
             )
         lines.append(f"{clock(study.wall_seconds)} gone{self._pace.left(study, trials)}")
         return lines
@@ -285,11 +289,12 @@ class _Columns:
 
     def __init__(self, study: "Study", width: int, plain: bool) -> None:
         self._study, self._plain = study, plain
-        self._places = _decimals(study.baselines.persistence.rmse)
+        self._format = _format(study)
         self._most = study.space.study.max_epochs
         self._bar = TRIAL_BAR if width >= NARROW else 0
         self._epochs = (self._bar + 1 if self._bar else 0) + len(f"{self._most} of {self._most}")
-        used = LABEL + 2 * FIGURE + 3 + self._epochs
+        self._label = max(LABEL, *(len(name) for name in study.baselines.leading))
+        used = self._label + 2 * FIGURE + 3 + self._epochs
         self._names: list[tuple[str, int]] = []
         for name in study.space.search:
             space = max(len(name), VALUE)
@@ -300,18 +305,17 @@ class _Columns:
 
     def heading(self) -> Text:
         names = "".join(f"  {name:>{space}}" for name, space in self._names)
-        line = f"{'':{LABEL}}{'RMSE':>{FIGURE}}{'skill':>{FIGURE}}   {'epochs':{self._epochs}}"
+        line = (
+            f"{'':{self._label}}{'RMSE':>{FIGURE}}{'skill':>{FIGURE}}   {'epochs':{self._epochs}}"
+        )
         return Text.styled(line + names, "dim")
 
     def best(self, trials: Sequence[Trial]) -> list[Text]:
         """The best so far among the baselines, the lowest RMSE first."""
         study, best = self._study, _best(self._study, trials)
         rows = [
-            (score.rmse, self._figures(name, score.rmse, score.skill))
-            for name, score in (
-                ("ridge", study.baselines.ridge),
-                ("persistence", study.baselines.persistence),
-            )
+            (score.rmse, self._figures(_title(name), score.rmse, score.skill))
+            for name, score in study.baselines.leading.items()
         ]
         if best and best.best:
             line = self._figures(f"trial {best.id}", best.rmse, best.best["skill"])
@@ -329,7 +333,7 @@ class _Columns:
         line = (
             self._figures(label, best["rmse"], best["skill"])
             if best
-            else Text(f"{label:{LABEL + 2 * FIGURE}}")
+            else Text(f"{label:{self._label + 2 * FIGURE}}")
         )
         line.append("   ")
         if self._bar:
@@ -338,11 +342,11 @@ class _Columns:
         return line.append(f"{epochs:>{digits}} of {self._most}").append(self._values(trial))
 
     def _figures(self, label: str, rmse: float, skill: float) -> Text:
-        figure = f"{rmse:.{self._places}f}"
+        figure = f"{rmse:{self._format}}"
         if len(figure) >= FIGURE:  # of a trial that diverges
             figure = f"{rmse:.1e}"
         share = f"{skill:.1%}" if abs(skill) < 100 else ""
-        return Text(f"{label:{LABEL}}{figure:>{FIGURE}}{share:>{FIGURE}}")
+        return Text(f"{label:{self._label}}{figure:>{FIGURE}}{share:>{FIGURE}}")
 
     def _values(self, trial: Trial) -> str:
         return "".join(
@@ -420,15 +424,16 @@ def _verdict(study: "Study", trials: Sequence[Trial]) -> Text:
     if ahead:
         told = f"{'not yet' if running else 'not'} better than {' nor '.join(ahead)}"
         return line.append(told, style="magenta")
-    gain = 1 - best.rmse / baselines.ridge.rmse
+    gain = 1 - best.rmse / baselines.scores[baselines.best].rmse
     share = f"{gain:.1%}" if gain >= 0.001 else "less than 0.1%"
-    return line.append(f"better than ridge: RMSE {share} lower", style="green")
+    strongest = _title(baselines.best)
+    return line.append(f"better than {strongest}: RMSE {share} lower", style="green")
 
 
 def _ahead(study: "Study", best: Trial) -> list[str]:
     """The baselines that the trial is no better than."""
-    scores = {"persistence": study.baselines.persistence, "ridge": study.baselines.ridge}
-    return [name for name, score in scores.items() if not best.rmse < score.rmse]
+    scores = study.baselines.leading
+    return [_title(name) for name, score in scores.items() if not best.rmse < score.rmse]
 
 
 def _best(study: "Study", trials: Iterable[Trial]) -> Trial | None:
@@ -462,9 +467,13 @@ def _bar(share: float, width: int, plain: bool) -> Text:
     return Text.assemble((full * done, "cyan"), (empty * (width - done), "dim"))
 
 
-def _decimals(rmse: float) -> int:
-    """Decimals that tell errors of about this size apart."""
-    return max(2, 3 - math.floor(math.log10(rmse))) if 0 < rmse < math.inf else 2
+def _format(study: "Study") -> str:
+    """In which errors of about the baselines' size are told apart."""
+    return number_format(score.rmse for score in study.baselines.leading.values())
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def clock(seconds: float) -> str:

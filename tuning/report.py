@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from lstm_model.figures import label, png
 from lstm_model.files import write_file
-from tuning.comparison import lead_name
+from lstm_model.wording import DIGITS
+from tuning.comparison import error_format, lead_name
 from tuning.storage import Place
 from tuning.summary import short
 
@@ -27,7 +28,8 @@ SIMULATED = (
 TESTS = (
     "Where a difference is below zero, the first model errs less. The interval and the first p "
     "come of a bootstrap, DM is the test of Diebold and Mariano; each Holm is the p before it, "
-    "corrected for all lead times of the same pair and metric."
+    "corrected for all lead times of the same pair and metric; those of the seasons and of the "
+    "mean of training for each other as well."
 )
 COVERAGE = (
     "The intervals were calibrated on validation, to hold 80% and 95% of the observations. Here is "
@@ -139,11 +141,8 @@ class _Tables:
 
     def __init__(self, comparison: Mapping[str, Any], narrow: bool = False) -> None:
         self._all = comparison
-        models = comparison["models"].values()
-        rmse = [value for model in models for value in model["rmse"].values() if value]
-        # The smallest RMSE has four digits: 9.876, 22.93, 101.2.
-        least = min((value for value in rmse if math.isfinite(value)), default=1.0)
-        self._decimals = min(max(3 - math.floor(math.log10(least)), 0), 8)
+        self._form = error_format(comparison)
+        self._difference_form = error_format(comparison, DIGITS + 1)
         self._unit = f" ({comparison['unit']})" if comparison["unit"] else ""
         leads = comparison["lead_times"]
         some = [lead for lead in leads if lead in (*LEAD_TIMES_SHOWN, leads[-1])]
@@ -318,10 +317,10 @@ class _Tables:
         return _format(value, "z.1%") if measure == "skill" else self._error(value)
 
     def _error(self, value: float | None) -> str:
-        return _format(value, f"z,.{self._decimals}f")
+        return _format(value, self._form)
 
     def _difference(self, value: float | None) -> str:
-        return _format(value, f"z,.{self._decimals + 1}f")
+        return _format(value, self._difference_form)
 
 
 def _format(value: float | None, form: str) -> str:

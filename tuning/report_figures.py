@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 
 from lstm_model import figures
+from lstm_model.baselines import PERSISTENCE, Style
 from tuning import comparison as compared
-from tuning.period import YESTERDAY, Period
+from tuning.period import Period
 from tuning.report import ReportFigure
 
 # Of the test hours, a stretch around its highest value is drawn.
 EPISODE = pd.Timedelta(days=7)
 
-Looks = Mapping[str, figures.Style]
+Looks = Mapping[str, Style]
 
 
 def drawn(comparison: Mapping[str, Any], period: Period) -> list[ReportFigure]:
@@ -54,6 +55,11 @@ def _episode(
 
 def _by_lead_time(comparison: Mapping[str, Any], quantity: str, looks: Looks) -> ReportFigure:
     models, leads = comparison["models"], comparison["lead_times"]
+    # Of the baselines without features those that matter: the others are far off the scale.
+    strongest = {
+        name for one in comparison["finalists"] for name in models[one]["best_baseline"].values()
+    }
+    left_out = set(figures.REFERENCES) - strongest - {PERSISTENCE}
     main = comparison["tests"][0]
     of_main = [
         test
@@ -64,7 +70,7 @@ def _by_lead_time(comparison: Mapping[str, Any], quantity: str, looks: Looks) ->
         {
             model: [found["rmse"][str(lead)] for lead in leads]
             for model, found in models.items()
-            if model != YESTERDAY
+            if model not in left_out
         },
         leads,
         quantity=quantity,

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from lstm_model.configuration import HYPERPARAMETERS
 from lstm_model.errors import InputError
+from lstm_model.wording import significant
 from tuning import options, ray_environment
 from tuning.fork_server import ForkServer
 from tuning.options import DONE, FAILED, INTERRUPTED, Manner, complain, program
@@ -33,7 +34,7 @@ from tuning.resume import (
 )
 from tuning.search_space import FLAGS, Entry, SearchSpace, Value, read_space
 from tuning.storage import Place
-from tuning.summary import best_table, describe, short
+from tuning.summary import FIGURE_DIGITS, best_table, describe, short
 
 if TYPE_CHECKING:
     from lstm_model.series import Series
@@ -169,7 +170,7 @@ def refuse_changes(changes: dict[str, Any], name: str | None) -> None:
 
 
 def load(space: SearchSpace, console: Console, progress: bool) -> "tuple[Table, Series]":
-    """The space's data; what may be wrong with them is told on standard error, whatever the output."""
+    """The space's data; what may be wrong with them is told on standard error, always."""
     from lstm_model.series import Series
     from lstm_model.sources import load_table
 
@@ -207,10 +208,10 @@ def make(
     trials: "dict[int, Trial] | None",
 ) -> "Study":
     """The study, with its baselines and its past() trials; nothing is written."""
-    from lstm_model.baselines import evaluate
+    from lstm_model.baselines import evaluate_baselines
     from tuning.study import Study
 
-    return Study(folder, space, table, series, evaluate(series), begun, trials)
+    return Study(folder, space, table, series, evaluate_baselines(series), begun, trials)
 
 
 def conduct(
@@ -301,6 +302,8 @@ def listen(study: "Study", console: Console, at_once: int) -> None:
 
 def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
     """Say how it ended and where things are; the exit status."""
+    from lstm_model.baselines import BY_NAME
+
     counts = study.counts
     reasons = [trial.reason for trial in study.trials.values() if trial.state == "failed"]
     if stop.hopeless:
@@ -322,9 +325,14 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
             console.print("The data are SIMULATED: these figures say nothing about Beijing.")
         console.print(f"Best model    {study.folder / 'best'}", soft_wrap=True)
         console.print(f"Disk use      {study.disk_bytes / 1e6:.1f} MB", soft_wrap=True)
-        ridge = study.baselines.ridge.rmse
-        if study.best.saved and study.best.saved["rmse"] >= ridge:
-            console.print(f"The best trial is no better than ridge regression ({ridge:.3f}).")
+        strongest = study.baselines.best
+        score = study.baselines.scores[strongest]
+        if study.best.saved and study.best.saved["rmse"] >= score.rmse:
+            rmse = significant(score.rmse, FIGURE_DIGITS)
+            console.print(
+                f"The best trial is no better than {BY_NAME[strongest].label} ({rmse}).",
+                soft_wrap=True,
+            )
         most = study.space.study.max_epochs
         if study.best.saved and study.best.saved["epoch"] == most:
             console.print(
@@ -360,9 +368,11 @@ def fit_here(space: SearchSpace, series: "Series", console: Console) -> None:
     console.print(f"{config}", soft_wrap=True)
     fit = Fit(config, series, max_epochs=space.study.max_epochs, seed=space.study.seed)
     for epoch in fit:
+        score = epoch.score
+        rmse, mae = (significant(error, FIGURE_DIGITS) for error in (score.rmse, score.mae))
         console.print(
-            f"epoch {epoch.number}: loss {epoch.loss:.4f}, validation RMSE {epoch.score.rmse:.3f}, "
-            f"MAE {epoch.score.mae:.3f}, skill {epoch.score.skill:.1%} ({epoch.seconds:.2f} s)",
+            f"epoch {epoch.number}: loss {epoch.loss:.4f}, validation RMSE {rmse}, MAE {mae}, "
+            f"skill {score.skill:.1%} ({epoch.seconds:.2f} s)",
             soft_wrap=True,
         )
 

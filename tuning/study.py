@@ -26,6 +26,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import numpy as np
+
 from lstm_model import __version__
 from lstm_model.baselines import Baselines
 from lstm_model.errors import InputError
@@ -451,20 +453,18 @@ class Study:
         """The outcome so far, as summary.json has it."""
         counts, best = self.counts, self.best
         baselines = self.baselines
-        reference: dict[str, Any] = {
-            "persistence_rmse": baselines.persistence.rmse,
-            "ridge_rmse": baselines.ridge.rmse,
-            "ridge_form": baselines.ridge_form,
-        }
-        if baselines.same_hour_yesterday:
-            reference["same_hour_yesterday_rmse"] = baselines.same_hour_yesterday.rmse
+        reference = baselines.as_json()
         saved = self._kept["saved"] if self._kept else {}
         validation = {k: v for k, v in saved.items() if k != "epoch"}
         if "by_lead_time" in validation:
             validation["by_lead_time"] = validation["by_lead_time"] | {
-                "persistence_rmse": baselines.persistence.by_lead_time()["rmse"],
-                "ridge_rmse": baselines.ridge.by_lead_time()["rmse"],
+                f"{name}_rmse": score.by_lead_time()["rmse"]
+                for name, score in baselines.scores.items()
             }
+        if validation:
+            by_lead_time = saved.get("by_lead_time", {}).get("rmse", {"1": saved["rmse"]})
+            errors = np.array(list(by_lead_time.values()), np.float64)
+            validation["skill_best_baseline"] = baselines.skill_beyond(errors)
         return {
             "study": self.name,
             "state": self.outcome,

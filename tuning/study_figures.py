@@ -10,10 +10,11 @@ import torch
 from matplotlib.figure import Figure
 
 from lstm_model import figures
+from lstm_model.baselines import BY_NAME, PERSISTENCE, Style
 from lstm_model.training import WARM_UP_ROWS, Validation
 from tuning import comparison as compared
 from tuning.artist import Drawn, Shown
-from tuning.period import PERSISTENCE, Period
+from tuning.period import Period
 from tuning.search import importances
 from tuning.summary import step_name
 
@@ -81,8 +82,7 @@ def _of_the_search(shown: Shown) -> dict[str, Figure]:
     found = {}
     if scored:
         references = {
-            PERSISTENCE: baselines.persistence.rmse,
-            f"ridge_{name}": baselines.ridge.rmse,
+            _of_model(each, name): score.rmse for each, score in baselines.leading.items()
         }
         found["search/history"] = figures.optimisation_history(
             [trial.id for trial in scored],
@@ -108,6 +108,11 @@ def _name(shown: Shown) -> str:
     return Path(shown.study.space.name).stem
 
 
+def _of_model(baseline: str, model: str) -> str:
+    """A baseline's name beside a model: that of one on its features has the model's in it."""
+    return f"{baseline}_{model}" if BY_NAME[baseline].per_features else baseline
+
+
 def _quantity(shown: Shown) -> str:
     target = shown.study.space.data.target
     return f"{target} (ug/m3)" if shown.study.is_air else target
@@ -121,17 +126,16 @@ def _first_or_last(lead: int, horizon: int) -> str:
     return "only" if horizon == 1 else "first" if lead == 1 else "last"
 
 
-def _by_lead_time(shown: Shown, name: str, looks: Mapping[str, figures.Style]) -> Figure:
+def _by_lead_time(shown: Shown, name: str, looks: Mapping[str, Style]) -> Figure:
     """The errors that the study itself has: over several folds their means, as the baselines'."""
     baselines = shown.study.baselines
     assert shown.model is not None and shown.model.validation is not None
-    ridge = f"ridge_{_name(shown)}"
-    scores = {name: shown.model.validation, PERSISTENCE: baselines.persistence}
-    scores[ridge] = baselines.ridge
+    beside = {_of_model(each, _name(shown)): score for each, score in baselines.leading.items()}
+    scores = {name: shown.model.validation, **beside}
     return figures.error_by_lead_time(
         {model: list(score.rmse_by_lead_time) for model, score in scores.items()},
         range(1, len(baselines.persistence.rmse_by_lead_time) + 1),
         quantity=_quantity(shown),
         step=step_name(shown.study.table.step),
-        looks=dict(looks) | figures.styles([ridge, _name(shown)]),
+        looks=dict(looks) | figures.styles([*beside, _name(shown)]),
     )

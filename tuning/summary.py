@@ -8,6 +8,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from lstm_model.wording import DIGITS, number_format
 from tuning.search_space import Entry, SearchSpace, Value
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from tuning.study import Study
 
 BEST_SHOWN = 5
+# Trials are told apart by a digit more than models are.
+FIGURE_DIGITS = DIGITS + 1
 
 
 def best_table(study: "Study") -> RichTable:
@@ -35,20 +38,20 @@ def best_rows(study: "Study") -> list[tuple[str, ...]]:
     """(model, RMSE, MAE, skill, epochs) of the best trials and then of the baselines."""
     baselines = study.baselines
     scored = [trial for trial in study.trials.values() if trial.best]
-    rows: list[tuple[str, ...]] = []
+    figures: list[tuple[str, float, float, float, str]] = []
     for trial in sorted(scored, key=lambda trial: trial.rmse)[:BEST_SHOWN]:
         best = trial.best or {}
-        figures = f"{best['rmse']:.3f}", f"{best['mae']:.3f}", f"{best['skill']:.1%}"
-        rows.append((f"trial {trial.id}", *figures, f"{best['epoch']} of {trial.epochs}"))
-    for name, score in (
-        ("persistence", baselines.persistence),
-        ("same hour yesterday", baselines.same_hour_yesterday),
-        (f"ridge on {baselines.ridge_form}", baselines.ridge),
-    ):
-        if score:
-            figures = f"{score.rmse:.3f}", f"{score.mae:.3f}", f"{score.skill:.1%}"
-            rows.append((name, *figures, ""))
-    return rows
+        epoch = f"{best['epoch']} of {trial.epochs}"
+        figures.append((f"trial {trial.id}", best["rmse"], best["mae"], best["skill"], epoch))
+    for name, score in baselines.scores.items():
+        figures.append((baselines.title(name), score.rmse, score.mae, score.skill, ""))
+    form = number_format(
+        [error for _, rmse, mae, *_ in figures for error in (rmse, mae)], FIGURE_DIGITS
+    )
+    return [
+        (name, format(rmse, form), format(mae, form), f"{skill:.1%}", epoch)
+        for name, rmse, mae, skill, epoch in figures
+    ]
 
 
 def describe(

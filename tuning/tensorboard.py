@@ -5,7 +5,8 @@ first in the list of runs, before a hundred trials:
 
     .                   text, figures, the study's best RMSE by trials that have ended
     best                the curves of the best trial
-    persistence, ridge  the baselines, as lines in the charts that trials have
+    persistence, ridge  the baselines, and the strongest where that is another one, as lines in the
+                        charts that trials have
     running/<id>        trials under way
     trials/<id>         trials that have ended
 
@@ -44,6 +45,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from lstm_model.configuration import HYPERPARAMETERS, Hyperparameter
 from lstm_model.metrics import Score
+from lstm_model.wording import significant
 from tuning.artist import Artist, Drawn
 from tuning.record import State, Trial
 from tuning.storage import Place, inside, remove
@@ -85,9 +87,9 @@ ROW = ".row"
 # Over this many runs TensorBoard's pages, but for the first, select none by themselves.
 HOW_TO_LOOK = """
 HPARAMS has a row for each trial. Of more than 40 runs Scalars, Images and Text select none by
-themselves, until the filter above their list of runs leaves fewer: `best|persistence|ridge` for the
-best trial beside the baselines, `running` for what is under way; `^air.*best` for one study of
-many, here `air`.
+themselves, until the filter above their list of runs leaves fewer:
+`best|persistence|ridge|same|mean` for the best trial beside the baselines, `running` for what is
+under way; `^air.*best` for one study of many, here `air`.
 """
 
 
@@ -175,8 +177,7 @@ class TensorBoard:
     def _write_baselines(self, study: "Study") -> None:
         """As long as the trials' curves, so that a chart shows them from end to end."""
         epochs, trials = study.space.study.max_epochs, study.space.study.trials
-        baselines = {"persistence": study.baselines.persistence, "ridge": study.baselines.ridge}
-        for name, score in baselines.items():
+        for name, score in study.baselines.leading.items():
             place = self._folder / name
             shutil.rmtree(place, ignore_errors=True)  # a study may go on with more trials
             events = Events(place)
@@ -487,14 +488,12 @@ def _outcome(study: "Study") -> str:
         return _warned(study, f"### {said}\n\nNo trial has ended with a result yet.\n{HOW_TO_LOOK}")
     score, trial = best["validation"], study.trials[best["trial"]]
     beside = []
-    for name, rmse in (
-        ("persistence", score["persistence_rmse"]),
-        (f"ridge on {score['ridge_form']}", score["ridge_rmse"]),
-    ):
-        less = 1 - score["rmse"] / rmse
-        beside.append(f"{abs(less):.1%} {'below' if less > 0 else 'above'} {name}")
+    for name, baseline in study.baselines.leading.items():
+        less = 1 - score["rmse"] / baseline.rmse
+        where = "below" if less > 0 else "above"
+        beside.append(f"{abs(less):.1%} {where} {study.baselines.title(name)}")
     won = (
-        f"**Trial {trial.id} is the best**: its validation RMSE is {score['rmse']:#.4g}, "
+        f"**Trial {trial.id} is the best**: its validation RMSE is {significant(score['rmse'])}, "
         f"{' and '.join(beside)}, at epoch {best['epoch']} of {trial.epochs}."
     )
     rows = [f"| {' | '.join(row)} |" for row in best_rows(study)]

@@ -5,17 +5,17 @@ import pandas as pd
 import pytest
 
 from lstm_model.baselines import (
+    BY_NAME,
     LAGS,
     RIDGE_PENALTY,
     boosted,
-    evaluate,
+    evaluate_baselines,
     ridge,
-    same_hour_yesterday,
 )
 from lstm_model.configuration import DataSettings
 from lstm_model.series import Series
 
-HOUR = pd.Timedelta(hours=1)
+HOUR, DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
 
 
 def hourly(values: list[float], start: str = "2020-01-01") -> pd.DataFrame:
@@ -31,7 +31,8 @@ def test_the_same_hour_yesterday_worked_out_by_hand(
     made = settings(
         features=["pm"], horizon=26, validation_from="2020-01-03", test_from="2020-01-05"
     )
-    change = same_hour_yesterday(Series.from_table(hourly(values), HOUR, made))
+    series = Series.from_table(hourly(values), HOUR, made)
+    change = BY_NAME["same_hour_yesterday"].changes(series, "")
     assert change is not None
     # From row 40: row 41 at lead time 1 is row 17 a day before; row 64 at 24 is row 40 itself; row
     # 65 at 25 is two days before, row 17; row 54 at 14 is row 30, missing, so row 29 stands in.
@@ -52,7 +53,8 @@ def test_no_same_hour_yesterday_where_days_are_no_whole_number_of_rows(
         frame = hourly([float(v * v) for v in range(60)])
         frame.index = pd.date_range("2020-01-01", periods=60, freq=step, name="time")
         made = settings(features=["pm"], horizon=1, validation_from=start, test_from="2020-03-01")
-        assert same_hour_yesterday(Series.from_table(frame, step, made)) is None
+        series = Series.from_table(frame, step, made)
+        assert BY_NAME["same_hour_yesterday"].changes(series, "") is None
 
 
 @pytest.mark.parametrize("form", ["levels", "logarithms"])
@@ -87,7 +89,7 @@ def test_ridge_is_the_penalised_least_squares_solution(series: Series, form: str
 
 
 def test_the_better_form_of_ridge_is_reported(series: Series) -> None:
-    found = evaluate(series)
+    found = evaluate_baselines(series)
     errors = {
         form: np.sqrt(
             [
@@ -97,12 +99,12 @@ def test_the_better_form_of_ridge_is_reported(series: Series) -> None:
         ).mean()
         for form in ("levels", "logarithms")
     }
-    assert found.ridge.rmse == pytest.approx(min(errors.values()))
-    assert errors[found.ridge_form] == min(errors.values())
+    assert found.scores["ridge"].rmse == pytest.approx(min(errors.values()))
+    assert errors[found.forms["ridge"]] == min(errors.values())
 
 
 def test_persistence_has_no_skill(series: Series) -> None:
-    persistence = evaluate(series).persistence
+    persistence = evaluate_baselines(series).persistence
     assert persistence.skill == 0.0
     known = np.diff(series.target[299:360])  # row 299 on: each from an observed hour to another
     errors = series.changes[series.validation[:, 0], 0]
@@ -129,12 +131,20 @@ def test_boosting_learns_from_training_rows_alone(
 def test_over_folds_the_baselines_are_means(
     table: pd.DataFrame, settings: Callable[..., DataSettings]
 ) -> None:
-    both = evaluate(Series.from_table(table, HOUR, settings(folds=2)))
+    both = evaluate_baselines(Series.from_table(table, HOUR, settings(folds=2)))
     apart = [
-        evaluate(Series.from_table(table, HOUR, settings(validation_from=start, test_from=end)))
+        evaluate_baselines(
+            Series.from_table(table, HOUR, settings(validation_from=start, test_from=end))
+        )
         for start, end in (("2020-01-11", "2020-01-13T12:00"), ("2020-01-13T12:00", "2020-01-16"))
     ]
-    for each in ("persistence", "same_hour_yesterday"):
-        means = [getattr(found, each).rmse for found in apart]
-        assert getattr(both, each).rmse == pytest.approx(np.mean(means))
+    # Of a year before there is nothing; the better form of ridge is that of both folds.
+    *without_forms, last = both.scores
+    assert without_forms == [
+        *("persistence", "same_hour_yesterday", "same_hour_last_week", "training_mean")
+    ]
+    assert last == "ridge"
+    for each in without_forms:
+        means = [found.scores[each].rmse for found in apart]
+        assert both.scores[each].rmse == pytest.approx(np.mean(means))
     assert both.persistence.skill == 0.0

@@ -224,7 +224,7 @@ def test_weeks_lie_below_one_another_with_their_dates_and_levels() -> None:
         TIMES, observed, forecasts, chosen, lead_time="6 h", quantity="$a (ug/m3)"
     )
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
-        r"\$a (ug/m3): observed, and as forecast 6 h before" "\nLow: 2014-02-01, mean 11.5",
+        r"\$a (ug/m3): observed, and as forecast 6 h before" "\nLow: 2014-02-01, mean 11.50",
         "Highest: 2014-02-02, mean 27.25",
         "None: 2014-02-02, nothing observed",
     ]
@@ -402,7 +402,7 @@ def test_a_history_of_few_trials_or_none_is_drawn(rmse: list[float | None]) -> N
 
 
 def test_a_model_has_one_colour_in_every_figure() -> None:
-    colours = {name: style.colour for name, style in figures.styles(MODELS).items()}
+    colours = {name: figures.styles(MODELS)[name].colour for name in MODELS}
     assert len(set(colours.values())) == len(MODELS)
     assert {name: figures.styles([name])[name].colour for name in MODELS} == colours
     bars = figures.error_by_level(["x"], [1], {"univariate": [1.0]}, quantity="x")

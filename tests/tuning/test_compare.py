@@ -51,8 +51,8 @@ def test_an_effect_of_the_weather_is_found(
     assert (found["rows"], found["lead_times"]) == ({"1": 22 * 24}, [1])
     assert (found["test_from"], found["test_until"]) == ("2020-03-10", LAST_TEST_HOUR)
     assert set(found["models"]) == {
-        *("both", "alone", "persistence", "same_hour_yesterday", "ridge_both", "ridge_alone"),
-        *("lightgbm_both", "lightgbm_alone"),
+        *("both", "alone", "persistence", "same_hour_yesterday", "same_hour_last_week"),
+        *("training_mean", "ridge_both", "ridge_alone", "lightgbm_both", "lightgbm_alone"),
     }
     # The noise has a standard deviation of 4, which no model can beat by much; without the wind,
     # what it moves is noise too.

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lstm_model.baselines import PERSISTENCE
 from lstm_model.errors import TableError
 from tuning.comparison import (
     borders,
@@ -17,7 +18,7 @@ from tuning.comparison import (
     verdict,
     worst,
 )
-from tuning.period import PERSISTENCE, Period
+from tuning.period import Period
 
 
 def period(errors: dict[str, Any], horizon: int = 1) -> Period:
@@ -31,6 +32,7 @@ def period(errors: dict[str, Any], horizon: int = 1) -> Period:
         errors=errors,
         origins=100 + hours[:, None] - np.arange(horizon),
         levels=np.tile(20.0 * (hours % 5)[:, None], horizon),
+        floors=np.full((rows, horizon), -np.inf),
     )
 
 
@@ -211,7 +213,12 @@ def told(
             "data": {"simulated": simulated},
             "lead_times": list(differences),
             "models": {
-                name: {"rmse": values, "skill": dict.fromkeys(values, 0.05)}
+                name: {
+                    "rmse": values,
+                    "skill": dict.fromkeys(values, 0.05),
+                    "best_baseline": dict.fromkeys(values, PERSISTENCE),
+                    "skill_best_baseline": dict.fromkeys(values, 0.04),
+                }
                 for name, values in rmse.items()
             },
             "finalists": {
@@ -235,8 +242,8 @@ def test_more_features_are_better() -> None:
         "multivariate (8 features) forecasts pm2.5 1 h ahead better than univariate (1 feature): "
         "RMSE 20.30 against 21.00 ug/m3, a difference of 0.70 [0.40, 1.00], better in 6 of 12 "
         "months. 1 h ahead, repeating the last value has 22.00: multivariate's skill is 5.0% "
-        "(beyond luck), and ridge regression on the same features has 22.00; univariate's skill is "
-        "5.0% (beyond luck), and ridge regression on the same features has 22.00."
+        "(beyond luck), and no baseline was stronger on validation; univariate's skill is 5.0% "
+        "(beyond luck), and no baseline was stronger on validation."
     )
 
 

@@ -95,5 +95,8 @@ def test_one_model_stands_beside_the_baselines_at_several_lead_times_and_years(
     assert "The same answer comes of 1 of 1 other test years: 2020." in found["verdict"]
     assert found["years"]["2020"]["rows"] == {"1": 366, "2": 366, "3": 366}
     # One value a day has no same hour yesterday.
-    assert set(found["models"]) == {"waves", "persistence", "ridge_waves", "lightgbm_waves"}
+    assert set(found["models"]) == {
+        *("waves", "persistence", "training_mean", "same_day_last_week", "same_day_last_year"),
+        *("ridge_waves", "lightgbm_waves"),
+    }
     assert found["folds"] == 2

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lstm_model.baselines import PERSISTENCE
 from lstm_model.configuration import DataSettings
 from lstm_model.errors import InputError, TableError
 from lstm_model.sources import Table
-from tuning.period import PERSISTENCE, Period, Span, final_series, spans
+from tuning.period import Period, Span, final_series, spans
 
 HOUR = pd.Timedelta(hours=1)
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from rich.text import Text
 
-from lstm_model.baselines import evaluate
+from lstm_model.baselines import evaluate_baselines
 from lstm_model.series import Series
 from lstm_model.sources import load_table
 from tests.tuning.test_study import checkpoint, report
@@ -40,10 +40,15 @@ def study(space: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.Monkey
     table = load_table(settled.data)
     series = Series.from_table(table.frame, table.step, settled.data)
     made = Study(
-        tmp_path / "air", settled, table, series, evaluate(series), begun=time.monotonic() - 90
+        tmp_path / "air",
+        settled,
+        table,
+        series,
+        evaluate_baselines(series),
+        begun=time.monotonic() - 90,
     )
     made.begin([])
-    assert made.baselines.ridge.rmse < made.baselines.persistence.rmse
+    assert made.baselines.scores["ridge"].rmse < made.baselines.persistence.rmse
     return made
 
 
@@ -61,7 +66,7 @@ def start(study: Study, id: int, epochs: int = 0, against_ridge: float = 1.0) ->
         },
     )
     for epoch in range(1, epochs + 1):
-        study.reported(id, report(epoch, against_ridge * study.baselines.ridge.rmse))
+        study.reported(id, report(epoch, against_ridge * study.baselines.scores["ridge"].rmse))
 
 
 def end(
@@ -133,14 +138,14 @@ def test_everything_is_on_the_screen(
     assert re.search(r"; memory \d+\.\d GB, \d+\.\d GB free$", lines[4])
     assert "Best so far: trial 1, better than ridge: RMSE 10.0% lower" in lines
     # The lowest RMSE comes first.
-    baselines = study.baselines
+    baselines, ridge = study.baselines, study.baselines.scores["ridge"].rmse
     rows = [line.split()[:2] for line in lines if line.startswith(("trial 1 ", "ridge", "pers"))]
     assert rows[0] == ["trial", "1"]
-    assert rows[1] == ["ridge", f"{baselines.ridge.rmse:.3f}"]
+    assert rows[1] == ["ridge", f"{ridge:.3f}"]
     assert rows[2] == ["persistence", f"{baselines.persistence.rmse:.3f}"]
     under_way = lines[lines.index("under way") + 1 :]
     assert [line[:7] for line in under_way] == ["trial 4", "trial 5"]
-    assert f"{0.95 * baselines.ridge.rmse:.3f}" in under_way[0]
+    assert f"{0.95 * ridge:.3f}" in under_way[0]
     assert under_way[0].count("━") == 6, "17 of 30 epochs, of 10"
     assert "17 of 30" in under_way[0]
     assert " 0 of 30" in under_way[1]
@@ -180,9 +185,9 @@ def test_it_says_plainly_whether_ridge_is_better(
 def test_better_than_a_ridge_that_is_worse_than_persistence_is_not_good(
     study: Study, shown: Progress
 ) -> None:
-    study.baselines = replace(
-        study.baselines, ridge=study.baselines.persistence, persistence=study.baselines.ridge
-    )
+    scores = study.baselines.scores
+    swapped = {"persistence": scores["ridge"], "ridge": scores["persistence"]}
+    study.baselines = replace(study.baselines, scores={**scores, **swapped})
     start(study, 0, 1, 0.99)
     assert "Best so far: trial 0, not yet better than persistence" in frame(shown, 80)
 
@@ -334,7 +339,7 @@ def test_plain_lines_are_one_line_each_at_most_every_five_seconds_plus_news(
         "0 of 20 trials done (1 running, 0 finished, 0 stopped early). 0:00 gone\n"
     )
     now += 0.2
-    ridge, persistence = study.baselines.ridge.rmse, study.baselines.persistence.rmse
+    ridge, persistence = study.baselines.scores["ridge"].rmse, study.baselines.persistence.rmse
     study.reported(0, report(5, 1.1 * ridge))
     beside = f"beside persistence {persistence:.3f} and ridge {ridge:.3f}, skill 10.0%"
     assert out.getvalue().splitlines()[1:] == [
@@ -490,6 +495,8 @@ from types import SimpleNamespace
 from tuning.progress import Progress, Terminal
 from tuning.record import Trial
 
+from lstm_model.baselines import Baselines
+
 score = lambda rmse: SimpleNamespace(rmse=rmse, skill=1 - rmse / 24.86)
 study = SimpleNamespace(
     name="air",
@@ -498,7 +505,7 @@ study = SimpleNamespace(
     best=None,
     wall_seconds=75,
     table=SimpleNamespace(simulated=False),
-    baselines=SimpleNamespace(persistence=score(24.86), ridge=score(23.64)),
+    baselines=Baselines({"persistence": score(24.86), "ridge": score(23.64)}, {}),
     space=SimpleNamespace(
         search={"hidden_size": None, "loss": None},
         study=SimpleNamespace(trials=20, max_epochs=30),

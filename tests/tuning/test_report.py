@@ -15,11 +15,12 @@ from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 from PIL import Image
 
+from lstm_model.baselines import PERSISTENCE
 from lstm_model.checkpoint import TrainedForecaster
 from lstm_model.metrics import Doubles
 from tuning.compare import conclude
 from tuning.evaluation import coverage
-from tuning.period import PERSISTENCE, Period
+from tuning.period import Period
 from tuning.progress import Terminal
 from tuning.report import ReportFigure, models_table, write_report
 
@@ -398,6 +399,7 @@ def test_the_shares_are_counted_from_the_test_s_hours(written: Written) -> None:
         errors=dict.fromkeys(("multivariate", PERSISTENCE), errors[None, :, None]),
         origins=np.arange(20)[:, None],
         levels=np.zeros((20, 1)),
+        floors=np.full((20, 1), -np.inf),
     )
 
     class Known:
@@ -405,7 +407,9 @@ def test_the_shares_are_counted_from_the_test_s_hours(written: Written) -> None:
 
         intervals = "known"
 
-        def bounds(self, forecasts: Doubles) -> dict[float, tuple[Doubles, Doubles]]:
+        def bounds(
+            self, forecasts: Doubles, floor: Doubles
+        ) -> dict[float, tuple[Doubles, Doubles]]:
             return {c: (forecasts - w, forecasts + w) for c, w in ((0.8, 5.5), (0.95, 15.5))}
 
     comparison = made_up()

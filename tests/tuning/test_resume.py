@@ -62,7 +62,7 @@ def test_records_come_back_in_order(study: Study) -> None:
     ("file", "content", "message"),
     [
         ("study.json", "{", r"study\.json is damaged"),
-        ("study.json", '{"format": 2}', "the format must be 1, but got 2"),
+        ("study.json", '{"format": 3}', "the format must be 2 or 1, but got 3"),
         ("study.json", '{"format": 1}', r"study\.json is damaged.* records beside it can still be"),
         ("space.yaml", "version: 3", "version"),
         ("trials/0.json", "", r"trials/0\.json is damaged"),

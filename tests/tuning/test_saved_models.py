@@ -61,7 +61,7 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     assert best.validation.rmse == last.best.score.rmse
     forecast = Validation(study.series).forecast(best.model)
     assert same(best.intervals, calibrate([(study.series, forecast)]))
-    assert best.time == "time"
+    assert best.reading.time == "time"
     assert not best.simulated
     assert best.rows_needed < 336
     # Nothing of it comes from the test.
@@ -124,7 +124,9 @@ def simple(forecasts: Doubles, observed: Doubles) -> Period:
         "m": (forecasts - observed[:, None])[None],
         "persistence": (0 * forecasts - observed[:, None])[None],
     }
-    return Period(times, observed, errors, np.zeros((rows, 2), np.int_), 0 * forecasts)
+    return Period(
+        times, observed, errors, np.zeros((rows, 2), np.int_), 0 * forecasts, 0 * forecasts
+    )
 
 
 def test_coverage_counted_by_hand() -> None:
@@ -136,7 +138,7 @@ def test_coverage_counted_by_hand() -> None:
     class Model:
         intervals = True
 
-        def bounds(self, values: Doubles) -> dict[float, tuple[Doubles, Doubles]]:
+        def bounds(self, values: Doubles, floor: Doubles) -> dict[float, tuple[Doubles, Doubles]]:
             np.testing.assert_allclose(values[:4], forecasts[:4])
             return {0.8: (values - 10, values + 10), 0.95: (values - 20, values + 20)}
 

@@ -112,6 +112,10 @@ def test_the_contracts_example_reads_as_it_says() -> None:
         "source": "beijing",
         "fallback": "simulated",
         "time": None,
+        "missing": (),
+        "fill": {},
+        "types": {},
+        "decimal": None,
         "target": "pm2.5",
         "features": ("pm2.5", "DEWP", "TEMP", "PRES", "cbwd", "Iws", "Is", "Ir"),
         "calendar": (),
@@ -467,8 +471,8 @@ def test_a_byte_order_mark_and_other_line_ends_are_kept_and_not_counted() -> Non
         (
             "features:",
             "xyz: 1\n  features:",
-            "3:3: no key 'xyz' in data; its keys are source, fallback, time, target, features, "
-            "calendar, horizon, validation_from, test_from, folds",
+            "3:3: no key 'xyz' in data; its keys are time, missing, fill, types, decimal, source, "
+            "fallback, target, features, calendar, horizon, validation_from, test_from, folds",
         ),
         (
             "features:",

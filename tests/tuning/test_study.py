@@ -12,7 +12,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from lstm_model.baselines import evaluate
+from lstm_model.baselines import evaluate_baselines
 from lstm_model.errors import InputError
 from lstm_model.series import Series
 from lstm_model.sources import load_table
@@ -34,7 +34,9 @@ def study(space: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.Monkey
     settled = read_space(str(space()))
     table = load_table(settled.data)
     series = Series.from_table(table.frame, table.step, settled.data)
-    made = Study(tmp_path / "runs" / "air", settled, table, series, evaluate(series), begun=0.0)
+    made = Study(
+        tmp_path / "runs" / "air", settled, table, series, evaluate_baselines(series), begun=0.0
+    )
     made.begin(["python", "-m", "tuning.run"])
     return made
 
@@ -148,7 +150,7 @@ def test_the_best_trials_model_is_kept(study: Study) -> None:
     assert (summary["state"], summary["best"]["trial"]) == ("finished", 1)
     assert summary["best"]["validation"]["rmse"] == 8.0
     assert summary["best"]["validation"]["persistence_rmse"] == study.baselines.persistence.rmse
-    assert summary["best"]["validation"]["ridge_rmse"] == study.baselines.ridge.rmse
+    assert summary["best"]["validation"]["ridge_rmse"] == study.baselines.scores["ridge"].rmse
     assert summary["trials"] == {"finished": 3, "stopped_early": 0, "failed": 0}
     assert summary["trial_seconds"] == 6.0
 

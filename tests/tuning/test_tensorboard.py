@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import api_pb2, metadata
 
 from lstm_model import figures
-from lstm_model.baselines import evaluate
+from lstm_model.baselines import evaluate_baselines
 from lstm_model.checkpoint import TrainedForecaster
 from lstm_model.configuration import HYPERPARAMETERS
 from lstm_model.series import Series
@@ -43,7 +43,9 @@ def make(space: Callable[..., Path], tmp_path: Path) -> Iterator[Make]:
         settled = read_space(str(space(**changes)))
         table = load_table(settled.data)
         series = Series.from_table(table.frame, table.step, settled.data)
-        made = Study(tmp_path / "runs" / name, settled, table, series, evaluate(series), begun=0.0)
+        made = Study(
+            tmp_path / "runs" / name, settled, table, series, evaluate_baselines(series), begun=0.0
+        )
         made.begin([])
         listeners.append(TensorBoard(made))
         made.listeners.append(listeners[-1])
@@ -119,7 +121,7 @@ def test_the_baselines_are_lines_in_the_same_charts(make: Make) -> None:
     step, lowest = curve(study, "persistence", "whole_study/lowest_rmse")[-1]
     assert step == 4
     assert lowest == pytest.approx(rmse)
-    skill = study.baselines.ridge.skill
+    skill = study.baselines.scores["ridge"].skill
     step, first = curve(study, "ridge", "validation/skill")[0]
     assert step == 1
     assert first == pytest.approx(skill)

@@ -18,7 +18,7 @@ import ray
 from ray.air.execution._internal import RayActorManager
 from ray.tune.execution.tune_controller import TuneController
 
-from lstm_model.baselines import evaluate
+from lstm_model.baselines import evaluate_baselines
 from lstm_model.checkpoint import TrainedForecaster, write_state
 from lstm_model.configuration import Configuration
 from lstm_model.errors import InputError, TrainingFailed
@@ -153,7 +153,7 @@ def study(space: Callable[..., Path], tmp_path: Path) -> Callable[..., Study]:
         table = load_table(settled.data)
         series = Series.from_table(table.frame, table.step, settled.data)
         begun = time.monotonic()
-        made = Study(tmp_path / folder, settled, table, series, evaluate(series), begun)
+        made = Study(tmp_path / folder, settled, table, series, evaluate_baselines(series), begun)
         made.begin([])
         return made
 
