@@ -21,7 +21,7 @@ from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
 from lstm_model.configuration import Configuration, DataSettings
-from lstm_model.errors import InputError, TableError
+from lstm_model.errors import InputError, TableError, reason
 from lstm_model.files import Place, read_bytes, read_json, write_folder
 from lstm_model.forecaster import LSTMForecaster
 from lstm_model.intervals import Forecasts, Intervals, calibrate
@@ -335,8 +335,7 @@ class TrainedForecaster:
                 settings["simulated"],
             )
         except OSError as error:
-            why = error.strerror or error
-            raise InputError(f"{folder / WEIGHTS} can't be read: {why}") from error
+            raise InputError(f"{folder / WEIGHTS} can't be read: {reason(error)}") from error
         except InputError:
             raise
         except (

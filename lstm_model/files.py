@@ -1,6 +1,5 @@
 """Files that are read or refused with their name, and written whole or not at all."""
 
-import errno
 import json
 import os
 import shutil
@@ -9,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from lstm_model.errors import InputError
+from lstm_model.errors import InputError, reason
 
 
 class Place(Protocol):
@@ -33,7 +32,7 @@ def read_bytes(file: Place, most: int = -1) -> bytes:
         return file.read_bytes()[: most if most >= 0 else None]
     mode = file.stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a folder tells what it is
-        raise OSError(errno.EINVAL, "it is a pipe or a device, and must be a regular file")
+        raise OSError("it is a pipe or a device, and must be a regular file")
     with open(file, "rb") as opened:
         return opened.read(most)
 
@@ -45,7 +44,7 @@ def read_json(file: Place) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{file} does not exist") from None
     except OSError as error:
-        raise InputError(f"{file} can't be read: {error.strerror or error}") from error
+        raise InputError(f"{file} can't be read: {reason(error)}") from error
     except ValueError as error:
         raise InputError(f"{file} is damaged: {error}") from error
     except RecursionError:

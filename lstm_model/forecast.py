@@ -3,20 +3,18 @@
 python -m lstm_model.forecast --model runs/STUDY/best --data latest.csv
 """
 
-import errno
-import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstm_model.errors import InputError, TableError
+from lstm_model.command import complain, exit_status, leave, report_errors
+from lstm_model.errors import InputError, TableError, reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from lstm_model.checkpoint import TrainedForecaster
     from lstm_model.intervals import Forecasts
 
-FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130
 STANDARD_INPUT = "standard input"
 
 # The past that is drawn: three times as long as the forecast, but a day's rows or more.
@@ -61,7 +58,7 @@ def run(
     The forecasts are a CSV in the target's unit: origin, lead_time (in rows), valid_time, forecast,
     and the bounds between which 80% and 95% of the observations are to lie.
     """
-    with told():
+    with report_errors():
         for flag, file in (("--out", out), ("--plot", plot)):
             refuse_unwritable(flag, file)
         refuse_overwriting({"--data": None if data == "-" else data, "--out": out, "--plot": plot})
@@ -71,10 +68,9 @@ def run(
 
         forecaster = loaded(model)
         if forecaster.simulated:
-            print(
+            complain(
                 "warning: the model was trained on simulated data: its forecasts say nothing about "
-                "real air",
-                file=sys.stderr,
+                "real air"
             )
         table = read(data, forecaster)
         with warnings.catch_warnings(record=True) as caught:
@@ -85,9 +81,9 @@ def run(
                 raise TableError(prefixed(error, named(data))) from error
         for warning in caught:
             if issubclass(warning.category, FarOutside):
-                print(f"warning: {named(data)}: {warning.message}", file=sys.stderr)
+                complain(f"warning: {named(data)}: {warning.message}")
         if not found.bounds:
-            print(f"warning: {model} was saved without intervals: no bounds", file=sys.stderr)
+            complain(f"warning: {model} was saved without intervals: no bounds")
         if plot is not None:
             draw(plot, forecaster, table, found)
         write(out, found.every(every or len(found.origins)))
@@ -127,9 +123,9 @@ def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
     try:
         raw = sys.stdin.buffer.read() if data == "-" else read_bytes(Path(data).expanduser())
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: NUL; RuntimeError: ~nobody
-        why = getattr(error, "strerror", None) or error
         raise TableError(
-            f"{data}: can't be read: {why}; --data is a CSV's path, or - for {STANDARD_INPUT}"
+            f"{data}: can't be read: {reason(error)}; --data is a CSV's path, or - for "
+            f"{STANDARD_INPUT}"
         ) from error
     settings = DataSettings.model_validate(
         {
@@ -184,7 +180,7 @@ def write(out: Path | None, found: "Forecasts") -> None:
     if out is not None:
         write_file(out, text.encode())
     elif sys.stdout is None:
-        raise OSError(errno.EBADF, "standard output is closed; name a file with --out")
+        raise OSError("standard output is closed; name a file with --out")
     else:
         print(text, end="")
         sys.stdout.flush()
@@ -209,38 +205,5 @@ def draw(
     write_file(file, png(figure))
 
 
-@contextmanager
-def told() -> Iterator[None]:
-    """What goes wrong as plain lines on standard error and an exit status."""
-    try:
-        yield
-    except InputError as mistake:
-        print(mistake, file=sys.stderr)
-        raise typer.Exit(USER_ERROR) from None
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:
-        # Whoever read standard output has read enough; what is left to flush at the end goes too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(FAILED) from None
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
-        raise typer.Exit(FAILED) from None
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command's exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file's name may hold what the terminal can't show; standard error escapes it already.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        app(args=arguments)
-    except SystemExit as done:
-        return int(done.code or 0)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(exit_status(app))

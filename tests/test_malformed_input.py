@@ -19,12 +19,12 @@ import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lstm_model.command import exit_status
 from lstm_model.configuration import DataSettings
 from lstm_model.errors import InputError
 from lstm_model.sources import load_table
 from tuning import compare, run
 from tuning.located_yaml import DEEPEST
-from tuning.options import status_of
 from tuning.search_space import read_space
 
 # How many different malformed inputs each kind must really have tried.
@@ -593,7 +593,7 @@ def complaint(app: App, arguments: list[str], home: Path) -> str | None:
     )
     try:
         with redirect_stdout(out), redirect_stderr(err):
-            status = status_of(app, arguments)
+            status = exit_status(app, arguments)
     except RayAsked:
         return None
     finally:

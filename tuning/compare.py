@@ -18,10 +18,19 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from lstm_model.command import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    complain,
+    exit_status,
+    leave,
+    report_errors,
+)
 from lstm_model.errors import InputError
 from lstm_model.files import read_json
 from tuning import options, ray_environment
-from tuning.options import DONE, FAILED, INTERRUPTED, Manner, complain, program
+from tuning.options import Manner, program
 from tuning.progress import Terminal
 from tuning.record import study_name
 from tuning.resume import find_study, read_space_of, records
@@ -101,7 +110,7 @@ def compare(
     Each space's study is RUNS/NAME-SPACE, run first where it isn't there. The comparison is
     written to RUNS/NAME.
     """
-    with options.told(), ExitStack() as at_end:
+    with report_errors(), ExitStack() as at_end:
         begun = time.monotonic()
         address = ray_environment.cluster(address)
         ray_environment.prepare(address)
@@ -387,4 +396,4 @@ def conclude(found: "Evaluation", folder: Place, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    options.leave(options.status_of(app))
+    leave(exit_status(app))

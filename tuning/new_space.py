@@ -20,8 +20,9 @@ import pandas as pd
 import typer
 import yaml
 
+from lstm_model.command import exit_status, leave, report_errors
 from lstm_model.configuration import HYPERPARAMETERS, DataSettings
-from lstm_model.errors import InputError, TableError
+from lstm_model.errors import InputError, TableError, reason
 from lstm_model.files import read_bytes, write_file
 from lstm_model.parsing import CLOCK, CLOCK_PARTS, parsed
 from lstm_model.series import Series
@@ -129,14 +130,15 @@ def new_space(
     ] = None,
 ) -> None:
     """Write a commented search-space file for a table, or say why that can't be done."""
-    with options.told():
+    with report_errors():
         path = Path(data)
         try:
             path = path.expanduser()
             raw = read_bytes(path)
         except (OSError, ValueError, RuntimeError) as error:  # as in lstm_model.sources
-            why = getattr(error, "strerror", None) or error
-            raise InputError(f"{data}: can't be read: {why}; give the path of a CSV") from error
+            raise InputError(
+                f"{data}: can't be read: {reason(error)}; give the path of a CSV"
+            ) from error
         clock, columns = options.names(time), options.names(features)
         found = propose(raw, data, target, clock, columns, horizon=horizon)
         out = Path(output if output and output != "-" else f"{path.stem}.yaml")
@@ -428,4 +430,4 @@ def verify(text: str, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    options.leave(options.status_of(app))
+    leave(exit_status(app))

@@ -1,28 +1,21 @@
-"""The options that the commands share, how a study is run, and how mistakes are told."""
+"""The options that the commands share, and how a study is run."""
 
-import atexit
 import errno
-import io
 import os
 import re
 import shlex
 import shutil
-import signal
 import stat
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TextIO
+from typing import Annotated, Any
 
 import typer
 
-from lstm_model.errors import InputError, TrainingFailed
+from lstm_model.errors import InputError, reason
 from tuning.located_yaml import shown
 from tuning.storage import Place, place
-
-DONE, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 Trials = Annotated[int | None, typer.Option(help="configurations to try")]
 TimeBudget = Annotated[
@@ -103,7 +96,7 @@ def directory(runs: Path, storage: str | None) -> Place:
     except FileNotFoundError:
         other = None  # it will be made
     except (OSError, ValueError) as error:  # ValueError: NUL
-        other = reason(error) if isinstance(error, OSError) else str(error)
+        other = reason(error)
     if other:
         raise InputError(
             f"{flag} must be a directory, there or to be made, but got {shown(str(folder))}: "
@@ -138,12 +131,6 @@ def names(text: str | None) -> tuple[str, ...] | None:
     return () if parts == ("none",) else parts
 
 
-def reason(error: OSError) -> str:
-    """The system's own words where there are any."""
-    known = error.errno and error.errno != errno.EIO
-    return os.strerror(error.errno or 0) if known else str(error.strerror or error)
-
-
 def program(name: str = "python") -> str:
     """How to type this interpreter, or a program that was installed beside it, from here.
 
@@ -158,64 +145,3 @@ def program(name: str = "python") -> str:
         if not beside.exists() or (same_folder and os.path.samefile(found, beside)):
             return name
     return shlex.quote(os.path.relpath(beside))
-
-
-def complain(text: str) -> None:
-    """A line on standard error; a study goes on where nobody reads it any more."""
-    try:
-        print(text, file=sys.stderr)
-    except OSError:
-        silence(sys.stderr)
-
-
-def silence(stream: TextIO) -> None:
-    """Lead what nobody reads to nowhere, and what Python would flush at its end with it."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """What goes wrong as plain lines on standard error and an exit status."""
-    # Until a study takes the signals over, SIGTERM is a Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except InputError as mistake:
-        complain(str(mistake))
-        raise typer.Exit(USER_ERROR) from None
-    except KeyboardInterrupt:
-        complain("interrupted")
-        raise typer.Exit(INTERRUPTED) from None
-    except TrainingFailed as failure:
-        complain(f"error: {failure}")
-        raise typer.Exit(FAILED) from None
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        complain(f"error: {where}{reason(error)}")
-        raise typer.Exit(FAILED) from None
-
-
-def status_of(app: typer.Typer, arguments: list[str] | None = None) -> int:
-    """A command's exit status; a mistake of the user's is told in plain lines."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file's name may hold what the terminal can't show; standard error escapes it already.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        app(args=arguments)
-    except SystemExit as done:
-        # Ray's own handler, which it sets while it starts, exits with the signal's number.
-        return INTERRUPTED if done.code == signal.SIGTERM else int(done.code or 0)
-    return DONE
-
-
-def leave(status: int) -> NoReturn:
-    """End the process as sys.exit() does, but for a second of freeing what it imported."""
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:  # as where the command was started without one
-                stream.flush()
-        except (OSError, ValueError):
-            status = status or FAILED
-    os._exit(status)

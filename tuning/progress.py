@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.segment import ControlType, Segment, Segments
 from rich.text import Text
 
-from tuning.options import complain, silence
+from lstm_model.command import complain, silence
 from tuning.record import State, Trial
 from tuning.summary import short
 

@@ -24,7 +24,7 @@ from ray._private.node import Node
 from ray._private.parameter import RayParams
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from lstm_model.errors import InputError
+from lstm_model.errors import InputError, reason
 from tuning import fork_server
 from tuning.fork_server import ForkServer
 from tuning.storage import Place, remove
@@ -248,7 +248,7 @@ def refuse_unshared(root: Place) -> None:
             (probe / "driver").read_bytes()
         except OSError as error:
             raise InputError(
-                f"{root} can't be written: {error.strerror or error}; choose another --storage"
+                f"{root} can't be written: {reason(error)}; choose another --storage"
             ) from error
         call = ray.remote(num_cpus=0, max_retries=0)(_seen)
         asked = {
@@ -286,7 +286,7 @@ def _seen(probe: Place, name: str) -> str | None:
             return "it holds something else"
         (probe / name).write_bytes(b"node")
     except OSError as error:
-        return f"it can't be used: {error.strerror or error}"
+        return f"it can't be used: {reason(error)}"
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lstm_model.configuration import DataSettings
-from lstm_model.errors import InputError
+from lstm_model.errors import InputError, reason
 from lstm_model.files import read_bytes, read_json
 from lstm_model.sources import Table
 from tuning.record import Trial
@@ -64,7 +64,7 @@ def read_space_of(folder: Place) -> SearchSpace:
     try:
         space = parse_space(read_bytes(file), str(file), str(folder))
     except OSError as error:
-        raise InputError(f"{file} can't be read: {error.strerror or error}") from error
+        raise InputError(f"{file} can't be read: {reason(error)}") from error
     try:
         # As JSON would give it back: lists for tuples.
         now = json.loads(json.dumps(searched(space)))

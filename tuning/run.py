@@ -16,11 +16,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from lstm_model.command import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    complain,
+    exit_status,
+    leave,
+    report_errors,
+)
 from lstm_model.configuration import HYPERPARAMETERS
-from lstm_model.errors import InputError
+from lstm_model.errors import InputError, reason
 from tuning import options, ray_environment
 from tuning.fork_server import ForkServer
-from tuning.options import DONE, FAILED, INTERRUPTED, Manner, complain, program
+from tuning.options import Manner, program
 from tuning.progress import Progress, Terminal
 from tuning.record import study_name
 from tuning.resume import (
@@ -79,7 +88,7 @@ def run(
 
     A flag overrides what the file says. Trials are recorded in RUNS/NAME as they run.
     """
-    with options.told(), ExitStack() as at_end:
+    with report_errors(), ExitStack() as at_end:
         begun = time.monotonic()
         address = ray_environment.cluster(address)
         ray_environment.prepare(address)
@@ -263,7 +272,7 @@ def conduct(
 def unwritable(study: "Study", error: OSError) -> int:
     """Say that the study's folder can't be written, and what next; the exit status."""
     complain(
-        f"error: {study.folder} can't be written any more: {options.reason(error)}. "
+        f"error: {study.folder} can't be written any more: {reason(error)}. "
         "What was saved there is in order; when it can be written again, go on with: "
         f"{program()} -m tuning.run --resume {study.folder}"
     )
@@ -374,4 +383,4 @@ def _usual(entry: Entry) -> Value:
 
 
 if __name__ == "__main__":
-    options.leave(options.status_of(app))
+    leave(exit_status(app))

@@ -4,10 +4,11 @@ import io
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -23,6 +24,7 @@ from PIL import Image
 import lstm_model
 from lstm_model import figures, forecast
 from lstm_model.checkpoint import FarOutside, TrainedForecaster
+from lstm_model.command import exit_status
 from lstm_model.configuration import Configuration, DataSettings
 from lstm_model.errors import TableError
 from lstm_model.forecaster import LSTMForecaster
@@ -100,15 +102,19 @@ def recent(table: pd.DataFrame, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ask(saved: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def ask(
+    saved: Path, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
     """The command's status and what it said, in this process."""
 
     def run(*arguments: object, model: Path = saved) -> tuple[int, str, str]:
-        status = forecast.main(["--model", str(model), *map(str, arguments)])
+        status = exit_status(forecast.app, ["--model", str(model), *map(str, arguments)])
         said = capsys.readouterr()
         return status, said.out, said.err
 
-    return run
+    handler = signal.getsignal(signal.SIGTERM)
+    yield run
+    signal.signal(signal.SIGTERM, handler)
 
 
 def test_stationary_hours_lie_in_the_intervals_as_often_as_claimed(

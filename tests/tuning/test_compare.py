@@ -16,9 +16,9 @@ import pytest
 import typer
 
 from lstm_model.checkpoint import TrainedForecaster
+from lstm_model.command import exit_status
 from lstm_model.errors import InputError
 from tuning.compare import Entrant, app, refuse_unequal, settle
-from tuning.options import status_of
 from tuning.search_space import read_space
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -106,7 +106,7 @@ def refusal(
     handler = signal.getsignal(signal.SIGTERM)
 
     def ask(*arguments: object) -> str:
-        assert status_of(app, [str(each) for each in arguments]) == 2
+        assert exit_status(app, [str(each) for each in arguments]) == 2
         said = capsys.readouterr()
         assert said.out == ""
         assert not (tmp_path / "runs").exists()
@@ -238,12 +238,12 @@ def test_what_is_there_is_not_written_over(
     pair("none")
     (tmp_path / "runs" / "air").mkdir(parents=True)
     asked = [*BOTH_SPACES, "--name", "air", "--check"]
-    assert status_of(app, asked) == 2
+    assert exit_status(app, asked) == 2
     assert capsys.readouterr().err == (
         "runs/air exists, and is no comparison: remove it, or choose another --name\n"
     )
     (tmp_path / "runs" / "air" / "models").mkdir()  # one that was cut off while it was written
-    assert status_of(app, asked) == 0
+    assert exit_status(app, asked) == 0
 
 
 def test_check_starts_nothing(compare: Command, pair: Callable[..., None], tmp_path: Path) -> None:

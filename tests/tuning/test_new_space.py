@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from lstm_model.command import exit_status
 from lstm_model.simulation import simulate
 from lstm_model.sources import load_table
 from lstm_model.training import LEAST_STEPS
@@ -24,7 +25,6 @@ from tests.tuning.conftest import command
 from tuning import new_space, run
 from tuning.located_yaml import read_yaml
 from tuning.new_space import quoted, splits
-from tuning.options import status_of
 from tuning.search_space import read_space
 
 Ask = Callable[..., str]
@@ -47,7 +47,7 @@ def ask(home: Path, capsys: pytest.CaptureFixture[str]) -> Ask:
     """What the command says to these arguments, asked in this process, to be quick."""
 
     def ask(*arguments: object, status: int = 0) -> str:
-        got = status_of(new_space.app, [str(each) for each in arguments])
+        got = exit_status(new_space.app, [str(each) for each in arguments])
         said = capsys.readouterr()
         assert got == status, said.err
         assert (said.err == "") == (status == 0)
@@ -61,7 +61,7 @@ def accepted(home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str], 
     """What `python -m tuning.run --check` says of a file that it accepts."""
 
     def check(space: str) -> str:
-        status = status_of(run.app, ["--space", space, "--check"])
+        status = exit_status(run.app, ["--space", space, "--check"])
         said = capsys.readouterr()
         assert (status, said.err) == (0, "")
         return said.out

@@ -18,13 +18,14 @@ import torch
 from optuna.storages.journal import JournalFileBackend
 
 from lstm_model.checkpoint import TrainedForecaster
+from lstm_model.command import exit_status
 from lstm_model.configuration import Configuration
 from lstm_model.errors import InputError
 from lstm_model.series import Series
 from lstm_model.sources import load_table
 from lstm_model.training import Fit
 from tests.tuning.conftest import command
-from tuning.options import names, program, seconds, status_of
+from tuning.options import names, program, seconds
 from tuning.progress import Terminal
 from tuning.run import app, fit_here
 from tuning.search_space import read_space
@@ -580,17 +581,8 @@ def test_a_program_is_typed_by_its_name_where_that_leads_to_it(
     assert program("tensorboard") == "tensorboard"
 
 
-def test_where_nobody_reads_complaints_a_command_goes_on() -> None:
-    read, write = os.pipe()
-    os.close(read)
-    told = "from tuning.options import complain, leave; complain('a'); complain('b'); leave(0)"
-    with os.fdopen(write, "wb") as nobody:
-        done = subprocess.run([sys.executable, "-c", told], stderr=nobody, timeout=60, check=False)
-    assert done.returncode == 0
-
-
 def test_help_names_every_option_of_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
-    assert status_of(app, ["--help"]) == 0
+    assert exit_status(app, ["--help"]) == 0
     told = capsys.readouterr().out
     for option in (
         *("--space", "--trials", "--time-budget", "--max-epochs", "--data", "--horizon"),
