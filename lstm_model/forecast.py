@@ -4,6 +4,7 @@ python -m lstm_model.forecast --model runs/STUDY/best --data latest.csv
 """
 
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Mapping
@@ -95,7 +96,7 @@ def loaded(folder: Path) -> "TrainedForecaster":
 
     if not (folder / SETTINGS).exists():
         near = [folder / "best", *sorted((folder / "models").glob("*")), *sorted(folder.glob("*"))]
-        there = [str(each) for each in near if (each / SETTINGS).exists()]
+        there = [shlex.quote(str(each)) for each in near if (each / SETTINGS).exists()]
         instead = f"; there is {', '.join(dict.fromkeys(there))}" if there else ""
         raise InputError(
             f"--model must be a folder with {SETTINGS}, such as runs/STUDY/best, but {folder} has "

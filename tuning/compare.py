@@ -5,6 +5,7 @@ python -m tuning.compare --space univariate.yaml --space multivariate.yaml --nam
 """
 
 import re
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ from lstm_model.command import (
 from lstm_model.errors import InputError
 from lstm_model.files import read_json
 from tuning import options, ray_environment
-from tuning.options import Manner, program
+from tuning.options import Manner, to_resume
 from tuning.progress import Terminal
 from tuning.record import study_name
 from tuning.resume import find_study, read_space_of, records
@@ -267,8 +268,7 @@ def _named(
         state = read_json(folder / "summary.json").get("state")
         if state != "finished":
             raise InputError(
-                f"{folder} must be finished, but is {state}; first go on with: "
-                f"{program()} -m tuning.run --resume {folder}"
+                f"{folder} must be finished, but is {state}; first go on with: {to_resume(folder)}"
             )
         found.append((stem(settled), settled, folder, True))
     names = [model for model, *_ in found]
@@ -322,7 +322,7 @@ def refuse_unequal(entrants: Sequence[Entrant]) -> None:
             raise InputError(
                 f"{entrant.folder} must have no more trials than its budget, to be compared on "
                 f"equal terms, but has {there} where study.json says {budget}; mend that with: "
-                f"{program()} -m tuning.run --resume {entrant.folder} --trials {there}"
+                f"{to_resume(entrant.folder)} --trials {there}"
             )
 
 
@@ -392,7 +392,8 @@ def conclude(found: "Evaluation", folder: Place, console: Console) -> None:
         shown.add_row(*row)
     console.print(shown)
     console.print(found.comparison["verdict"])
-    console.print(f"Report        {folder / 'report.html'}", soft_wrap=True)
+    report = shlex.quote(str(folder / "report.html"))
+    console.print(f"Report        {report}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -145,3 +145,8 @@ def program(name: str = "python") -> str:
         if not beside.exists() or (same_folder and os.path.samefile(found, beside)):
             return name
     return shlex.quote(os.path.relpath(beside))
+
+
+def to_resume(folder: Place) -> str:
+    """How to type the command that goes on with a study."""
+    return f"{program()} -m tuning.run --resume {shlex.quote(str(folder))}"

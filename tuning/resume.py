@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ def refuse_existing(folder: Place) -> None:
         raise InputError(f"{folder} exists, and is no study: remove it, or choose another --name")
     if folder.exists():
         raise InputError(
-            f"{folder} exists; go on with it: --resume {folder}, or choose another --name"
+            f"{folder} exists; go on with it: --resume {shlex.quote(str(folder))}, or choose "
+            "another --name"
         )
 
 
@@ -41,7 +43,7 @@ def find_study(name: str, runs: Place, flag: str) -> Place:
         # isfile() is False for a name that no folder can have.
         if os.path.isfile(file) if isinstance(file, Path) else file.is_file():
             return folder
-    there = sorted(file.parent.name for file in runs.glob("*/study.json"))
+    there = sorted(shlex.quote(file.parent.name) for file in runs.glob("*/study.json"))
     raise InputError(
         f"{flag} must name a study's folder, but {name!r} holds no study.json; "
         f"in {runs} there is {', '.join(there) or 'no study'}"

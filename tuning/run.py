@@ -5,6 +5,7 @@ python -m tuning.run --space univariate.yaml --data simulated --trials 8 --max-e
 
 import gc
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from lstm_model.configuration import HYPERPARAMETERS
 from lstm_model.errors import InputError, reason
 from tuning import options, ray_environment
 from tuning.fork_server import ForkServer
-from tuning.options import Manner, program
+from tuning.options import Manner, program, to_resume
 from tuning.progress import Progress, Terminal
 from tuning.record import study_name
 from tuning.resume import (
@@ -274,7 +275,7 @@ def unwritable(study: "Study", error: OSError) -> int:
     complain(
         f"error: {study.folder} can't be written any more: {reason(error)}. "
         "What was saved there is in order; when it can be written again, go on with: "
-        f"{program()} -m tuning.run --resume {study.folder}"
+        f"{to_resume(study.folder)}"
     )
     return FAILED
 
@@ -325,7 +326,8 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
         console.print(f"Best trial    {study.best.id}: {chosen}", soft_wrap=True)
         if study.table.simulated:
             console.print("The data are SIMULATED: these figures say nothing about Beijing.")
-        console.print(f"Best model    {study.folder / 'best'}", soft_wrap=True)
+        model = shlex.quote(str(study.folder / "best"))
+        console.print(f"Best model    {model}", soft_wrap=True)
         console.print(f"Disk use      {study.disk_bytes / 1e6:.1f} MB", soft_wrap=True)
         ridge = study.baselines.ridge.rmse
         if study.best.saved and study.best.saved["rmse"] >= ridge:
@@ -337,15 +339,15 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
                 f"Begin another study with --max-epochs {2 * most}",
                 soft_wrap=True,
             )
-        tensorboard = f"{program('tensorboard')} --logdir {study.folder.parent}"
-        console.print(f"TensorBoard   {tensorboard}", soft_wrap=True)
+        logs = shlex.quote(str(study.folder.parent))
+        console.print(f"TensorBoard   {program('tensorboard')} --logdir {logs}", soft_wrap=True)
     done = len(study.trials) - counts["interrupted"]
     # Time may be up while every trial is in its last step, and none is cut off.
     if stop.signal or counts["interrupted"] or (stop and done < study.space.study.trials):
         cause = stop.signal.name if stop.signal else "time is up"
         complain(
             f"{cause}: stopped with {done} of {study.space.study.trials} trials done; "
-            f"everything is saved. Go on with: {program()} -m tuning.run --resume {study.folder}"
+            f"everything is saved. Go on with: {to_resume(study.folder)}"
         )
     return INTERRUPTED if stop.signal else DONE
 

@@ -4,6 +4,7 @@ import io
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -422,6 +423,9 @@ def test_other_mistakes_name_the_flag_or_the_folder(
     status, _, err = ask("--data", recent, model=saved.parent)
     assert status == 2
     assert err.endswith(f"but {saved.parent} has none; there is {saved}\n")
+    spaced = tmp_path / "my study"
+    shutil.copytree(saved, spaced / "best")
+    assert ask("--data", recent, model=spaced)[2].endswith(f"; there is '{spaced}/best'\n")
 
 
 def test_nothing_but_the_forecasts_file_is_written_over(

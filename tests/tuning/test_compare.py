@@ -152,21 +152,21 @@ def test_a_study_with_more_trials_than_its_budget_is_not_on_equal_terms(
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     entrants = []
     for name in ("alone", "both"):
-        folder, found = tmp_path / name, read_space(str(tmp_path / f"{name}.yaml"))
+        folder, found = tmp_path / "my runs" / name, read_space(str(tmp_path / f"{name}.yaml"))
         (folder / "trials").mkdir(parents=True)
         for id in range(2):
             (folder / "trials" / f"{id}.json").touch()
         data: Any = SimpleNamespace(source="air.csv", sha256="ab12")
         entrants.append(Entrant(name, found, folder, True, data, data))
     refuse_unequal(entrants)
-    (tmp_path / "both" / "trials" / "2.json").touch()
+    (tmp_path / "my runs" / "both" / "trials" / "2.json").touch()
     refuse_unequal(entrants[1:])  # there are no terms where there is one
     with pytest.raises(InputError) as refused:
         refuse_unequal(entrants)
     assert str(refused.value) == (
-        f"{tmp_path}/both must have no more trials than its budget, to be compared on equal terms, "
-        "but has 3 where study.json says 2; mend that with: "
-        f"python -m tuning.run --resume {tmp_path}/both --trials 3"
+        f"{tmp_path}/my runs/both must have no more trials than its budget, to be compared on "
+        "equal terms, but has 3 where study.json says 2; mend that with: "
+        f"python -m tuning.run --resume '{tmp_path}/my runs/both' --trials 3"
     )
 
 

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -316,15 +318,29 @@ def test_a_signal_ends_it_in_order(
 
 
 def test_a_time_budget_ends_it_as_done(run: Run, space: Space, tmp_path: Path) -> None:
+    """And what it says to type can be typed, in a directory whose name has a space too."""
     space(trials=1000, max_epochs=1000, scheduler="none")
-    done = run("--space", "tiny.yaml", "--time-budget", "15s", "--name", "air")
+    asked = ("--space", "tiny.yaml", "--runs", "my runs", "--name", "air")
+    done = run(*asked, "--time-budget", "15s")
     assert done.returncode == 0
     assert done.stderr.startswith("time is up: stopped with ")
-    assert "--resume runs/air" in done.stderr
-    assert summary(tmp_path / "runs" / "air")["state"] == "finished"
-    states = [row["state"] for row in rows(tmp_path / "runs" / "air")]
+    folder = tmp_path / "my runs" / "air"
+    assert summary(folder)["state"] == "finished"
+    states = [row["state"] for row in rows(folder)]
     assert set(states) <= {"interrupted", "finished"}
     assert len(states) < 1000
+
+    _, _, line = done.stderr.partition("Go on with: ")
+    assert shlex.split(line)[:3] == ["python", "-m", "tuning.run"]
+    going_on = run(*shlex.split(line)[3:], "--check")
+    assert (going_on.returncode, going_on.stderr) == (0, "")
+    again = run(*asked)
+    assert again.returncode == 2
+    [typed] = re.findall(r"go on with it: (.*), or choose another --name\n", again.stderr)
+    assert shlex.split(typed) == ["--resume", "my runs/air"]
+    last = dict(re.findall(r"^(Best model|TensorBoard) +(.*)", done.stdout, re.MULTILINE))
+    assert shlex.split(last["Best model"]) == ["my runs/air/best"]
+    assert shlex.split(last["TensorBoard"]) == ["tensorboard", "--logdir", "my runs"]
 
 
 def test_check_says_what_would_run_and_starts_nothing(
