@@ -654,7 +654,21 @@ NEGATIVE = st.integers(-(10**30), -1).map(str)
 BIG = st.integers(2**31, 10**60).map(str)
 BAD_SHARE = st.sampled_from(["nan", "inf", "-inf", "1e999", "ten", "", "-0.5", "1,5", "0x1"])
 BAD_TIMES = st.sampled_from(
-    ["", "0", "0s", "m", "-5m", "5d", "1.5h", "10m 5x", "½h", "soon", "9" * 10, "9" * 5000 + "h"]
+    [
+        "",
+        "0",
+        "5",
+        "0s",
+        "m",
+        "-5m",
+        "5d",
+        "1.5h",
+        "10m 5x",
+        "½h",
+        "soon",
+        "9" * 10,
+        "9" * 5000 + "h",
+    ]
 ) | LETTERS.map(lambda text: text + "!")
 BAD_CALENDARS = st.sampled_from(["moon", "hour_of_day,moon", "day_of_week,day_of_week", "none,x"])
 NO_SOURCES = st.sampled_from(

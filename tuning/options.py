@@ -19,7 +19,7 @@ from tuning.storage import Place, place
 
 Trials = Annotated[int | None, typer.Option(help="configurations to try")]
 TimeBudget = Annotated[
-    str | None, typer.Option(help="stop a study after this long: 90s, 10m, 2h, 1h30m")
+    str | None, typer.Option(help="stop a study after this long, with its unit: 90s, 10m, 1h30m")
 ]
 MaxEpochs = Annotated[int | None, typer.Option(help="longest training of a trial")]
 Data = Annotated[str | None, typer.Option(help="beijing, simulated, or a CSV's path")]
@@ -106,19 +106,23 @@ def directory(runs: Path, storage: str | None) -> Place:
 
 
 def seconds(text: str | None) -> float | None:
-    """90s, 10m, 2h, 1h30m or plain seconds; None for a flag that wasn't given.
+    """90s, 10m, 2h or 1h30m; None for a flag that wasn't given.
 
     Raises:
-        InputError: anything else, or no time at all.
+        InputError: anything else, or no time at all. A plain 5 may be meant as seconds, minutes or
+            hours, and a study that ends after 5 seconds has learned nothing.
     """
     if text is None:
         return None
-    found = re.fullmatch(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", text.strip())
+    found = re.fullmatch(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", text.strip())
     hours, minutes, rest = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
     total = 3600 * hours + 60 * minutes + rest
     if not total:
+        number = text.strip()
+        instead = f"{number}s or {number}m" if re.fullmatch("[1-9][0-9]{,8}", number) else "10m"
         raise InputError(
-            f"--time-budget must be a time such as 90s, 10m or 1h30m, but got {text!r}"
+            "--time-budget must be more than 0, with a unit after each number, such as 90s, 10m or "
+            f"1h30m, but got {text!r}; say {instead}"
         )
     return float(total)
 

@@ -442,7 +442,8 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["--space", "tiny.yaml", "--trials", "many"], "Invalid value for '--trials'"),
     (["--space", "tiny.yaml", "--horizon", "0"], "--horizon: must be at least 1, but got 0"),
     (["--space", "tiny.yaml", "--calendar", "moon"], "--calendar"),
-    (["--space", "tiny.yaml", "--time-budget", "soon"], "--time-budget must be a time such as"),
+    (["--space", "tiny.yaml", "--time-budget", "soon"], "--time-budget must be more than 0"),
+    (["--space", "tiny.yaml", "--time-budget", "5"], "but got '5'; say 5s or 5m"),
     (["--space", "tiny.yaml", "--name", "../up"], "a study's name must be"),
     (["--space", "tiny.yaml", "--data", "gone.csv"], "gone.csv: can't be read"),
     (["--space", "tiny.yaml", "--cpus-per-trial", "1000"], "each trial asks for 1000 CPU"),
@@ -552,16 +553,23 @@ def test_a_fallback_is_told(run: Run, environment: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("90s", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("45", 45), ("1m5s", 65)],
+    [("90s", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("45s", 45), ("1m5s", 65)],
 )
 def test_times(text: str, expected: float) -> None:
     assert seconds(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "0", "0s", "m", "-5m", "5d", "1.5h", "10m 5x", "½h"])
+@pytest.mark.parametrize("text", ["", "0", "0s", "m", "-5m", "5d", "1.5h", "10m 5x", "½h", "1h30"])
 def test_no_times(text: str) -> None:
-    with pytest.raises(InputError, match="--time-budget must be a time such as 90s, 10m or 1h30m"):
+    rule = "--time-budget must be more than 0, with a unit after each number, such as 90s, 10m or "
+    with pytest.raises(InputError) as refused:
         seconds(text)
+    assert str(refused.value) == f"{rule}1h30m, but got {text!r}; say 10m"
+
+
+def test_a_number_without_a_unit_is_no_time() -> None:
+    with pytest.raises(InputError, match=r"but got ' 90'; say 90s or 90m"):
+        seconds(" 90")
 
 
 def test_lists_of_names() -> None:
