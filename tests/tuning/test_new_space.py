@@ -199,6 +199,7 @@ def test_splits_go_by_the_hours_with_a_target(home: Path, ask: Ask) -> None:
         ("18h", 300, ("day_of_week",)),
         ("D", 1461, ("day_of_week", "day_of_year")),
         ("7D", 520, ("day_of_year",)),
+        ("14D", 260, ("day_of_year",)),
     ],
 )
 def test_the_clock_s_inputs_are_periods_that_training_sees_twice(
