@@ -26,6 +26,7 @@ from lstm_model.files import Place, read_bytes, read_json, write_folder
 from lstm_model.forecaster import LSTMForecaster
 from lstm_model.intervals import Forecasts, Intervals, calibrate
 from lstm_model.metrics import Doubles, Score
+from lstm_model.parsing import room
 from lstm_model.series import Encoding, Series
 from lstm_model.settling import ColdStarts
 from lstm_model.training import WARM_UP_ROWS, Stretches, by_prefix
@@ -209,6 +210,11 @@ class TrainedForecaster:
             return [
                 f"rows must be {self.step} apart, as those that the model was trained on, but from "
                 f"{times[row]} to {times[row + 1]} it is {steps[row]}"
+            ]
+        if len(times) and room(times[-1], self.step) < self.horizon:
+            return [
+                f"the table must end {self.horizon} rows or more before the year 10000, as what is "
+                f"forecast has no time then, but ends at {times[-1]}; end it earlier"
             ]
         return []
 

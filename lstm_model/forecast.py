@@ -133,6 +133,7 @@ def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
             "time": forecaster.time,
             "target": forecaster.target,
             "features": forecaster.encoding.columns,
+            "horizon": forecaster.horizon,
             # Nothing is split here.
             "validation_from": datetime.min,
             "test_from": datetime.max,

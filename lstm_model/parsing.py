@@ -43,6 +43,7 @@ def parsed(
     try:
         times = _times(text[list(clock)], file)
         step = _step(times, file)
+        _check_room(times, step, settings.horizon, file)
     except TableError as error:
         problems.append(str(error))
     for name in settings.features:
@@ -160,6 +161,23 @@ def _part(value: str) -> int:
     if not PART.fullmatch(value):
         raise ValueError("must be whole numbers of up to 4 digits")
     return int(value)
+
+
+def room(last: pd.Timestamp, step: pd.Timedelta) -> int:
+    """How many steps a clock can go on for: there are no times after the year 9999."""
+    left = datetime.max - last.tz_localize(None).to_pydatetime(warn=False)
+    return left // step.to_pytimedelta()
+
+
+def _check_room(times: pd.Series, step: pd.Timedelta, horizon: int, file: str) -> None:
+    """Each hour that is forecast must have a time, and so must the row after the last."""
+    last = times.iloc[-1]
+    if room(last, step) < horizon:
+        raise TableError(
+            f"{file}:{times.index[-1]}: the clock must end {horizon} rows or more before the year "
+            f"10000, as what is forecast has no time then, but ends at {last} with rows {step} "
+            "apart; correct its years, or end the table earlier"
+        )
 
 
 def _step(times: pd.Series, file: str) -> pd.Timedelta:

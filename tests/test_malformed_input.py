@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -611,6 +612,30 @@ def test_the_commands_accept_what_is_sound(ready: Path) -> None:
     with pytest.raises(AssertionError, match="--test-years must lie in the table"):
         assert complaint(compare.app, [*SOUND, *names], ready) is None
     assert complaint(compare.app, [*SOUND, *names[2:]], ready) is None
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_a_clock_that_leaves_no_room_for_what_is_forecast_is_refused(
+    ready: Path, left: int
+) -> None:
+    """Two hours, of which the year 9999 has to have as many after the last row."""
+    last = datetime(9999, 12, 31, 23) - left * timedelta(hours=1)
+    times = [last - back * timedelta(hours=1) for back in reversed(range(len(ROWS)))]
+    rows = [f"{time},{row.partition(',')[2]}" for time, row in zip(times, ROWS, strict=True)]
+    (ready / "air.csv").write_bytes(lines(HEADER, rows))
+    text = (ready / "space.yaml").read_text()
+    for day, row in (("2020-01-03", 48), ("2020-01-04", 72)):
+        text = text.replace(day, f"{times[row]}")
+    (ready / "space.yaml").write_text(text)
+    rule = f"air.csv:{len(ROWS) + 1}: the clock must end 2 rows or more before the year 10000, "
+    for app, arguments in (
+        (run.app, SOUND),
+        (run.app, SOUND[:-1]),
+        (compare.app, SOUND),
+        (compare.app, SOUND[:-1]),
+    ):
+        message = complaint(app, arguments, ready)
+        assert (message or "").startswith(rule) if left < 2 else message is None
 
 
 def test_odd_names_are_no_mistakes(ready: Path) -> None:

@@ -191,7 +191,8 @@ def propose(
         # Nothing is split here.
         unsplit = {"validation_from": datetime.min, "test_from": datetime.max}
         columns = {"time": clock, "target": target, "features": (target, *names)}
-        return parsed(raw, file, DataSettings.model_validate({**columns, **unsplit}))
+        asked = {**columns, **unsplit, "horizon": horizon}
+        return parsed(raw, file, DataSettings.model_validate(asked))
 
     header, first = head(raw)
     named = dict.fromkeys((target, *(clock or ()), *(features or ())))

@@ -304,6 +304,33 @@ def test_what_a_model_cannot_do_it_says(
         made[1].forecast(spoil(table.iloc[20000:20400]))
 
 
+@pytest.mark.parametrize("left", [2, 3])
+def test_what_is_forecast_has_a_time(
+    made: tuple[Series, TrainedForecaster],
+    ask: Callable[..., tuple[int, str, str]],
+    table: pd.DataFrame,
+    recent: Path,
+    tmp_path: Path,
+    left: int,
+) -> None:
+    """Three hours, of which the year 9999 has to have as many after the last row."""
+    last = pd.Timestamp("9999-12-31 23:00") - left * HOUR
+    part = table.iloc[20000:20400]
+    part.index = pd.date_range(end=last, periods=400, freq="h")
+    recent.write_text(csv(part))
+    status, out, err = ask("--data", recent, "--plot", tmp_path / "ahead.png")
+    if left == 3:
+        assert (status, err) == (0, "")
+        assert out.splitlines()[-1].split(",")[2] == "9999-12-31 23:00"
+        assert made[1].forecast(part).table()["valid_time"].iloc[-1] == last + 3 * HOUR
+        return
+    rule = "must end 3 rows or more before the year 10000, as what is forecast has no time then"
+    assert (status, out) == (2, "")
+    assert err.startswith(f"{recent}:401: the clock {rule}, but ends at {last} with rows ")
+    with pytest.raises(TableError, match=f"the table {rule}, but ends at {last}; end it earlier"):
+        made[1].forecast(part)
+
+
 def test_another_unit_is_warned_of_and_a_record_is_not(
     made: tuple[Series, TrainedForecaster], table: pd.DataFrame
 ) -> None:

@@ -487,6 +487,14 @@ def test_a_file_behind_a_link_is_the_one_that_was_read(home: Path, ask: Ask) -> 
             id="uneven clock",
         ),
         pytest.param(
+            table(200, "h", "9999-12-23 14:00"),
+            ("--horizon", "3"),
+            "load.csv:201: the clock must end 3 rows or more before the year 10000, as what is "
+            "forecast has no time then, but ends at 9999-12-31 21:00:00 with rows 0 days 01:00:00 "
+            "apart; correct its years, or end the table earlier\n",
+            id="no room for what is forecast",
+        ),
+        pytest.param(
             "when,load\n31/01/2021 00:00,5\n31/01/2021 01:00,6\n",
             (),
             "load.csv: the clock must be a column of times such as 2013-01-31 13:00, year first, "
