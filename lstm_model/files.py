@@ -54,12 +54,32 @@ def read_json(file: Place) -> dict[str, Any]:
     return content
 
 
+def refuse_unwritable(flag: str, file: Path) -> None:
+    """Raises InputError where a file can't lie."""
+    if not os.path.isdir(file.parent):
+        raise InputError(f"{flag} must lie in a folder that is there, but {file.parent} is none")
+    if os.path.isdir(file):
+        raise InputError(f"{flag} must be a file, but {file} is a folder")
+    if os.path.exists(file) and not os.path.isfile(file):
+        raise InputError(f"{flag} must be a regular file, but {file} is a pipe or a device")
+    try:
+        file.lstat()
+    except FileNotFoundError:
+        pass  # it will be made
+    except (OSError, ValueError) as error:  # ValueError: NUL
+        raise InputError(
+            f"{flag} must be a file that can be written, but got {str(file)!r}: {reason(error)}; "
+            "choose another name"
+        ) from error
+
+
 def write_file(file: Place, content: bytes) -> None:
     """Write to a temporary name and move it into place: readers see the old file or the new one."""
     if not isinstance(file, Path):
         file.write_bytes(content)  # an object store shows a file when it is whole
         return
-    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    # Cut, because a name may be as long as names can be, in bytes, and this one is longer.
+    handle, temporary = tempfile.mkstemp(prefix=f".{file.name[:40]}.", dir=file.parent)
     try:
         with os.fdopen(handle, "wb") as out:
             out.write(content)

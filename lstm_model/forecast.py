@@ -16,6 +16,7 @@ import typer
 
 from lstm_model.command import complain, exit_status, leave, report_errors
 from lstm_model.errors import InputError, TableError, reason
+from lstm_model.files import read_bytes, refuse_unwritable, write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,8 +61,11 @@ def run(
     and the bounds between which 80% and 95% of the observations are to lie.
     """
     with report_errors():
+        if plot is not None and plot.suffix.lower() != ".png":
+            raise InputError(f"--plot must be a file that ends with .png, but got {plot}")
         for flag, file in (("--out", out), ("--plot", plot)):
-            refuse_unwritable(flag, file)
+            if file is not None:
+                refuse_unwritable(flag, file)
         refuse_overwriting({"--data": None if data == "-" else data, "--out": out, "--plot": plot})
         out, plot = (file and Path(os.path.realpath(file)) for file in (out, plot))  # a link stays
         # Not before: torch takes seconds, and a mistake is to be told at once.
@@ -94,9 +98,12 @@ def loaded(folder: Path) -> "TrainedForecaster":
     """The model, or where it may lie."""
     from lstm_model.checkpoint import SETTINGS, TrainedForecaster
 
-    if not (folder / SETTINGS).exists():
-        near = [folder / "best", *sorted((folder / "models").glob("*")), *sorted(folder.glob("*"))]
-        there = [shlex.quote(str(each)) for each in near if (each / SETTINGS).exists()]
+    # Neither raises where the name is too long for one, as the methods of a Path do.
+    if not os.path.exists(folder / SETTINGS):
+        near = [folder / "best"]
+        if os.path.isdir(folder):
+            near += [*sorted((folder / "models").glob("*")), *sorted(folder.glob("*"))]
+        there = [shlex.quote(str(each)) for each in near if os.path.exists(each / SETTINGS)]
         instead = f"; there is {', '.join(dict.fromkeys(there))}" if there else ""
         raise InputError(
             f"--model must be a folder with {SETTINGS}, such as runs/STUDY/best, but {folder} has "
@@ -116,7 +123,6 @@ def prefixed(error: Exception, file: str) -> str:
 def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
     """The table, through the same door as in training."""
     from lstm_model.configuration import DataSettings
-    from lstm_model.files import read_bytes
     from lstm_model.parsing import parsed
 
     if data == "-" and sys.stdin is None:
@@ -144,20 +150,6 @@ def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
     return table
 
 
-def refuse_unwritable(flag: str, file: Path | None) -> None:
-    """Raises InputError where a file can't lie."""
-    if file is None:
-        return
-    if flag == "--plot" and file.suffix.lower() != ".png":
-        raise InputError(f"--plot must be a file that ends with .png, but got {file}")
-    if not file.parent.is_dir():
-        raise InputError(f"{flag} must lie in a folder that is there, but {file.parent} is none")
-    if file.is_dir():
-        raise InputError(f"{flag} must be a file, but {file} is a folder")
-    if file.exists() and not file.is_file():
-        raise InputError(f"{flag} must be a regular file, but {file} is a pipe or a device")
-
-
 def refuse_overwriting(files: Mapping[str, str | Path | None]) -> None:
     """Raises InputError where two flags name one file, of which one would be lost."""
     named: dict[str, str] = {}
@@ -170,8 +162,6 @@ def refuse_overwriting(files: Mapping[str, str | Path | None]) -> None:
 
 
 def write(out: Path | None, found: "Forecasts") -> None:
-    from lstm_model.files import write_file
-
     seconds = any(time.second for time in (*found.origins[:2], *found.valid_times()[:2]))
     text = found.table().to_csv(
         index=False,
@@ -193,7 +183,6 @@ def draw(
 ) -> None:
     """The last forecast, after what was observed before it."""
     from lstm_model.figures import forecast_ahead, png
-    from lstm_model.files import write_file
 
     recent = table[forecaster.target].iloc[-max(PAST * forecaster.horizon, LEAST_PAST) :]
     figure = forecast_ahead(

@@ -640,16 +640,41 @@ def test_a_clock_that_leaves_no_room_for_what_is_forecast_is_refused(
 
 def test_odd_names_are_no_mistakes(ready: Path) -> None:
     text = (ready / "space.yaml").read_text()
-    for name in ("[b].yaml", "yes.yaml", "5:30", "\udcff.yaml", "it's.yaml", "\n.yaml"):
+    for name in (
+        "[b].yaml",
+        "yes.yaml",
+        "5:30",
+        "\udcff.yaml",
+        "it's.yaml",
+        "\n.yaml",
+        "s" * 249 + ".yaml",
+    ):
         (ready / name).write_text(text)
         arguments = [f"--space={name}", f"--runs=r{name}", "--check"]
         assert complaint(run.app, arguments, ready) is None, name
-        assert complaint(compare.app, [*arguments, "--name", "x"], ready) is None, name
+        for title in ("x", "x" * 60, "x" * 98):
+            assert complaint(compare.app, [*arguments, "--name", title], ready) is None, name
     table = (ready / "air.csv").read_text().replace("temp", "t[/C]")
     (ready / "[").mkdir()
     (ready / "[" / "air].csv").write_text(table)
     (ready / "space.yaml").write_text(text.replace('"temp"', '"t[/C]"'))
     assert complaint(run.app, [*SOUND, "--data", "[/air].csv"], ready) is None
+
+
+def test_names_that_no_file_can_have_are_refused(ready: Path) -> None:
+    for name in (LONG, f"{LONG}.yaml", f"empty/{LONG}", f"{LONG}/x", "é" * 200):
+        for app, arguments in (
+            (run.app, ["--space", name]),
+            (run.app, ["--resume", name]),
+            (run.app, [*SOUND, "--name", name]),
+            (run.app, [*SOUND, "--data", name]),
+            (run.app, [*SOUND, "--runs", name]),
+            (compare.app, [name, "--name", "x"]),
+            (compare.app, ["space.yaml", name, "--name", "x"]),
+            (compare.app, ["--space", name, "--name", "x"]),
+            (compare.app, [*SOUND, "--name", name]),
+        ):
+            assert complaint(app, arguments, ready), (name, arguments)
 
 
 SOUND = ["--space", "space.yaml", "--name", "x", "--check"]

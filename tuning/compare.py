@@ -33,7 +33,7 @@ from lstm_model.files import read_json
 from tuning import options, ray_environment
 from tuning.options import Manner, to_resume
 from tuning.progress import Terminal
-from tuning.record import study_name
+from tuning.record import LONGEST_NAME, study_name
 from tuning.resume import find_study, read_space_of, records
 from tuning.run import conduct, head_start, load, make, past, refuse_blind_torch, stem
 from tuning.search_space import FLAGS, SearchSpace, read_space
@@ -252,7 +252,7 @@ def _named(
     found: list[tuple[str, SearchSpace, Place, bool]] = []
     for each in spaces:
         settled = read_space(each).overridden(changes)
-        folder = root / study_name(f"{name}-{stem(settled)}")
+        folder = root / study_name(f"{name}-{stem(settled)}"[:LONGEST_NAME])
         if folder.exists():
             refuse_other_settings(folder, settled)
         found.append((stem(settled), settled, folder, folder.exists()))
@@ -280,6 +280,12 @@ def _named(
         found = [(place.name, settled, place, exists) for _, settled, place, exists in found]
         if found[0][0] == found[1][0]:
             raise InputError(f"two different studies must be given, but got {found[0][0]} twice")
+    folders = [place for *_, place, _ in found]
+    if spaces and len({root / name, *folders}) <= len(folders):
+        raise InputError(
+            "--name must leave room for a space's name behind it in the name of its study, of "
+            f"{LONGEST_NAME} characters in all, but got {name!r}; choose a shorter one"
+        )
     for model, *_ in found:
         if RESERVED.fullmatch(model):
             raise InputError(

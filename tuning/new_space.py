@@ -23,7 +23,7 @@ import yaml
 from lstm_model.command import exit_status, leave, report_errors
 from lstm_model.configuration import HYPERPARAMETERS, DataSettings
 from lstm_model.errors import InputError, TableError, reason
-from lstm_model.files import read_bytes, write_file
+from lstm_model.files import read_bytes, refuse_unwritable, write_file
 from lstm_model.parsing import CLOCK, CLOCK_PARTS, parsed
 from lstm_model.series import Series
 from lstm_model.sources import load_table
@@ -144,8 +144,8 @@ def new_space(
         out = Path(output if output and output != "-" else f"{path.stem}.yaml")
         if output != "-" and os.path.lexists(out):
             raise InputError(f"{out} exists; choose another --output, or remove it first")
-        if not out.parent.is_dir():
-            raise InputError(f"--output must lie in a folder, but {out.parent} is none")
+        if output != "-":
+            refuse_unwritable("--output", out)
         # Named as from the new file, so that both can be moved together. Resolved, because `..`
         # behind a link leads elsewhere than before it.
         source = str(path)

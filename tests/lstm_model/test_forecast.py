@@ -34,6 +34,7 @@ from lstm_model.series import Encoding, Series
 from lstm_model.settling import SETTLED, ColdStarts
 from lstm_model.training import WARM_UP_ROWS, Fit, Validation
 
+LONG = "x" * 300  # no file can have such a name
 HOUR = pd.Timedelta(hours=1)
 SMALL = Configuration(hidden_size=6, chunk_length=40, context_length=12, learning_rate=0.03)
 SETTINGS = DataSettings(
@@ -443,6 +444,10 @@ def test_other_mistakes_name_the_flag_or_the_folder(
         (("--data", recent, "--out", tmp_path / "no" / "a.csv"), "--out must lie in a folder that"),
         (("--data", recent, "--out", tmp_path), "--out must be a file, but"),
         (("--data", recent, "--every", 0), "'--every'"),
+        (("--data", LONG), f"{LONG}: can't be read: File name too long"),
+        (("--data", recent, "--out", LONG), f"got '{LONG}': File name too long; choose another"),
+        (("--data", recent, "--plot", f"{LONG}.png"), f"got '{LONG}.png': File name too long"),
+        (("--data", recent, "--out", f"{LONG}/a"), "--out must lie in a folder that is there, but"),
     ):
         status, out, err = ask(*arguments)
         assert (status, out) == (2, "")
@@ -450,6 +455,9 @@ def test_other_mistakes_name_the_flag_or_the_folder(
     status, _, err = ask("--data", recent, model=saved.parent)
     assert status == 2
     assert err.endswith(f"but {saved.parent} has none; there is {saved}\n")
+    for folder in (Path(LONG), saved.parent / LONG):
+        status, _, err = ask("--data", recent, model=folder)
+        assert (status, err[-9:]) == (2, "has none\n")
     spaced = tmp_path / "my study"
     shutil.copytree(saved, spaced / "best")
     assert ask("--data", recent, model=spaced)[2].endswith(f"; there is '{spaced}/best'\n")
@@ -489,6 +497,14 @@ def test_nothing_but_the_forecasts_file_is_written_over(
     link.symlink_to(link)  # leads nowhere: nothing is lost
     assert ask("--data", recent, "--out", link)[0] == 0
     assert link.read_text() == other.read_text()
+
+
+def test_a_name_may_be_as_long_as_names_can_be(
+    ask: Callable[..., tuple[int, str, str]], recent: Path, tmp_path: Path
+) -> None:
+    for name in ("x" * 255, "é" * 127):
+        assert ask("--data", recent, "--out", tmp_path / name) == (0, "", "")
+        assert (tmp_path / name).read_text().startswith("origin,lead_time,")
 
 
 def test_without_standard_streams_the_reason_is_told(

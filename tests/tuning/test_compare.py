@@ -228,6 +228,23 @@ def test_what_can_not_be_compared_is_said(
     assert re.search(told, refusal(*arguments, "--name", "air"))
 
 
+@pytest.mark.parametrize("letters", [94, 99, 100])
+def test_a_name_leaves_room_for_those_of_the_studies(
+    refusal: Callable[..., str], pair: Callable[..., None], tmp_path: Path, letters: int
+) -> None:
+    """Which are cut, and may neither be one nor be the comparison's own."""
+    pair("none")
+    for name in ("alike-one", "alike-two"):
+        (tmp_path / f"{name}.yaml").write_text((tmp_path / "both.yaml").read_text())
+    name = "n" * letters
+    said = refusal("--space", "alike-one.yaml", "--space", "alike-two.yaml", "--name", name)
+    assert said == (
+        "--name must leave room for a space's name behind it in the name of its study, of 100 "
+        f"characters in all, but got '{name}'; choose a shorter one\n"
+    )
+    assert exit_status(app, ["--space", "both.yaml", "--name", name[:98], "--check"]) == 0
+
+
 def test_what_is_there_is_not_written_over(
     pair: Callable[..., None],
     tmp_path: Path,

@@ -565,8 +565,15 @@ def test_a_file_behind_a_link_is_the_one_that_was_read(home: Path, ask: Ask) -> 
         pytest.param(
             table(200),
             ("--output", "gone/x.yaml"),
-            "--output must lie in a folder, but gone is none\n",
+            "--output must lie in a folder that is there, but gone is none\n",
             id="no folder",
+        ),
+        pytest.param(
+            table(200),
+            ("--output", "x" * 300),
+            f"--output must be a file that can be written, but got '{'x' * 300}': File name too "
+            "long; choose another name\n",
+            id="a name that no file can have",
         ),
         pytest.param(
             table(200),
