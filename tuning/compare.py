@@ -112,6 +112,7 @@ def compare(
     written to RUNS/NAME.
     """
     with report_errors(), ExitStack() as at_end:
+        options.refuse_windows()
         begun = time.monotonic()
         address = ray_environment.cluster(address)
         ray_environment.prepare(address)

@@ -58,6 +58,15 @@ class Manner:
     verbose: bool
 
 
+def refuse_windows() -> None:
+    """Raises InputError where a study's folder can't be locked, as on Windows."""
+    if sys.platform == "win32":
+        raise InputError(
+            "studies and comparisons run on Linux, on macOS, and on Windows in WSL, but this is "
+            "Windows itself; type the same in WSL (https://learn.microsoft.com/windows/wsl)"
+        )
+
+
 def overrides(
     *,
     trials: int | None,

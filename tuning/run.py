@@ -90,6 +90,7 @@ def run(
     A flag overrides what the file says. Trials are recorded in RUNS/NAME as they run.
     """
     with report_errors(), ExitStack() as at_end:
+        options.refuse_windows()
         begun = time.monotonic()
         address = ray_environment.cluster(address)
         ray_environment.prepare(address)
