@@ -71,8 +71,15 @@ def ray_session(
         A call that begins to end it, while the caller goes on with what needs no Ray.
 
     Raises:
-        InputError: there is no cluster at `address`.
+        InputError: there is no cluster at `address`, or this process has a Ray already.
     """
+    if ray.is_initialized():
+        raise InputError(
+            "a study starts a Ray of its own or joins the one at --address, and leaves it at its "
+            "end, but this process is connected to a Ray already (at "
+            f"{ray.get_runtime_context().gcs_address}), and can be to one alone; call "
+            "ray.shutdown() first, or run the study in a process of its own"
+        )
     # Ray and Tune warn of much that the user did not choose, and print the traceback of each
     # trial's error, which its record gives the reason of.
     level = logging.INFO if verbose else logging.CRITICAL
