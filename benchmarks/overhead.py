@@ -34,8 +34,8 @@ ray_environment.prepare()
 
 from ray import tune  # noqa: E402 (Ray reads its settings when it is imported)
 
+from lstm_model.command import exit_status, leave  # noqa: E402
 from tuning import run  # noqa: E402
-from tuning.options import leave, status_of  # noqa: E402
 from tuning.record import Trial  # noqa: E402
 from tuning.trainable import Trainable  # noqa: E402
 
@@ -104,7 +104,7 @@ def the_command(kind: str, trials: int, folder: Path) -> int:
         mock.patch.object(run, "listen", listening),
         mock.patch("tuning.tuner.Trainable", trainable),
     ):
-        return status_of(run.app, arguments)
+        return exit_status(run.app, arguments)
 
 
 def plain(trials: int, folder: Path) -> None:

@@ -22,12 +22,12 @@ from torch import Tensor
 
 from lstm_model.cells import NONE
 from lstm_model.configuration import AS_IT_STANDS, Configuration, Kind, Reading
-from lstm_model.errors import InputError, TableError
+from lstm_model.errors import InputError, TableError, reason
 from lstm_model.files import Place, read_bytes, read_json, write_folder
 from lstm_model.forecaster import LSTMForecaster
 from lstm_model.intervals import Forecasts, Intervals, calibrate
 from lstm_model.metrics import Doubles, Score
-from lstm_model.parsing import parse_frame
+from lstm_model.parsing import parse_frame, room
 from lstm_model.series import Encoding, Series, floors
 from lstm_model.settling import ColdStarts
 from lstm_model.suspicion import mostly_empty
@@ -251,6 +251,11 @@ class TrainedForecaster:
                 f"rows must be {self.step} apart, as those that the model was trained on, but from "
                 f"{times[row]} to {times[row + 1]} it is {steps[row]}"
             ]
+        if len(times) and room(times[-1], self.step) < self.horizon:
+            return [
+                f"the table must end {self.horizon} rows or more before the year 10000, as what is "
+                f"forecast has no time then, but ends at {times[-1]}; end it earlier"
+            ]
         return []
 
     def _wrong_categories(self, table: pd.DataFrame) -> list[str]:
@@ -385,8 +390,7 @@ class TrainedForecaster:
                 settings["simulated"],
             )
         except OSError as error:
-            why = error.strerror or error
-            raise InputError(f"{folder / WEIGHTS} can't be read: {why}") from error
+            raise InputError(f"{folder / WEIGHTS} can't be read: {reason(error)}") from error
         except InputError:
             raise
         except (

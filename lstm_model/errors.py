@@ -9,6 +9,9 @@ Exceptions:
 A trial that fails by its own fault raises TrainingFailed instead: the study goes on without it.
 """
 
+import errno
+import os
+
 
 class InputError(ValueError):
     """Something that the user gave breaks a rule; the message says which, what came, what next."""
@@ -24,3 +27,12 @@ class SourceUnavailable(InputError):
 
 class TrainingFailed(RuntimeError):
     """A training that can't go on, such as one whose loss is no longer finite."""
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in the system's own words where there are any."""
+    code = error.errno if isinstance(error, OSError) else None
+    # EIO is what pyarrow has for what the system has no words for: it comes with its own.
+    if code and code != errno.EIO:
+        return os.strerror(code)
+    return str(getattr(error, "strerror", None) or error)

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from io import BytesIO
 
 import numpy as np
@@ -24,6 +25,11 @@ DPI = 150
 LONGEST_NAME = 40  # characters
 WEEK = np.timedelta64(7, "D")
 LEAST_OBSERVED = 0.9  # share of a week that is worth showing
+# What matplotlib can name; it rounds the last microseconds up.
+FIRST_DATE, LAST_DATE = (
+    float(date2num(date))  # type: ignore[no-untyped-call]
+    for date in (datetime.min, datetime.max.replace(microsecond=0))
+)
 OFF_THE_SCALE = 4.0  # times as far above the best trial as the third quartile
 Times = npt.NDArray[np.datetime64]
 Difference = tuple[str, Sequence[float], Sequence[float], Sequence[float]]
@@ -560,14 +566,22 @@ def _prepared(panels: Iterable[Axes]) -> list[Axes]:
     return panels
 
 
+class _Dates(AutoDateLocator):
+    """Of an axis that ends where dates do, at the latest: its margin may lie beyond."""
+
+    def view_limits(self, vmin: float, vmax: float) -> tuple[float, float]:
+        vmin, vmax = super().view_limits(vmin, vmax)
+        return max(vmin, FIRST_DATE), min(vmax, LAST_DATE)
+
+
 def _observation(axes: Axes, times: Times, observed: Doubles, *, width: float = 1.4) -> None:
     # On top, so that a gap is seen; dots show an observation that stands alone between two gaps.
     line = axes.plot(times, observed, "ko-", label="observed", zorder=3)
     line[0].set(linewidth=width, markersize=1 + width)
-    locator = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    locator = _Dates(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    axes.margins(x=0.01)
+    axes.margins(x=0.01, tight=None)  # which lets the locator have the last word
 
 
 def _forecasts(

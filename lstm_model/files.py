@@ -1,6 +1,5 @@
 """Files that are read or refused with their name, and written whole or not at all."""
 
-import errno
 import json
 import os
 import shutil
@@ -9,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from lstm_model.errors import InputError
+from lstm_model.errors import InputError, reason
 
 
 class Place(Protocol):
@@ -33,7 +32,7 @@ def read_bytes(file: Place, most: int = -1) -> bytes:
         return file.read_bytes()[: most if most >= 0 else None]
     mode = file.stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a folder tells what it is
-        raise OSError(errno.EINVAL, "it is a pipe or a device, and must be a regular file")
+        raise OSError("it is a pipe or a device, and must be a regular file")
     with open(file, "rb") as opened:
         return opened.read(most)
 
@@ -45,7 +44,7 @@ def read_json(file: Place) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{file} does not exist") from None
     except OSError as error:
-        raise InputError(f"{file} can't be read: {error.strerror or error}") from error
+        raise InputError(f"{file} can't be read: {reason(error)}") from error
     except ValueError as error:
         raise InputError(f"{file} is damaged: {error}") from error
     except RecursionError:
@@ -55,12 +54,32 @@ def read_json(file: Place) -> dict[str, Any]:
     return content
 
 
+def refuse_unwritable(flag: str, file: Path) -> None:
+    """Raises InputError where a file can't lie."""
+    if not os.path.isdir(file.parent):
+        raise InputError(f"{flag} must lie in a folder that is there, but {file.parent} is none")
+    if os.path.isdir(file):
+        raise InputError(f"{flag} must be a file, but {file} is a folder")
+    if os.path.exists(file) and not os.path.isfile(file):
+        raise InputError(f"{flag} must be a regular file, but {file} is a pipe or a device")
+    try:
+        file.lstat()
+    except FileNotFoundError:
+        pass  # it will be made
+    except (OSError, ValueError) as error:  # ValueError: NUL
+        raise InputError(
+            f"{flag} must be a file that can be written, but got {str(file)!r}: {reason(error)}; "
+            "choose another name"
+        ) from error
+
+
 def write_file(file: Place, content: bytes) -> None:
     """Write to a temporary name and move it into place: readers see the old file or the new one."""
     if not isinstance(file, Path):
         file.write_bytes(content)  # an object store shows a file when it is whole
         return
-    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    # Cut, because a name may be as long as names can be, in bytes, and this one is longer.
+    handle, temporary = tempfile.mkstemp(prefix=f".{file.name[:40]}.", dir=file.parent)
     try:
         with os.fdopen(handle, "wb") as out:
             out.write(content)

@@ -3,19 +3,19 @@
 python -m lstm_model.forecast --model runs/STUDY/best --data latest.csv
 """
 
-import errno
-import io
 import os
+import shlex
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstm_model.errors import InputError, TableError
+from lstm_model.command import complain, exit_status, leave, report_errors
+from lstm_model.errors import InputError, TableError, reason
+from lstm_model.files import read_bytes, refuse_unwritable, write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from lstm_model.checkpoint import TrainedForecaster
     from lstm_model.intervals import Forecasts
 
-FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130
 STANDARD_INPUT = "standard input"
 
 # The past that is drawn: three times as long as the forecast, but a day's rows or more.
@@ -60,9 +59,12 @@ def run(
     The forecasts are a CSV in the target's unit: origin, lead_time (in rows), valid_time, forecast,
     and the bounds between which 80% and 95% of the observations are to lie.
     """
-    with told():
+    with report_errors():
+        if plot is not None and plot.suffix.lower() != ".png":
+            raise InputError(f"--plot must be a file that ends with .png, but got {plot}")
         for flag, file in (("--out", out), ("--plot", plot)):
-            refuse_unwritable(flag, file)
+            if file is not None:
+                refuse_unwritable(flag, file)
         refuse_overwriting({"--data": None if data == "-" else data, "--out": out, "--plot": plot})
         out, plot = (file and Path(os.path.realpath(file)) for file in (out, plot))  # a link stays
         # Not before: torch takes seconds, and a mistake is to be told at once.
@@ -70,10 +72,9 @@ def run(
 
         forecaster = loaded(model)
         if forecaster.simulated:
-            print(
+            complain(
                 "warning: the model was trained on simulated data: its forecasts say nothing about "
-                "real air",
-                file=sys.stderr,
+                "real air"
             )
         table = read(data, forecaster)
         with warnings.catch_warnings(record=True) as caught:
@@ -84,9 +85,9 @@ def run(
                 raise TableError(prefixed(error, named(data))) from error
         for warning in caught:
             if issubclass(warning.category, FarOutside):
-                print(f"warning: {named(data)}: {warning.message}", file=sys.stderr)
+                complain(f"warning: {named(data)}: {warning.message}")
         if not found.bounds:
-            print(f"warning: {model} was saved without intervals: no bounds", file=sys.stderr)
+            complain(f"warning: {model} was saved without intervals: no bounds")
         if plot is not None:
             draw(plot, forecaster, table, found)
         write(out, found.every(every or len(found.origins)))
@@ -96,9 +97,12 @@ def loaded(folder: Path) -> "TrainedForecaster":
     """The model, or where it may lie."""
     from lstm_model.checkpoint import SETTINGS, TrainedForecaster
 
-    if not (folder / SETTINGS).exists():
-        near = [folder / "best", *sorted((folder / "models").glob("*")), *sorted(folder.glob("*"))]
-        there = [str(each) for each in near if (each / SETTINGS).exists()]
+    # Neither raises where the name is too long for one, as the methods of a Path do.
+    if not os.path.exists(folder / SETTINGS):
+        near = [folder / "best"]
+        if os.path.isdir(folder):
+            near += [*sorted((folder / "models").glob("*")), *sorted(folder.glob("*"))]
+        there = [shlex.quote(str(each)) for each in near if os.path.exists(each / SETTINGS)]
         instead = f"; there is {', '.join(dict.fromkeys(there))}" if there else ""
         raise InputError(
             f"--model must be a folder with {SETTINGS}, such as runs/STUDY/best, but {folder} has "
@@ -117,7 +121,6 @@ def prefixed(error: Exception, file: str) -> str:
 
 def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
     """The table, through the same door as in training."""
-    from lstm_model.files import read_bytes
     from lstm_model.parsing import parse_csv
 
     if data == "-" and sys.stdin is None:
@@ -125,9 +128,9 @@ def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
     try:
         raw = sys.stdin.buffer.read() if data == "-" else read_bytes(Path(data).expanduser())
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: NUL; RuntimeError: ~nobody
-        why = getattr(error, "strerror", None) or error
         raise TableError(
-            f"{data}: can't be read: {why}; --data is a CSV's path, or - for {STANDARD_INPUT}"
+            f"{data}: can't be read: {reason(error)}; --data is a CSV's path, or - for "
+            f"{STANDARD_INPUT}"
         ) from error
     kinds = forecaster.kinds
     table = parse_csv(
@@ -137,25 +140,12 @@ def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
         target=forecaster.target,
         features=tuple(kinds),
         kinds=kinds,
+        horizon=forecaster.horizon,
     )
     for repair in table.repairs:
         if repair.kind == "number" and repair.column not in forecaster.reading.types:
             print(f"warning: {named(data)}: {repair}", file=sys.stderr)
     return table.frame
-
-
-def refuse_unwritable(flag: str, file: Path | None) -> None:
-    """Raises InputError where a file can't lie."""
-    if file is None:
-        return
-    if flag == "--plot" and file.suffix.lower() != ".png":
-        raise InputError(f"--plot must be a file that ends with .png, but got {file}")
-    if not file.parent.is_dir():
-        raise InputError(f"{flag} must lie in a folder that is there, but {file.parent} is none")
-    if file.is_dir():
-        raise InputError(f"{flag} must be a file, but {file} is a folder")
-    if file.exists() and not file.is_file():
-        raise InputError(f"{flag} must be a regular file, but {file} is a pipe or a device")
 
 
 def refuse_overwriting(files: Mapping[str, str | Path | None]) -> None:
@@ -170,8 +160,6 @@ def refuse_overwriting(files: Mapping[str, str | Path | None]) -> None:
 
 
 def write(out: Path | None, found: "Forecasts") -> None:
-    from lstm_model.files import write_file
-
     seconds = any(time.second for time in (*found.origins[:2], *found.valid_times()[:2]))
     text = found.table().to_csv(
         index=False,
@@ -181,7 +169,7 @@ def write(out: Path | None, found: "Forecasts") -> None:
     if out is not None:
         write_file(out, text.encode())
     elif sys.stdout is None:
-        raise OSError(errno.EBADF, "standard output is closed; name a file with --out")
+        raise OSError("standard output is closed; name a file with --out")
     else:
         print(text, end="")
         sys.stdout.flush()
@@ -192,7 +180,6 @@ def draw(
 ) -> None:
     """The last forecast, after what was observed before it."""
     from lstm_model.figures import forecast_ahead, png
-    from lstm_model.files import write_file
 
     recent = table[forecaster.target].iloc[-max(PAST * forecaster.horizon, LEAST_PAST) :]
     figure = forecast_ahead(
@@ -206,38 +193,5 @@ def draw(
     write_file(file, png(figure))
 
 
-@contextmanager
-def told() -> Iterator[None]:
-    """What goes wrong as plain lines on standard error and an exit status."""
-    try:
-        yield
-    except InputError as mistake:
-        print(mistake, file=sys.stderr)
-        raise typer.Exit(USER_ERROR) from None
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:
-        # Whoever read standard output has read enough; what is left to flush at the end goes too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(FAILED) from None
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
-        raise typer.Exit(FAILED) from None
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command's exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file's name may hold what the terminal can't show; standard error escapes it already.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        app(args=arguments)
-    except SystemExit as done:
-        return int(done.code or 0)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(exit_status(app))

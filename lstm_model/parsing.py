@@ -53,12 +53,14 @@ def parse_csv(
     *,
     target: str,
     features: Sequence[str],
+    horizon: int,
     kinds: Mapping[str, Kind] | None = None,
 ) -> Parsed:
     """The features of a CSV's bytes; a problem of each column, all at once.
 
     Args:
         file: what messages call it.
+        horizon: rows after the last one that will be forecast, and must have a time.
         kinds: of the features, where they are known, as of a table to forecast from: a feature
             other than the target may have no values there.
 
@@ -72,14 +74,14 @@ def parse_csv(
     try:
         times = _times(text[list(clock)], file)
         step = _step(times, file)
+        _check_room(times, step, horizon, file)
     except TableError as error:
-        problems.append(str(error))
-        if times is not None:
+        advice = None
+        if times is None and len(clock) == 1:
+            advice = diagnosis.wrong_times(file, clock[0], text[clock[0]].tolist())
+        elif times is not None and step is None:
             advice = diagnosis.irregular(file, raw, clock, times)
-        else:
-            words = text[clock[0]].tolist() if len(clock) == 1 else []
-            advice = diagnosis.wrong_times(file, clock[0], words) if words else None
-        problems += [advice] if advice else []
+        problems += filter(None, (str(error), advice))
     columns = _columns(text, file, reading, target, features, kinds, problems)
     if problems or times is None or step is None:
         raise TableError("\n".join(problems))
@@ -300,6 +302,23 @@ def _part(value: str) -> int:
     if not PART.fullmatch(value):
         raise ValueError("must be whole numbers of up to 4 digits")
     return int(value)
+
+
+def room(last: pd.Timestamp, step: pd.Timedelta) -> int:
+    """How many steps a clock can go on for: there are no times after the year 9999."""
+    left = datetime.max - last.tz_localize(None).to_pydatetime(warn=False)
+    return left // step.to_pytimedelta()
+
+
+def _check_room(times: pd.Series, step: pd.Timedelta, horizon: int, file: str) -> None:
+    """Each hour that is forecast must have a time, and so must the row after the last."""
+    last = times.iloc[-1]
+    if room(last, step) < horizon:
+        raise TableError(
+            f"{file}:{times.index[-1]}: the clock must end {horizon} rows or more before the year "
+            f"10000, as what is forecast has no time then, but ends at {last} with rows {step} "
+            "apart; correct its years, or end the table earlier"
+        )
 
 
 def _step(times: pd.Series, file: str) -> pd.Timedelta:

@@ -252,8 +252,10 @@ class Series:
             step: time between rows.
 
         Raises:
-            TableError: training or validation has no row to learn from or to score.
+            TableError: training or validation has no row to learn from or to score, or the calendar
+                nothing to tell.
         """
+        _refuse_still(frame.index[frame.index < settings.validation_from], step, settings.calendar)
         *before, last = settings.rolling_origins
         folds: list[Self] = []
         for back, fold in enumerate(reversed(before), start=1):
@@ -275,11 +277,6 @@ class Series:
             np.searchsorted(frame.index.to_numpy(), np.datetime64(settings.validation_from))
         )
         training = frame.iloc[:split]
-        if "hour_of_day" in settings.calendar and step % pd.Timedelta(days=1) == pd.Timedelta(0):
-            raise TableError(
-                f"calendar must change from row to row, but with rows {step.days} days apart "
-                "hour_of_day never does; leave it out"
-            )
         encoding = Encoding.learn(training, settings.target, settings.calendar, step)
         target = frame[settings.target].to_numpy(np.float64)
         last = frame[settings.target].ffill().to_numpy(np.float64)
@@ -393,6 +390,19 @@ def _skew(values: Doubles) -> float:
     deviation = values - values.mean()
     variance = float((deviation**2).mean())
     return float((deviation**3).mean()) / math.sqrt(variance) ** 3 if variance > 0 else 0.0
+
+
+def _refuse_still(times: pd.Index, step: pd.Timedelta, calendar: Sequence[str]) -> None:
+    """Raises TableError where the clock stands at one point of a period in all training rows."""
+    assert isinstance(times, pd.DatetimeIndex)
+    still = [name for name in calendar if len(times) > 1 and not np.ptp(_phase(times, name))]
+    if still:
+        one = len(still) == 1
+        raise TableError(
+            f"calendar must change from row to row, but with rows {step.days} days apart "
+            f"{' and '.join(still)} never {'does' if one else 'do'}; leave "
+            f"{'it' if one else 'them'} out"
+        )
 
 
 def _phase(times: pd.DatetimeIndex, name: str) -> Doubles:

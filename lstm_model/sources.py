@@ -22,7 +22,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from lstm_model.cells import Repair
 from lstm_model.configuration import AS_IT_STANDS, DataSettings, Reading
-from lstm_model.errors import SourceUnavailable, TableError
+from lstm_model.errors import SourceUnavailable, TableError, reason
 from lstm_model.files import read_bytes
 from lstm_model.parsing import check_splits, parse_csv
 from lstm_model.suspicion import doubts
@@ -83,15 +83,15 @@ def load_table(settings: DataSettings, *, progress: bool = False) -> Table:
     if source == "beijing":
         try:
             raw = _beijing(progress)
-        except SourceUnavailable as reason:
+        except SourceUnavailable as error:
             if settings.fallback is None:
                 raise SourceUnavailable(
-                    f"Beijing's data could not be had: {reason}. Set {DATA_VARIABLE} to the folder "
+                    f"Beijing's data could not be had: {error}. Set {DATA_VARIABLE} to the folder "
                     f"with {BEIJING_FILE}, connect to the network, or use --data simulated"
-                ) from reason
+                ) from error
             source = settings.fallback
             warning = (
-                f"Beijing's data could not be had ({reason}): using simulated data, whose results "
+                f"Beijing's data could not be had ({error}): using simulated data, whose results "
                 "say nothing about Beijing"
             )
     elif source != "simulated":
@@ -102,7 +102,12 @@ def load_table(settings: DataSettings, *, progress: bool = False) -> Table:
         raw = simulate(seed=0).to_csv(index=False).encode()
 
     table = parse_csv(
-        raw, source, settings.reading, target=settings.target, features=settings.features
+        raw,
+        source,
+        settings.reading,
+        target=settings.target,
+        features=settings.features,
+        horizon=settings.horizon,
     )
     check_splits(table.frame, settings, source)
     before_test = table.frame.loc[table.frame.index < settings.test_from]
@@ -123,9 +128,9 @@ def _file(source: str) -> bytes:
     try:
         return read_bytes(Path(source).expanduser())
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: NUL; RuntimeError: ~nobody
-        reason = getattr(error, "strerror", None) or error
         raise TableError(
-            f"{source}: can't be read: {reason}; data come from beijing, simulated, or a CSV's path"
+            f"{source}: can't be read: {reason(error)}; data come from beijing, simulated, or a "
+            "CSV's path"
         ) from error
 
 
@@ -136,8 +141,9 @@ def _beijing(progress: bool) -> bytes:
         try:
             return _known(read_bytes(path), f"{DATA_VARIABLE} is set, but {path}")
         except OSError as error:
-            reason = f"{DATA_VARIABLE} is set, but {path}: {error.strerror}"
-            raise SourceUnavailable(reason) from error
+            raise SourceUnavailable(
+                f"{DATA_VARIABLE} is set, but {path}: {reason(error)}"
+            ) from error
 
     import pooch  # with all that downloads need: 0.2 s, for nothing where the file is at hand
 
@@ -226,4 +232,4 @@ def _root_cause(error: BaseException) -> str:
     """'Connection refused' rather than the four exceptions that libraries wrap around it."""
     while error.__context__ is not None:
         error = error.__context__
-    return getattr(error, "strerror", None) or str(error)
+    return reason(error)

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from lstm_model.baselines import Baselines, evaluate_baselines
+from lstm_model.command import exit_status
 from lstm_model.configuration import Configuration
 from lstm_model.errors import TableError
 from lstm_model.series import Series
@@ -22,7 +23,6 @@ from lstm_model.sources import Table, load_table
 from lstm_model.training import Fit
 from tests.field import field_table
 from tuning import new_space, run
-from tuning.options import status_of
 from tuning.search_space import SearchSpace, read_space
 
 Propose = Callable[..., SearchSpace]
@@ -41,7 +41,7 @@ def propose(home: Path, capsys: pytest.CaptureFixture[str]) -> Propose:
     def ask(table: str | Path, target: str, *, data: str = "", without: str = "") -> SearchSpace:
         path = table if isinstance(table, Path) else field_table(table)
         Path("new.yaml").unlink(missing_ok=True)
-        status = status_of(new_space.app, [str(path), "--target", target, "--output", "new.yaml"])
+        status = exit_status(new_space.app, [str(path), "--target", target, "--output", "new.yaml"])
         said = capsys.readouterr()
         assert (status, said.err) == (0, ""), said.err
         text = Path("new.yaml").read_text()
@@ -187,7 +187,7 @@ def read_as_told(message: str) -> list[str]:
 
 
 def refusal(propose: Propose, path: Path, target: str, capsys: Any) -> str:
-    status = status_of(new_space.app, [str(path), "--target", target, "--output", "no.yaml"])
+    status = exit_status(new_space.app, [str(path), "--target", target, "--output", "no.yaml"])
     said = capsys.readouterr()
     assert status == 2
     assert not Path("no.yaml").exists()
@@ -261,10 +261,10 @@ def test_what_has_no_way_yet_is_called_what_it_is(
 
 def test_a_study_says_what_it_doubts(propose: Propose, capsys: pytest.CaptureFixture[str]) -> None:
     propose("sentinel.csv", "load", without="missing")
-    assert status_of(run.app, ["--space", "new.yaml", "--check"]) == 0
+    assert exit_status(run.app, ["--space", "new.yaml", "--check"]) == 0
     assert "warning: load is -200 in " in capsys.readouterr().err
     propose("textnumbers.csv", "load")
-    assert status_of(run.app, ["--space", "new.yaml", "--check"]) == 0
+    assert exit_status(run.app, ["--space", "new.yaml", "--check"]) == 0
     said = capsys.readouterr()
     assert said.err == ""
     assert "wind: 4,000 cells with texts such as '1,0' read as numbers, 1\n" in said.out

@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lstm_model.command import exit_status
 from lstm_model.configuration import DataSettings
 from lstm_model.errors import InputError
 from lstm_model.sources import load_table
 from tuning import compare, run
 from tuning.located_yaml import DEEPEST
-from tuning.options import status_of
 from tuning.search_space import read_space
 
 # How many different malformed inputs each kind must really have tried.
@@ -593,7 +594,7 @@ def complaint(app: App, arguments: list[str], home: Path) -> str | None:
     )
     try:
         with redirect_stdout(out), redirect_stderr(err):
-            status = status_of(app, arguments)
+            status = exit_status(app, arguments)
     except RayAsked:
         return None
     finally:
@@ -613,18 +614,67 @@ def test_the_commands_accept_what_is_sound(ready: Path) -> None:
     assert complaint(compare.app, [*SOUND, *names[2:]], ready) is None
 
 
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_a_clock_that_leaves_no_room_for_what_is_forecast_is_refused(
+    ready: Path, left: int
+) -> None:
+    """Two hours, of which the year 9999 has to have as many after the last row."""
+    last = datetime(9999, 12, 31, 23) - left * timedelta(hours=1)
+    times = [last - back * timedelta(hours=1) for back in reversed(range(len(ROWS)))]
+    rows = [f"{time},{row.partition(',')[2]}" for time, row in zip(times, ROWS, strict=True)]
+    (ready / "air.csv").write_bytes(lines(HEADER, rows))
+    text = (ready / "space.yaml").read_text()
+    for day, row in (("2020-01-03", 48), ("2020-01-04", 72)):
+        text = text.replace(day, f"{times[row]}")
+    (ready / "space.yaml").write_text(text)
+    rule = f"air.csv:{len(ROWS) + 1}: the clock must end 2 rows or more before the year 10000, "
+    for app, arguments in (
+        (run.app, SOUND),
+        (run.app, SOUND[:-1]),
+        (compare.app, SOUND),
+        (compare.app, SOUND[:-1]),
+    ):
+        message = complaint(app, arguments, ready)
+        assert (message or "").startswith(rule) if left < 2 else message is None
+
+
 def test_odd_names_are_no_mistakes(ready: Path) -> None:
     text = (ready / "space.yaml").read_text()
-    for name in ("[b].yaml", "yes.yaml", "5:30", "\udcff.yaml", "it's.yaml", "\n.yaml"):
+    for name in (
+        "[b].yaml",
+        "yes.yaml",
+        "5:30",
+        "\udcff.yaml",
+        "it's.yaml",
+        "\n.yaml",
+        "s" * 249 + ".yaml",
+    ):
         (ready / name).write_text(text)
         arguments = [f"--space={name}", f"--runs=r{name}", "--check"]
         assert complaint(run.app, arguments, ready) is None, name
-        assert complaint(compare.app, [*arguments, "--name", "x"], ready) is None, name
+        for title in ("x", "x" * 60, "x" * 98):
+            assert complaint(compare.app, [*arguments, "--name", title], ready) is None, name
     table = (ready / "air.csv").read_text().replace("temp", "t[/C]")
     (ready / "[").mkdir()
     (ready / "[" / "air].csv").write_text(table)
     (ready / "space.yaml").write_text(text.replace('"temp"', '"t[/C]"'))
     assert complaint(run.app, [*SOUND, "--data", "[/air].csv"], ready) is None
+
+
+def test_names_that_no_file_can_have_are_refused(ready: Path) -> None:
+    for name in (LONG, f"{LONG}.yaml", f"empty/{LONG}", f"{LONG}/x", "é" * 200):
+        for app, arguments in (
+            (run.app, ["--space", name]),
+            (run.app, ["--resume", name]),
+            (run.app, [*SOUND, "--name", name]),
+            (run.app, [*SOUND, "--data", name]),
+            (run.app, [*SOUND, "--runs", name]),
+            (compare.app, [name, "--name", "x"]),
+            (compare.app, ["space.yaml", name, "--name", "x"]),
+            (compare.app, ["--space", name, "--name", "x"]),
+            (compare.app, [*SOUND, "--name", name]),
+        ):
+            assert complaint(app, arguments, ready), (name, arguments)
 
 
 SOUND = ["--space", "space.yaml", "--name", "x", "--check"]
@@ -654,7 +704,21 @@ NEGATIVE = st.integers(-(10**30), -1).map(str)
 BIG = st.integers(2**31, 10**60).map(str)
 BAD_SHARE = st.sampled_from(["nan", "inf", "-inf", "1e999", "ten", "", "-0.5", "1,5", "0x1"])
 BAD_TIMES = st.sampled_from(
-    ["", "0", "0s", "m", "-5m", "5d", "1.5h", "10m 5x", "½h", "soon", "9" * 10, "9" * 5000 + "h"]
+    [
+        "",
+        "0",
+        "5",
+        "0s",
+        "m",
+        "-5m",
+        "5d",
+        "1.5h",
+        "10m 5x",
+        "½h",
+        "soon",
+        "9" * 10,
+        "9" * 5000 + "h",
+    ]
 ) | LETTERS.map(lambda text: text + "!")
 BAD_CALENDARS = st.sampled_from(["moon", "hour_of_day,moon", "day_of_week,day_of_week", "none,x"])
 NO_SOURCES = st.sampled_from(

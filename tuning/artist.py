@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lstm_model.command import complain
 from lstm_model.errors import InputError
-from tuning.options import complain
 from tuning.record import Trial
 
 if TYPE_CHECKING:

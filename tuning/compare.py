@@ -5,6 +5,7 @@ python -m tuning.compare --space univariate.yaml --space multivariate.yaml --nam
 """
 
 import re
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -19,12 +20,21 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from lstm_model.baselines import BASELINES
+from lstm_model.command import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    complain,
+    exit_status,
+    leave,
+    report_errors,
+)
 from lstm_model.errors import InputError
 from lstm_model.files import read_json
 from tuning import options, ray_environment
-from tuning.options import DONE, FAILED, INTERRUPTED, Manner, complain, program
+from tuning.options import Manner, to_resume
 from tuning.progress import Terminal
-from tuning.record import study_name
+from tuning.record import LONGEST_NAME, study_name
 from tuning.resume import find_study, read_space_of, records
 from tuning.run import conduct, head_start, load, make, past, refuse_blind_torch, stem
 from tuning.search_space import FLAGS, SearchSpace, read_space
@@ -107,7 +117,8 @@ def compare(
     Each space's study is RUNS/NAME-SPACE, run first where it isn't there. The comparison is
     written to RUNS/NAME.
     """
-    with options.told(), ExitStack() as at_end:
+    with report_errors(), ExitStack() as at_end:
+        options.refuse_windows()
         begun = time.monotonic()
         address = ray_environment.cluster(address)
         ray_environment.prepare(address)
@@ -248,7 +259,7 @@ def _named(
     found: list[tuple[str, SearchSpace, Place, bool]] = []
     for each in spaces:
         settled = read_space(each).overridden(changes)
-        folder = root / study_name(f"{name}-{stem(settled)}")
+        folder = root / study_name(f"{name}-{stem(settled)}"[:LONGEST_NAME])
         if folder.exists():
             refuse_other_settings(folder, settled)
         found.append((stem(settled), settled, folder, folder.exists()))
@@ -264,8 +275,7 @@ def _named(
         state = read_json(folder / "summary.json").get("state")
         if state != "finished":
             raise InputError(
-                f"{folder} must be finished, but is {state}; first go on with: "
-                f"{program()} -m tuning.run --resume {folder}"
+                f"{folder} must be finished, but is {state}; first go on with: {to_resume(folder)}"
             )
         found.append((stem(settled), settled, folder, True))
     names = [model for model, *_ in found]
@@ -277,6 +287,12 @@ def _named(
         found = [(place.name, settled, place, exists) for _, settled, place, exists in found]
         if found[0][0] == found[1][0]:
             raise InputError(f"two different studies must be given, but got {found[0][0]} twice")
+    folders = [place for *_, place, _ in found]
+    if spaces and len({root / name, *folders}) <= len(folders):
+        raise InputError(
+            "--name must leave room for a space's name behind it in the name of its study, of "
+            f"{LONGEST_NAME} characters in all, but got {name!r}; choose a shorter one"
+        )
     for model, *_ in found:
         if RESERVED.fullmatch(model):
             raise InputError(
@@ -323,7 +339,7 @@ def refuse_unequal(entrants: Sequence[Entrant]) -> None:
             raise InputError(
                 f"{entrant.folder} must have no more trials than its budget, to be compared on "
                 f"equal terms, but has {there} where study.json says {budget}; mend that with: "
-                f"{program()} -m tuning.run --resume {entrant.folder} --trials {there}"
+                f"{to_resume(entrant.folder)} --trials {there}"
             )
 
 
@@ -393,8 +409,9 @@ def conclude(found: "Evaluation", folder: Place, console: Console) -> None:
         shown.add_row(*row)
     console.print(shown)
     console.print(found.comparison["verdict"])
-    console.print(f"Report        {folder / 'report.html'}", soft_wrap=True)
+    report = shlex.quote(str(folder / "report.html"))
+    console.print(f"Report        {report}", soft_wrap=True)
 
 
 if __name__ == "__main__":
-    options.leave(options.status_of(app))
+    leave(exit_status(app))

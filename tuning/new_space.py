@@ -14,9 +14,10 @@ import pandas as pd
 import typer
 
 from lstm_model.cells import NONE, Repair
+from lstm_model.command import exit_status, leave, report_errors
 from lstm_model.configuration import HYPERPARAMETERS, Cell
-from lstm_model.errors import InputError, TableError
-from lstm_model.files import read_bytes, write_file
+from lstm_model.errors import InputError, TableError, reason
+from lstm_model.files import read_bytes, refuse_unwritable, write_file
 from lstm_model.series import Series
 from lstm_model.sources import load_table
 from lstm_model.wording import distinct, exact, yaml_text
@@ -97,21 +98,22 @@ def new_space(
     ] = None,
 ) -> None:
     """Write a commented search-space file for a table, or say why that can't be done."""
-    with options.told():
+    with report_errors():
         path = Path(data)
         try:
             path = path.expanduser()
             raw = read_bytes(path)
         except (OSError, ValueError, RuntimeError) as error:  # as in lstm_model.sources
-            why = getattr(error, "strerror", None) or error
-            raise InputError(f"{data}: can't be read: {why}; give the path of a CSV") from error
+            raise InputError(
+                f"{data}: can't be read: {reason(error)}; give the path of a CSV"
+            ) from error
         clock, columns = options.names(time), options.names(features)
         found = propose(raw, data, target, clock, columns, horizon=horizon)
         out = Path(output if output and output != "-" else f"{path.stem}.yaml")
         if output != "-" and os.path.lexists(out):
             raise InputError(f"{out} exists; choose another --output, or remove it first")
-        if not out.parent.is_dir():
-            raise InputError(f"--output must lie in a folder, but {out.parent} is none")
+        if output != "-":
+            refuse_unwritable("--output", out)
         # Named as from the new file, so that both can be moved together. Resolved, because `..`
         # behind a link leads elsewhere than before it.
         source = str(path)
@@ -267,4 +269,4 @@ def verify(text: str, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    options.leave(options.status_of(app))
+    leave(exit_status(app))

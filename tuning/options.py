@@ -1,32 +1,25 @@
-"""The options that the commands share, how a study is run, and how mistakes are told."""
+"""The options that the commands share, and how a study is run."""
 
-import atexit
 import errno
-import io
 import os
 import re
 import shlex
 import shutil
-import signal
 import stat
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TextIO
+from typing import Annotated, Any
 
 import typer
 
-from lstm_model.errors import InputError, TrainingFailed
+from lstm_model.errors import InputError, reason
 from tuning.located_yaml import shown
 from tuning.storage import Place, place
 
-DONE, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
-
 Trials = Annotated[int | None, typer.Option(help="configurations to try")]
 TimeBudget = Annotated[
-    str | None, typer.Option(help="stop a study after this long: 90s, 10m, 2h, 1h30m")
+    str | None, typer.Option(help="stop a study after this long, with its unit: 90s, 10m, 1h30m")
 ]
 MaxEpochs = Annotated[int | None, typer.Option(help="longest training of a trial")]
 Data = Annotated[str | None, typer.Option(help="beijing, simulated, or a CSV's path")]
@@ -63,6 +56,15 @@ class Manner:
     address: str | None
     concurrency: int | None
     verbose: bool
+
+
+def refuse_windows() -> None:
+    """Raises InputError where a study's folder can't be locked, as on Windows."""
+    if sys.platform == "win32":
+        raise InputError(
+            "studies and comparisons run on Linux, on macOS, and on Windows in WSL, but this is "
+            "Windows itself; type the same in WSL (https://learn.microsoft.com/windows/wsl)"
+        )
 
 
 def overrides(
@@ -103,7 +105,7 @@ def directory(runs: Path, storage: str | None) -> Place:
     except FileNotFoundError:
         other = None  # it will be made
     except (OSError, ValueError) as error:  # ValueError: NUL
-        other = reason(error) if isinstance(error, OSError) else str(error)
+        other = reason(error)
     if other:
         raise InputError(
             f"{flag} must be a directory, there or to be made, but got {shown(str(folder))}: "
@@ -113,19 +115,23 @@ def directory(runs: Path, storage: str | None) -> Place:
 
 
 def seconds(text: str | None) -> float | None:
-    """90s, 10m, 2h, 1h30m or plain seconds; None for a flag that wasn't given.
+    """90s, 10m, 2h or 1h30m; None for a flag that wasn't given.
 
     Raises:
-        InputError: anything else, or no time at all.
+        InputError: anything else, or no time at all. A plain 5 may be meant as seconds, minutes or
+            hours, and a study that ends after 5 seconds has learned nothing.
     """
     if text is None:
         return None
-    found = re.fullmatch(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", text.strip())
+    found = re.fullmatch(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", text.strip())
     hours, minutes, rest = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
     total = 3600 * hours + 60 * minutes + rest
     if not total:
+        number = text.strip()
+        instead = f"{number}s or {number}m" if re.fullmatch("[1-9][0-9]{,8}", number) else "10m"
         raise InputError(
-            f"--time-budget must be a time such as 90s, 10m or 1h30m, but got {text!r}"
+            "--time-budget must be more than 0, with a unit after each number, such as 90s, 10m or "
+            f"1h30m, but got {text!r}; say {instead}"
         )
     return float(total)
 
@@ -136,12 +142,6 @@ def names(text: str | None) -> tuple[str, ...] | None:
         return None
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
     return () if parts == ("none",) else parts
-
-
-def reason(error: OSError) -> str:
-    """The system's own words where there are any."""
-    known = error.errno and error.errno != errno.EIO
-    return os.strerror(error.errno or 0) if known else str(error.strerror or error)
 
 
 def program(name: str = "python") -> str:
@@ -160,62 +160,6 @@ def program(name: str = "python") -> str:
     return shlex.quote(os.path.relpath(beside))
 
 
-def complain(text: str) -> None:
-    """A line on standard error; a study goes on where nobody reads it any more."""
-    try:
-        print(text, file=sys.stderr)
-    except OSError:
-        silence(sys.stderr)
-
-
-def silence(stream: TextIO) -> None:
-    """Lead what nobody reads to nowhere, and what Python would flush at its end with it."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """What goes wrong as plain lines on standard error and an exit status."""
-    # Until a study takes the signals over, SIGTERM is a Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except InputError as mistake:
-        complain(str(mistake))
-        raise typer.Exit(USER_ERROR) from None
-    except KeyboardInterrupt:
-        complain("interrupted")
-        raise typer.Exit(INTERRUPTED) from None
-    except TrainingFailed as failure:
-        complain(f"error: {failure}")
-        raise typer.Exit(FAILED) from None
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        complain(f"error: {where}{reason(error)}")
-        raise typer.Exit(FAILED) from None
-
-
-def status_of(app: typer.Typer, arguments: list[str] | None = None) -> int:
-    """A command's exit status; a mistake of the user's is told in plain lines."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file's name may hold what the terminal can't show; standard error escapes it already.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        app(args=arguments)
-    except SystemExit as done:
-        # Ray's own handler, which it sets while it starts, exits with the signal's number.
-        return INTERRUPTED if done.code == signal.SIGTERM else int(done.code or 0)
-    return DONE
-
-
-def leave(status: int) -> NoReturn:
-    """End the process as sys.exit() does, but for a second of freeing what it imported."""
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:  # as where the command was started without one
-                stream.flush()
-        except (OSError, ValueError):
-            status = status or FAILED
-    os._exit(status)
+def to_resume(folder: Place) -> str:
+    """How to type the command that goes on with a study."""
+    return f"{program()} -m tuning.run --resume {shlex.quote(str(folder))}"

@@ -52,20 +52,21 @@ def spans(table: Table, settings: DataSettings, years: Sequence[int]) -> list[Sp
             f"the table must reach beyond test_from ({start:%Y-%m-%d %H:%M}) for a comparison, but "
             f"ends at {table.frame.index[-1]:%Y-%m-%d %H:%M}; move test_from"
         )
-    whole_year = (start, end) == (datetime(start.year, 1, 1), datetime(start.year + 1, 1, 1))
+    years_meet = all(time == datetime(time.year, 1, 1) for time in (start, end))
+    whole_year = years_meet and end.year == start.year + 1
     label = f"{start.year}" if whole_year else f"{start:%Y-%m-%d} to {end - table.step:%Y-%m-%d}"
     found = [Span(label, start, end.to_pydatetime())]
     for year in sorted(set(years)):
         begins = datetime(year, 1, 1)
         if begins == start:
             continue  # the test itself
-        if not (first < begins < start and (ends := datetime(year + 1, 1, 1)) <= start):
+        if not (first < begins and year < start.year):
             raise InputError(
                 f"--test-years must lie in the table, with rows before them, and before test_from "
                 f"({start:%Y-%m-%d}), or be the test's own, but got {year}; the table begins at "
                 f"{first:%Y-%m-%d %H:%M}"
             )
-        found.append(Span(str(year), begins, ends))
+        found.append(Span(str(year), begins, datetime(year + 1, 1, 1)))
     return found
 
 

@@ -17,8 +17,8 @@ from rich.live import Live
 from rich.segment import ControlType, Segment, Segments
 from rich.text import Text
 
+from lstm_model.command import complain, silence
 from lstm_model.wording import number_format
-from tuning.options import complain, silence
 from tuning.record import State, Trial
 from tuning.summary import short
 

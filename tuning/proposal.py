@@ -89,7 +89,7 @@ def propose(
                 "fill": {name: cell for name, cell in fill.items() if name in columns},
             }
         )
-        return parse_csv(raw, file, reading, target=target, features=columns)
+        return parse_csv(raw, file, reading, target=target, features=columns, horizon=horizon)
 
     header = read_header(raw, file)
     named = dict.fromkeys((target, *(clock or ()), *(features or ())))

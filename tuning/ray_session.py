@@ -24,7 +24,7 @@ from ray._private.node import Node
 from ray._private.parameter import RayParams
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from lstm_model.errors import InputError
+from lstm_model.errors import InputError, reason
 from tuning import fork_server
 from tuning.fork_server import ForkServer
 from tuning.storage import Place, remove
@@ -71,8 +71,15 @@ def ray_session(
         A call that begins to end it, while the caller goes on with what needs no Ray.
 
     Raises:
-        InputError: there is no cluster at `address`.
+        InputError: there is no cluster at `address`, or this process has a Ray already.
     """
+    if ray.is_initialized():
+        raise InputError(
+            "a study starts a Ray of its own or joins the one at --address, and leaves it at its "
+            "end, but this process is connected to a Ray already (at "
+            f"{ray.get_runtime_context().gcs_address}), and can be to one alone; call "
+            "ray.shutdown() first, or run the study in a process of its own"
+        )
     # Ray and Tune warn of much that the user did not choose, and print the traceback of each
     # trial's error, which its record gives the reason of.
     level = logging.INFO if verbose else logging.CRITICAL
@@ -248,7 +255,7 @@ def refuse_unshared(root: Place) -> None:
             (probe / "driver").read_bytes()
         except OSError as error:
             raise InputError(
-                f"{root} can't be written: {error.strerror or error}; choose another --storage"
+                f"{root} can't be written: {reason(error)}; choose another --storage"
             ) from error
         call = ray.remote(num_cpus=0, max_retries=0)(_seen)
         asked = {
@@ -286,7 +293,7 @@ def _seen(probe: Place, name: str) -> str | None:
             return "it holds something else"
         (probe / name).write_bytes(b"node")
     except OSError as error:
-        return f"it can't be used: {error.strerror or error}"
+        return f"it can't be used: {reason(error)}"
     return None
 
 

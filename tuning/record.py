@@ -113,15 +113,18 @@ class Trial:
 _TRIAL = TypeAdapter(Trial)  # made once: that takes longer than to use it
 
 
+LONGEST_NAME = 100  # characters, of a study
+
+
 def study_name(name: str) -> str:
     """A study's name, which is its folder's in the runs directory.
 
     Raises:
         InputError: it could mean another folder, or is no name on every file system.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}", name):
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name) or len(name) > LONGEST_NAME:
         raise InputError(
-            "a study's name must be 1 to 100 letters, digits, '_', '.', '+' or '-' and not begin "
-            f"with '.', '+' or '-', but got {name!r}; choose another --name"
+            f"a study's name must be 1 to {LONGEST_NAME} letters, digits, '_', '.', '+' or '-' and "
+            f"not begin with '.', '+' or '-', but got {name!r}; choose another --name"
         )
     return name

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lstm_model.configuration import AS_IT_STANDS, DataSettings
-from lstm_model.errors import InputError
+from lstm_model.errors import InputError, reason
 from lstm_model.files import read_bytes, read_json
 from lstm_model.sources import Table
 from tuning.record import Trial
@@ -26,7 +27,8 @@ def refuse_existing(folder: Place) -> None:
         raise InputError(f"{folder} exists, and is no study: remove it, or choose another --name")
     if folder.exists():
         raise InputError(
-            f"{folder} exists; go on with it: --resume {folder}, or choose another --name"
+            f"{folder} exists; go on with it: --resume {shlex.quote(str(folder))}, or choose "
+            "another --name"
         )
 
 
@@ -41,7 +43,7 @@ def find_study(name: str, runs: Place, flag: str) -> Place:
         # isfile() is False for a name that no folder can have.
         if os.path.isfile(file) if isinstance(file, Path) else file.is_file():
             return folder
-    there = sorted(file.parent.name for file in runs.glob("*/study.json"))
+    there = sorted(shlex.quote(file.parent.name) for file in runs.glob("*/study.json"))
     raise InputError(
         f"{flag} must name a study's folder, but {name!r} holds no study.json; "
         f"in {runs} there is {', '.join(there) or 'no study'}"
@@ -64,7 +66,7 @@ def read_space_of(folder: Place) -> SearchSpace:
     try:
         space = parse_space(read_bytes(file), str(file), str(folder))
     except OSError as error:
-        raise InputError(f"{file} can't be read: {error.strerror or error}") from error
+        raise InputError(f"{file} can't be read: {reason(error)}") from error
     try:
         # As JSON would give it back: lists for tuples.
         now = json.loads(json.dumps(searched(space)))

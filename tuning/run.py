@@ -5,6 +5,7 @@ python -m tuning.run --space univariate.yaml --data simulated --trials 8 --max-e
 
 import gc
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -16,12 +17,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from lstm_model.command import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    complain,
+    exit_status,
+    leave,
+    report_errors,
+)
 from lstm_model.configuration import HYPERPARAMETERS
-from lstm_model.errors import InputError
+from lstm_model.errors import InputError, reason
 from lstm_model.wording import significant
 from tuning import options, ray_environment
 from tuning.fork_server import ForkServer
-from tuning.options import DONE, FAILED, INTERRUPTED, Manner, complain, program
+from tuning.options import Manner, program, to_resume
 from tuning.progress import Progress, Terminal
 from tuning.record import study_name
 from tuning.resume import (
@@ -80,7 +90,8 @@ def run(
 
     A flag overrides what the file says. Trials are recorded in RUNS/NAME as they run.
     """
-    with options.told(), ExitStack() as at_end:
+    with report_errors(), ExitStack() as at_end:
+        options.refuse_windows()
         begun = time.monotonic()
         address = ray_environment.cluster(address)
         ray_environment.prepare(address)
@@ -268,9 +279,9 @@ def conduct(
 def unwritable(study: "Study", error: OSError) -> int:
     """Say that the study's folder can't be written, and what next; the exit status."""
     complain(
-        f"error: {study.folder} can't be written any more: {options.reason(error)}. "
+        f"error: {study.folder} can't be written any more: {reason(error)}. "
         "What was saved there is in order; when it can be written again, go on with: "
-        f"{program()} -m tuning.run --resume {study.folder}"
+        f"{to_resume(study.folder)}"
     )
     return FAILED
 
@@ -323,7 +334,8 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
         console.print(f"Best trial    {study.best.id}: {chosen}", soft_wrap=True)
         if study.table.simulated:
             console.print("The data are SIMULATED: these figures say nothing about Beijing.")
-        console.print(f"Best model    {study.folder / 'best'}", soft_wrap=True)
+        model = shlex.quote(str(study.folder / "best"))
+        console.print(f"Best model    {model}", soft_wrap=True)
         console.print(f"Disk use      {study.disk_bytes / 1e6:.1f} MB", soft_wrap=True)
         strongest = study.baselines.best
         score = study.baselines.scores[strongest]
@@ -340,15 +352,15 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
                 f"Begin another study with --max-epochs {2 * most}",
                 soft_wrap=True,
             )
-        tensorboard = f"{program('tensorboard')} --logdir {study.folder.parent}"
-        console.print(f"TensorBoard   {tensorboard}", soft_wrap=True)
+        logs = shlex.quote(str(study.folder.parent))
+        console.print(f"TensorBoard   {program('tensorboard')} --logdir {logs}", soft_wrap=True)
     done = len(study.trials) - counts["interrupted"]
     # Time may be up while every trial is in its last step, and none is cut off.
     if stop.signal or counts["interrupted"] or (stop and done < study.space.study.trials):
         cause = stop.signal.name if stop.signal else "time is up"
         complain(
             f"{cause}: stopped with {done} of {study.space.study.trials} trials done; "
-            f"everything is saved. Go on with: {program()} -m tuning.run --resume {study.folder}"
+            f"everything is saved. Go on with: {to_resume(study.folder)}"
         )
     return INTERRUPTED if stop.signal else DONE
 
@@ -388,4 +400,4 @@ def _usual(entry: Entry) -> Value:
 
 
 if __name__ == "__main__":
-    options.leave(options.status_of(app))
+    leave(exit_status(app))

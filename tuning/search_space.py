@@ -14,7 +14,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from lstm_model.configuration import HYPERPARAMETERS, Configuration, DataSettings
-from lstm_model.errors import InputError
+from lstm_model.errors import InputError, reason
 from lstm_model.files import read_bytes
 from tuning.located_yaml import Mistake, Place, near, shown
 from tuning.space_reader import Reader
@@ -165,7 +165,7 @@ def _read_bytes(path: str, label: str) -> bytes:
     except IsADirectoryError:
         raise SpaceError(f"{label}: must be a file, but got a folder") from None
     except OSError as error:
-        raise SpaceError(f"{label}: must be readable, but got: {error.strerror}") from None
+        raise SpaceError(f"{label}: must be readable, but got: {reason(error)}") from None
     if len(raw) > LARGEST:
         raise SpaceError(f"{label}: must be at most 1 MB, but got more; is it a search space?")
     return raw

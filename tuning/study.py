@@ -30,7 +30,7 @@ import numpy as np
 
 from lstm_model import __version__
 from lstm_model.baselines import Baselines
-from lstm_model.errors import InputError
+from lstm_model.errors import InputError, reason
 from lstm_model.files import read_json, write_file, write_folder
 from lstm_model.series import Series
 from lstm_model.sources import Table
@@ -150,7 +150,7 @@ class Study:
             self._derive(last=True)
         except OSError as error:
             raise InputError(
-                f"{self.folder} can't be written: {error.strerror or error}; choose another --runs "
+                f"{self.folder} can't be written: {reason(error)}; choose another --runs "
                 "directory or --storage"
             ) from error
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lstm_model.command import exit_status
 from tuning import ray_environment
 
 ray_environment.prepare()
 
-from tuning import options, run, tuner  # noqa: E402 (Ray reads its settings when it is imported)
+from tuning import run, tuner  # noqa: E402 (Ray reads its settings when it is imported)
 from tuning.record import Trial  # noqa: E402
 from tuning.study import Study  # noqa: E402
 
@@ -76,7 +77,7 @@ def main() -> int:
     if "KILL_AT" in os.environ:
         tuner.REPORT_SECONDS = 0.0  # so that it may come after any epoch
     tuner.CHECKPOINT_SECONDS = float(os.environ.get("CHECKPOINT_SECONDS", "10"))
-    return options.status_of(run.app)
+    return exit_status(run.app)
 
 
 if __name__ == "__main__":

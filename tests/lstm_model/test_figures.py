@@ -528,6 +528,17 @@ def test_a_forecast_stands_after_the_past_with_its_bands(leads: int) -> None:
     assert (bottom < 0, top > 80) == (True, True), "nothing lies on the edge"
 
 
+@pytest.mark.parametrize("last", ["0001-01-02T23:00", "9999-12-31T22:59"])
+def test_an_axis_of_time_ends_where_dates_do(last: str) -> None:
+    """Whatever its margin is."""
+    times = np.datetime64(last, "us") - np.arange(48)[::-1].astype("timedelta64[h]")
+    valid, values = times[-1:] + np.timedelta64(1, "h"), np.array([60.0])
+    figure = figures.forecast_ahead(
+        times, np.arange(48.0), valid, values, {0.8: (values - 5, values + 7)}, quantity=QUANTITY
+    )
+    assert figures.png(figure).startswith(b"\x89PNG")
+
+
 def test_a_png_of_few_colours_keeps_them() -> None:
     figure = figures.error_by_level(["x"], [1], {"univariate": [1.0]}, quantity="x")
     with Image.open(BytesIO(figures.png(figure))) as image:

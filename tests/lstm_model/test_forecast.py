@@ -4,10 +4,12 @@ import io
 import math
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -23,6 +25,7 @@ from PIL import Image
 import lstm_model
 from lstm_model import figures, forecast
 from lstm_model.checkpoint import FarOutside, TrainedForecaster
+from lstm_model.command import exit_status
 from lstm_model.configuration import Configuration, DataSettings
 from lstm_model.errors import TableError
 from lstm_model.forecaster import LSTMForecaster
@@ -31,6 +34,7 @@ from lstm_model.series import Encoding, Series
 from lstm_model.settling import SETTLED, ColdStarts
 from lstm_model.training import WARM_UP_ROWS, Fit, Validation
 
+LONG = "x" * 300  # no file can have such a name
 HOUR = pd.Timedelta(hours=1)
 SMALL = Configuration(hidden_size=6, chunk_length=40, context_length=12, learning_rate=0.03)
 SETTINGS = DataSettings(
@@ -100,15 +104,19 @@ def recent(table: pd.DataFrame, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ask(saved: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def ask(
+    saved: Path, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
     """The command's status and what it said, in this process."""
 
     def run(*arguments: object, model: Path = saved) -> tuple[int, str, str]:
-        status = forecast.main(["--model", str(model), *map(str, arguments)])
+        status = exit_status(forecast.app, ["--model", str(model), *map(str, arguments)])
         said = capsys.readouterr()
         return status, said.out, said.err
 
-    return run
+    handler = signal.getsignal(signal.SIGTERM)
+    yield run
+    signal.signal(signal.SIGTERM, handler)
 
 
 def test_stationary_hours_lie_in_the_intervals_as_often_as_claimed(
@@ -309,6 +317,33 @@ def test_what_a_model_cannot_do_it_says(
         made[1].forecast(spoil(table.iloc[20000:20400]))
 
 
+@pytest.mark.parametrize("left", [2, 3])
+def test_what_is_forecast_has_a_time(
+    made: tuple[Series, TrainedForecaster],
+    ask: Callable[..., tuple[int, str, str]],
+    table: pd.DataFrame,
+    recent: Path,
+    tmp_path: Path,
+    left: int,
+) -> None:
+    """Three hours, of which the year 9999 has to have as many after the last row."""
+    last = pd.Timestamp("9999-12-31 23:00") - left * HOUR
+    part = table.iloc[20000:20400]
+    part.index = pd.date_range(end=last, periods=400, freq="h")
+    recent.write_text(csv(part))
+    status, out, err = ask("--data", recent, "--plot", tmp_path / "ahead.png")
+    if left == 3:
+        assert (status, err) == (0, "")
+        assert out.splitlines()[-1].split(",")[2] == "9999-12-31 23:00"
+        assert made[1].forecast(part).table()["valid_time"].iloc[-1] == last + 3 * HOUR
+        return
+    rule = "must end 3 rows or more before the year 10000, as what is forecast has no time then"
+    assert (status, out) == (2, "")
+    assert err.startswith(f"{recent}:401: the clock {rule}, but ends at {last} with rows ")
+    with pytest.raises(TableError, match=f"the table {rule}, but ends at {last}; end it earlier"):
+        made[1].forecast(part)
+
+
 def test_another_unit_is_warned_of_and_a_record_is_not(
     made: tuple[Series, TrainedForecaster], table: pd.DataFrame
 ) -> None:
@@ -421,6 +456,10 @@ def test_other_mistakes_name_the_flag_or_the_folder(
         (("--data", recent, "--out", tmp_path / "no" / "a.csv"), "--out must lie in a folder that"),
         (("--data", recent, "--out", tmp_path), "--out must be a file, but"),
         (("--data", recent, "--every", 0), "'--every'"),
+        (("--data", LONG), f"{LONG}: can't be read: File name too long"),
+        (("--data", recent, "--out", LONG), f"got '{LONG}': File name too long; choose another"),
+        (("--data", recent, "--plot", f"{LONG}.png"), f"got '{LONG}.png': File name too long"),
+        (("--data", recent, "--out", f"{LONG}/a"), "--out must lie in a folder that is there, but"),
     ):
         status, out, err = ask(*arguments)
         assert (status, out) == (2, "")
@@ -428,6 +467,12 @@ def test_other_mistakes_name_the_flag_or_the_folder(
     status, _, err = ask("--data", recent, model=saved.parent)
     assert status == 2
     assert err.endswith(f"but {saved.parent} has none; there is {saved}\n")
+    for folder in (Path(LONG), saved.parent / LONG):
+        status, _, err = ask("--data", recent, model=folder)
+        assert (status, err[-9:]) == (2, "has none\n")
+    spaced = tmp_path / "my study"
+    shutil.copytree(saved, spaced / "best")
+    assert ask("--data", recent, model=spaced)[2].endswith(f"; there is '{spaced}/best'\n")
 
 
 def test_nothing_but_the_forecasts_file_is_written_over(
@@ -464,6 +509,14 @@ def test_nothing_but_the_forecasts_file_is_written_over(
     link.symlink_to(link)  # leads nowhere: nothing is lost
     assert ask("--data", recent, "--out", link)[0] == 0
     assert link.read_text() == other.read_text()
+
+
+def test_a_name_may_be_as_long_as_names_can_be(
+    ask: Callable[..., tuple[int, str, str]], recent: Path, tmp_path: Path
+) -> None:
+    for name in ("x" * 255, "é" * 127):
+        assert ask("--data", recent, "--out", tmp_path / name) == (0, "", "")
+        assert (tmp_path / name).read_text().startswith("origin,lead_time,")
 
 
 def test_without_standard_streams_the_reason_is_told(

@@ -166,12 +166,42 @@ def test_a_target_that_never_changes_in_validation_is_refused(
         Series.from_table(table, HOUR, settings())
 
 
-def test_an_hour_of_day_that_never_changes_is_refused(
-    table: pd.DataFrame, settings: Settings
+@pytest.mark.parametrize(
+    ("days", "calendar", "told"),
+    [
+        (1, ["hour_of_day"], "rows 1 days apart hour_of_day never does; leave it out"),
+        (3, ["hour_of_day", "day_of_week"], "rows 3 days apart hour_of_day never does"),
+        (7, ["day_of_week", "day_of_year"], "rows 7 days apart day_of_week never does"),
+        (
+            14,
+            ["hour_of_day", "day_of_week"],
+            "rows 14 days apart hour_of_day and day_of_week never do; leave them out",
+        ),
+        # Four years, each of which begins in a leap year.
+        (1461, ["day_of_week", "day_of_year"], "rows 1461 days apart day_of_year never does"),
+        (1, ["day_of_week", "day_of_year"], None),
+        (7, ["day_of_year"], None),
+        (365, ["day_of_week", "day_of_year"], None),
+    ],
+)
+@pytest.mark.parametrize("folds", [1, 2])
+def test_a_calendar_that_never_changes_is_refused(
+    table: pd.DataFrame,
+    settings: Settings,
+    days: int,
+    calendar: list[str],
+    told: str | None,
+    folds: int,
 ) -> None:
-    table.index = pd.date_range("2019-03-08", periods=400, freq="D", name="time")
-    with pytest.raises(TableError, match="rows 1 days apart hour_of_day never does"):
-        Series.from_table(table, pd.Timedelta(days=1), settings(calendar=["hour_of_day"]))
+    table, step = table.iloc[:48].assign(pm=np.arange(48.0) % 7), pd.Timedelta(days=days)
+    table.index = pd.date_range("1904-03-01", periods=48, freq=step, name="time")
+    splits = {"validation_from": str(table.index[28]), "test_from": str(table.index[38])}
+    asked = settings(calendar=calendar, folds=folds, **splits)
+    if told is None:
+        Series.from_table(table, step, asked)
+    else:
+        with pytest.raises(TableError, match=f"^calendar must change from row to row, .* {told}"):
+            Series.from_table(table, step, asked)
 
 
 def test_a_target_that_never_changes_is_refused(table: pd.DataFrame, settings: Settings) -> None:

@@ -401,6 +401,14 @@ BAD = {
         "(rows that break this: 2)"
         + by_time("it has 2 steps without a row, each to get an empty one", DAILY),
     ),
+    "no time after the last row": (
+        days().replace("2013-01-0", "9999-12-2").replace("2013-01-10", "9999-12-30")
+        + "9999-12-31,5,NW\n",
+        {},
+        "days.csv:12: the clock must end 1 rows or more before the year 10000, as what is forecast "
+        "has no time then, but ends at 9999-12-31 00:00:00 with rows 1 days 00:00:00 apart; "
+        "correct its years, or end the table earlier",
+    ),
     "months": (
         "\n".join(["date,pm", *MONTHS]),
         {"features": ["pm"]},

@@ -16,9 +16,9 @@ import pytest
 import typer
 
 from lstm_model.checkpoint import TrainedForecaster
+from lstm_model.command import exit_status
 from lstm_model.errors import InputError
 from tuning.compare import Entrant, app, refuse_unequal, settle
-from tuning.options import status_of
 from tuning.search_space import read_space
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -106,7 +106,7 @@ def refusal(
     handler = signal.getsignal(signal.SIGTERM)
 
     def ask(*arguments: object) -> str:
-        assert status_of(app, [str(each) for each in arguments]) == 2
+        assert exit_status(app, [str(each) for each in arguments]) == 2
         said = capsys.readouterr()
         assert said.out == ""
         assert not (tmp_path / "runs").exists()
@@ -152,21 +152,21 @@ def test_a_study_with_more_trials_than_its_budget_is_not_on_equal_terms(
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     entrants = []
     for name in ("alone", "both"):
-        folder, found = tmp_path / name, read_space(str(tmp_path / f"{name}.yaml"))
+        folder, found = tmp_path / "my runs" / name, read_space(str(tmp_path / f"{name}.yaml"))
         (folder / "trials").mkdir(parents=True)
         for id in range(2):
             (folder / "trials" / f"{id}.json").touch()
         data: Any = SimpleNamespace(source="air.csv", sha256="ab12")
         entrants.append(Entrant(name, found, folder, True, data, data))
     refuse_unequal(entrants)
-    (tmp_path / "both" / "trials" / "2.json").touch()
+    (tmp_path / "my runs" / "both" / "trials" / "2.json").touch()
     refuse_unequal(entrants[1:])  # there are no terms where there is one
     with pytest.raises(InputError) as refused:
         refuse_unequal(entrants)
     assert str(refused.value) == (
-        f"{tmp_path}/both must have no more trials than its budget, to be compared on equal terms, "
-        "but has 3 where study.json says 2; mend that with: "
-        f"python -m tuning.run --resume {tmp_path}/both --trials 3"
+        f"{tmp_path}/my runs/both must have no more trials than its budget, to be compared on "
+        "equal terms, but has 3 where study.json says 2; mend that with: "
+        f"python -m tuning.run --resume '{tmp_path}/my runs/both' --trials 3"
     )
 
 
@@ -229,6 +229,23 @@ def test_what_can_not_be_compared_is_said(
     assert re.search(told, refusal(*arguments, "--name", "air"))
 
 
+@pytest.mark.parametrize("letters", [94, 99, 100])
+def test_a_name_leaves_room_for_those_of_the_studies(
+    refusal: Callable[..., str], pair: Callable[..., None], tmp_path: Path, letters: int
+) -> None:
+    """Which are cut, and may neither be one nor be the comparison's own."""
+    pair("none")
+    for name in ("alike-one", "alike-two"):
+        (tmp_path / f"{name}.yaml").write_text((tmp_path / "both.yaml").read_text())
+    name = "n" * letters
+    said = refusal("--space", "alike-one.yaml", "--space", "alike-two.yaml", "--name", name)
+    assert said == (
+        "--name must leave room for a space's name behind it in the name of its study, of 100 "
+        f"characters in all, but got '{name}'; choose a shorter one\n"
+    )
+    assert exit_status(app, ["--space", "both.yaml", "--name", name[:98], "--check"]) == 0
+
+
 def test_what_is_there_is_not_written_over(
     pair: Callable[..., None],
     tmp_path: Path,
@@ -239,12 +256,12 @@ def test_what_is_there_is_not_written_over(
     pair("none")
     (tmp_path / "runs" / "air").mkdir(parents=True)
     asked = [*BOTH_SPACES, "--name", "air", "--check"]
-    assert status_of(app, asked) == 2
+    assert exit_status(app, asked) == 2
     assert capsys.readouterr().err == (
         "runs/air exists, and is no comparison: remove it, or choose another --name\n"
     )
     (tmp_path / "runs" / "air" / "models").mkdir()  # one that was cut off while it was written
-    assert status_of(app, asked) == 0
+    assert exit_status(app, asked) == 0
 
 
 def test_check_starts_nothing(compare: Command, pair: Callable[..., None], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 import typer
 
+from lstm_model.command import report_errors
 from lstm_model.configuration import Configuration
 from lstm_model.errors import TrainingFailed
 from lstm_model.metrics import Score
@@ -26,7 +27,6 @@ from tuning.finalists import (
     refitting_jobs,
     training_jobs,
 )
-from tuning.options import told
 from tuning.ray_session import ray_session
 from tuning.record import Trial
 from tuning.search_space import SearchSpace, read_space
@@ -78,7 +78,7 @@ def test_a_study_in_which_all_trials_failed_has_no_finalist(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     handler = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(typer.Exit) as ended, told():
+    with pytest.raises(typer.Exit) as ended, report_errors():
         best_trials([trial(0, 1.0, 8, "failed"), Trial(1, {}, "failed")], 3)
     signal.signal(signal.SIGTERM, handler)
     assert ended.value.exit_code == 1

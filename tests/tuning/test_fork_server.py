@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lstm_model.command import exit_status
 from tuning import compare, fork_server, run
 from tuning.fork_server import LISTENER, ForkServer
-from tuning.options import status_of
 
 SCRIPT = """
 import json, os, signal, sys
@@ -165,9 +165,9 @@ def test_a_mistake_leaves_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(ForkServer, "__init__", started)
     missing = ["--space", "univariate.yaml", "--data", str(tmp_path / "nix.csv")]
-    assert status_of(run.app, [*missing, "--runs", str(tmp_path)]) == 2
+    assert exit_status(run.app, [*missing, "--runs", str(tmp_path)]) == 2
     twice = ["--space", "univariate.yaml", *missing, "--name", "c", "--runs", str(tmp_path)]
-    assert status_of(compare.app, twice) == 2
+    assert exit_status(compare.app, twice) == 2
     assert len(begun) == 2
     assert all(process.returncode is not None for process in begun)
 

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from lstm_model.command import exit_status
 from lstm_model.simulation import simulate
 from lstm_model.sources import load_table
 from lstm_model.training import LEAST_STEPS
@@ -24,7 +25,6 @@ from lstm_model.wording import yaml_text
 from tests.tuning.conftest import command
 from tuning import new_space, run
 from tuning.located_yaml import read_yaml
-from tuning.options import status_of
 from tuning.proposal import splits
 from tuning.search_space import read_space
 
@@ -48,7 +48,7 @@ def ask(home: Path, capsys: pytest.CaptureFixture[str]) -> Ask:
     """What the command says to these arguments, asked in this process, to be quick."""
 
     def ask(*arguments: object, status: int = 0) -> str:
-        got = status_of(new_space.app, [str(each) for each in arguments])
+        got = exit_status(new_space.app, [str(each) for each in arguments])
         said = capsys.readouterr()
         assert got == status, said.err
         assert (said.err == "") == (status == 0)
@@ -62,7 +62,7 @@ def accepted(home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str], 
     """What `python -m tuning.run --check` says of a file that it accepts."""
 
     def check(space: str) -> str:
-        status = status_of(run.app, ["--space", space, "--check"])
+        status = exit_status(run.app, ["--space", space, "--check"])
         said = capsys.readouterr()
         assert (status, said.err) == (0, "")
         return said.out
@@ -202,6 +202,7 @@ def test_splits_go_by_the_hours_with_a_target(home: Path, ask: Ask) -> None:
         ("18h", 300, ("day_of_week",)),
         ("D", 1461, ("day_of_week", "day_of_year")),
         ("7D", 520, ("day_of_year",)),
+        ("14D", 260, ("day_of_year",)),
     ],
 )
 def test_the_clock_s_inputs_are_periods_that_training_sees_twice(
@@ -492,6 +493,14 @@ def test_a_file_behind_a_link_is_the_one_that_was_read(home: Path, ask: Ask) -> 
             id="uneven clock",
         ),
         pytest.param(
+            table(200, "h", "9999-12-23 14:00"),
+            ("--horizon", "3"),
+            "load.csv:201: the clock must end 3 rows or more before the year 10000, as what is "
+            "forecast has no time then, but ends at 9999-12-31 21:00:00 with rows 0 days 01:00:00 "
+            "apart; correct its years, or end the table earlier\n",
+            id="no room for what is forecast",
+        ),
+        pytest.param(
             "when,load\n31/01/2021 00:00,5\n31/01/2021 01:00,6\n",
             (),
             "load.csv: the clock must be a column of times such as 2013-01-31 13:00, year first, "
@@ -570,8 +579,15 @@ def test_a_file_behind_a_link_is_the_one_that_was_read(home: Path, ask: Ask) -> 
         pytest.param(
             table(200),
             ("--output", "gone/x.yaml"),
-            "--output must lie in a folder, but gone is none\n",
+            "--output must lie in a folder that is there, but gone is none\n",
             id="no folder",
+        ),
+        pytest.param(
+            table(200),
+            ("--output", "x" * 300),
+            f"--output must be a file that can be written, but got '{'x' * 300}': File name too "
+            "long; choose another name\n",
+            id="a name that no file can have",
         ),
         pytest.param(
             table(200),

@@ -53,6 +53,16 @@ def test_years_outside_the_table_or_after_the_test_are_refused(year: int) -> Non
         spans(made("2020-01-01", 4 * 365 + 1, "1D"), data, [year])
 
 
+def test_a_test_may_lie_in_the_last_year_that_there_is() -> None:
+    data = settings(validation_from="9998-01-01", test_from="9999-01-01")
+    table = made("9996-01-01", 4 * 365, "1D")  # to 30 December
+    found = spans(table, data, [9998])
+    assert [span.label for span in found] == ["9999-01-01 to 9999-12-30", "9998"]
+    later = data.model_copy(update={"test_from": datetime(9999, 7, 1)})
+    with pytest.raises(InputError, match=r"--test-years must lie in the table.*but got 9999"):
+        spans(table, later, [9999])
+
+
 def test_a_table_without_a_test_is_refused() -> None:
     with pytest.raises(InputError, match=r"must reach beyond test_from \(2020-01-05 00:00\)"):
         spans(made("2020-01-01", 96), settings(), [])

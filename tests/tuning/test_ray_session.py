@@ -2,7 +2,10 @@
 
 import fcntl
 import os
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,57 @@ def test_the_folder_of_a_command_that_runs_is_left_alone(temporary: Path) -> Non
         assert starting.exists()
     assert not running.exists(), "its command has ended"
     assert starting.exists()
+
+
+CALLER = """\
+from tuning import ray_environment
+ray_environment.prepare()
+import ray, sys, typer
+from pathlib import Path
+ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+@ray.remote(num_cpus=0)
+class Counter:
+    def __init__(self):
+        self.count = 0
+    def add(self):
+        self.count += 1
+        return self.count
+counter = Counter.remote()
+assert ray.get(counter.add.remote()) == 1
+before = sorted(Path().rglob("*"))
+from tuning.compare import compare
+from tuning.run import run
+for call in (
+    lambda: run(space="tiny.yaml", quiet=True),
+    lambda: compare(space=["tiny.yaml"], name="air", quiet=True),
+    lambda: run(space="tiny.yaml", quiet=True, address="127.0.0.1:1"),
+):
+    try:
+        call()
+    except typer.Exit as ended:
+        print(ended.exit_code)
+assert sorted(Path().rglob("*")) == before
+assert ray.is_initialized()
+print(ray.get(counter.add.remote()))
+"""
+
+
+def test_a_ray_of_the_callers_own_is_left_alone(space: Callable[..., Path]) -> None:
+    home = space().parent
+    done = subprocess.run(
+        [sys.executable, "-c", CALLER],
+        capture_output=True,
+        text=True,
+        cwd=home,
+        timeout=180,
+        check=False,
+    )
+    assert done.stdout.split() == ["2", "2", "2", "2"], done.stderr
+    told = [line for line in done.stderr.splitlines() if line.startswith("a study starts a Ray")]
+    assert len(told) == 3
+    assert all("connected to a Ray already (at 1" in line for line in told)
+    assert all(line.endswith("or run the study in a process of its own") for line in told)
+    assert "Traceback" not in done.stderr
 
 
 def test_ray_ends_while_the_caller_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

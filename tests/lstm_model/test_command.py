@@ -1,0 +1,123 @@
+"""How commands end, whatever goes wrong in them."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+import typer
+
+from lstm_model.command import exit_status, report_errors
+from lstm_model.errors import InputError, SourceUnavailable, TrainingFailed, reason
+
+
+@pytest.fixture(autouse=True)
+def handler() -> Iterator[None]:
+    """The handler of SIGTERM that a command sets goes with it."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (InputError("--trials must be more"), 2, "--trials must be more\n"),
+        (SourceUnavailable("no data"), 2, "no data\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+        (TrainingFailed("the loss is nan"), 1, "error: the loss is nan\n"),
+        (OSError("it is closed"), 1, "error: it is closed\n"),
+        (OSError(errno.ENOSPC, "so"), 1, "error: No space left on device\n"),
+        (OSError(errno.EACCES, "so", "a.csv"), 1, "error: a.csv: Permission denied\n"),
+        (OSError(errno.EIO, "a bucket's own words"), 1, "error: a bucket's own words\n"),
+    ],
+)
+def test_what_goes_wrong_is_a_line_and_a_status(
+    error: BaseException, status: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def fail() -> None:
+        with report_errors():
+            raise error
+
+    assert exit_status(app, []) == status
+    assert capsys.readouterr() == ("", line)
+
+
+def test_another_error_is_a_defect_and_is_not_hidden() -> None:
+    with pytest.raises(KeyError), report_errors():
+        raise KeyError
+
+
+def test_what_cannot_be_read_is_told_in_the_systems_words() -> None:
+    """Of every kind of error that reading a file raises."""
+    assert reason(FileNotFoundError(errno.ENOENT, "long words", "a.csv")) == (
+        "No such file or directory"
+    )
+    assert reason(OSError("it is a pipe")) == "it is a pipe"
+    assert reason(ValueError("embedded null byte")) == "embedded null byte"
+
+
+READ_NO_MORE = """\
+import typer
+from lstm_model.command import exit_status, leave, report_errors
+app = typer.Typer()
+@app.command()
+def write():
+    with report_errors():
+        for _ in range(10_000):
+            print("a line")
+leave(exit_status(app, []))
+"""
+
+
+def test_where_output_is_read_no_more_a_command_ends_without_a_word() -> None:
+    """As `| head -1` leaves it."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as nobody:
+        done = subprocess.run(
+            [sys.executable, "-c", READ_NO_MORE],
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_complaints_that_nobody_reads_stop_no_command() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    code = "from lstm_model.command import complain, leave; complain('a'); complain('b'); leave(0)"
+    with os.fdopen(write, "wb") as nobody:
+        done = subprocess.run([sys.executable, "-c", code], stderr=nobody, timeout=60, check=False)
+    assert done.returncode == 0
+
+
+def test_sigterm_is_a_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended, report_errors():
+        signal.raise_signal(signal.SIGTERM)
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_thread_may_call_a_command() -> None:
+    """Which sets no handlers of signals."""
+    ended: list[str] = []
+
+    def call() -> None:
+        with report_errors():
+            ended.append("well")
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+    assert ended == ["well"]
