@@ -175,7 +175,8 @@ def _numbers(
     """
     name = str(cells.name)
     mark = reading.decimal_of(name)
-    stated = mark is not None and reading.types.get(name) == "number"
+    texts = not pd.api.types.is_numeric_dtype(cells.dtype)
+    stated = texts and mark is not None and reading.types.get(name) == "number"
     if plain[known].notna().all() and not stated:
         return plain, None
     marks: tuple[Mark, ...] = (mark,) if mark else get_args(Mark)
@@ -249,8 +250,8 @@ def _check_numbers(
         way += f"missing: {{{yaml_text(name)}: [%s]}}"
     for wrong, rule in (
         (numbers.isna() & known, f"be numeric, as {alike}"),
-        (numbers.abs() == np.inf, "be finite"),
-        (numbers.abs() > LARGEST, f"be at most {LARGEST:g} in size"),
+        ((numbers.abs() == np.inf) & known, "be finite"),
+        ((numbers.abs() > LARGEST) & known, f"be at most {LARGEST:g} in size"),
     ):
         if wrong.any():
             row = int(wrong.argmax())

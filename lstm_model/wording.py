@@ -44,7 +44,7 @@ def distinct(values: Sequence[float]) -> list[str]:
     (['35', '75'], ['12345670', '12345680'])
     """
     for digits in range(6, 17, 2):
-        texts = [f"{value:.{digits}g}" for value in values]
+        texts = [exact(float(f"{value:.{digits}g}")) for value in values]
         if len(set(texts)) == len(set(values)):
             return texts
     return list(map(exact, values))
