@@ -122,7 +122,8 @@ def irregular(
     usual = steps.mode()[0]
     odd = steps[steps != usual]
     sundays = times[odd.index].dt.day_of_week == 6
-    if usual < DAY and odd.isin([usual - HOUR, usual + HOUR]).all() and sundays.all():
+    shifted = len(odd) > 0 and odd.isin([usual - HOUR, usual + HOUR]).all() and sundays.all()
+    if usual < DAY and shifted:
         return _advice(
             file,
             "it seems to have a wall clock, which leaves out an hour of a Sunday in spring and "

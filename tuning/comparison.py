@@ -274,13 +274,13 @@ def verdict(comparison: Mapping[str, Any]) -> str:
     """The answer in plain sentences, from comparison.json's own figures."""
     a, b = comparison["tests"][0]["a"], comparison["tests"][0]["b"]
     by_lead_time = outcomes(comparison["tests"], a, b)
-    sentences = [_answer(comparison, a, b, by_lead_time), *_losses(comparison)]
-    sentences.append(_beside_baselines(comparison))
+    answer = "; ".join([_answer(comparison, a, b, by_lead_time), *_losses(comparison)])
+    sentences = [f"{answer}.", _beside_baselines(comparison)]
     years = comparison["years"]
     if years:
-        answer = overall(by_lead_time)
+        found = overall(by_lead_time)
         agree = [
-            year for year, one in years.items() if overall(outcomes(one["tests"], a, b)) == answer
+            year for year, one in years.items() if overall(outcomes(one["tests"], a, b)) == found
         ]
         listed = f": {', '.join(agree)}" if agree else ""
         sentences.append(
@@ -292,7 +292,7 @@ def verdict(comparison: Mapping[str, Any]) -> str:
 
 
 def _answer(comparison: Mapping[str, Any], a: str, b: str, signs: Mapping[int, int]) -> str:
-    """Which of the two forecasts better, and where."""
+    """Which of the two forecasts better, and where, without its full stop."""
     target, leads = comparison["target"], comparison["lead_times"]
     answer = overall(signs)
     # The winner is named first.
@@ -304,8 +304,8 @@ def _answer(comparison: Mapping[str, Any], a: str, b: str, signs: Mapping[int, i
     if len(leads) == 1:
         when = f"{lead_name(comparison, leads[0])} ahead"
         if answer == "no difference":
-            return f"No difference is shown between {names[0]} and {names[1]} {when}: {figures[0]}."
-        return f"{names[0]} forecasts {target} {when} better than {names[1]}: {figures[0]}."
+            return f"No difference is shown between {names[0]} and {names[1]} {when}: {figures[0]}"
+        return f"{names[0]} forecasts {target} {when} better than {names[1]}: {figures[0]}"
     spread = "; ".join(
         f"{lead_name(comparison, lead)} ahead, {text}"
         for lead, text in zip((leads[0], leads[-1]), figures, strict=True)
@@ -313,11 +313,11 @@ def _answer(comparison: Mapping[str, Any], a: str, b: str, signs: Mapping[int, i
     if answer == "no difference":
         return (
             f"No difference is shown between {names[0]} and {names[1]} at any of {len(leads)} "
-            f"lead times: {spread}."
+            f"lead times: {spread}"
         )
     where = f"at {_listed(won)} of {len(leads)} lead times"
     rest = f", and worse at {_listed(lost)}" if lost else ""
-    return f"{names[0]} forecasts {target} better than {names[1]} {where}{rest}: {spread}."
+    return f"{names[0]} forecasts {target} better than {names[1]} {where}{rest}: {spread}"
 
 
 def _figures(comparison: Mapping[str, Any], a: str, b: str, first: str, lead: int) -> str:
@@ -357,12 +357,12 @@ def error_format(comparison: Mapping[str, Any], digits: int = DIGITS) -> str:
 
 
 def _losses(comparison: Mapping[str, Any]) -> list[str]:
-    """A sentence for each model that errs more on the test than baselines do, with their RMSE at
-    the first lead time where that is so.
+    """A clause for each model that errs more on the test than baselines do, with their RMSE at the
+    first lead time where that is so: a better model than another one may still be no good.
     """
     models, leads = comparison["models"], comparison["lead_times"]
     form = error_format(comparison)
-    sentences = []
+    clauses = []
     for model in comparison["finalists"]:
         lost = {}
         for baseline in BASELINES:
@@ -380,8 +380,8 @@ def _losses(comparison: Mapping[str, Any]) -> list[str]:
             parts.append(f"{label}{at} (RMSE {error:{form}} against {own:{form}})")
         if parts:
             verb = "errs" if len(parts) == 1 else "err"
-            sentences.append(f"But less than {model} {verb} {' and '.join(parts)}.")
-    return sentences
+            clauses.append(f"but less than {model} {verb} {' and '.join(parts)}")
+    return clauses
 
 
 def _beside_baselines(comparison: Mapping[str, Any]) -> str:

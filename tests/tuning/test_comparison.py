@@ -14,11 +14,13 @@ from tuning.comparison import (
     outcomes,
     overall,
     paired,
+    paired_with_references,
     refuse_sparse,
     verdict,
     worst,
 )
 from tuning.period import Period
+from tuning.statistics import holm
 
 
 def period(errors: dict[str, Any], horizon: int = 1) -> Period:
@@ -180,8 +182,15 @@ def told(
     simulated: bool = False,
     years: dict[str, float] | None = None,
     models: tuple[str, ...] = ("multivariate", "univariate"),
+    beside: dict[str, dict[str, float]] | None = None,
+    best: dict[str, dict[str, str]] | None = None,
 ) -> str:
-    """The verdict where a's RMSE minus b's and their p-value are as given, by lead time."""
+    """The verdict where a's RMSE minus b's and their p-value are as given, by lead time.
+
+    Args:
+        beside: RMSE by lead time of further baselines; ridge's is persistence's where it has none.
+        best: the strongest baseline by lead time of a model, persistence else.
+    """
     a, b = (*models, PERSISTENCE)[:2]
 
     def test(a: str, b: str, lead: int, difference: float, p: float) -> dict[str, Any]:
@@ -205,6 +214,8 @@ def told(
     for model in models:
         rmse[f"ridge_{model}"] = rmse[PERSISTENCE]
         tests += [test(model, PERSISTENCE, lead, -1, 0.01) for lead in differences]
+        tests += [test(model, name, lead, -1, 0.9) for name in beside or () for lead in differences]
+    rmse |= beside or {}
     return verdict(
         {
             "target": "pm2.5",
@@ -216,7 +227,7 @@ def told(
                 name: {
                     "rmse": values,
                     "skill": dict.fromkeys(values, 0.05),
-                    "best_baseline": dict.fromkeys(values, PERSISTENCE),
+                    "best_baseline": (best or {}).get(name, dict.fromkeys(values, PERSISTENCE)),
                     "skill_best_baseline": dict.fromkeys(values, 0.04),
                 }
                 for name, values in rmse.items()
@@ -268,7 +279,8 @@ def test_lead_times_are_listed() -> None:
         "of 5 lead times: 1 h ahead, RMSE 21.10 against 21.00 ug/m3, a difference of -0.10 "
     )
     assert (
-        "; 5 h ahead, RMSE 23.00 against 25.00 ug/m3, a difference of 2.00 [1.70, 2.30]." in found
+        "; 5 h ahead, RMSE 23.00 against 25.00 ug/m3, a difference of 2.00 [1.70, 2.30]; but less than "
+        in found
     )
     mixed = told({1: (1, 0.01), 2: (-1, 0.01)})
     assert "better than univariate (1 feature) at 2 of 2 lead times, and worse at 1: " in mixed
@@ -303,3 +315,54 @@ def test_one_model_is_held_against_persistence() -> None:
     assert told({1: (-0.7, 0.001)}, models=("multivariate",)).startswith(
         "multivariate (8 features) forecasts pm2.5 1 h ahead better than persistence: RMSE 20.30 "
     )
+
+
+def test_a_model_that_loses_to_a_baseline_is_not_called_better_without_it() -> None:
+    """The mean of training is better than both at the first lead time, ridge than one at both."""
+    said = told(
+        {1: (-1, 0.001), 2: (-1, 0.001)},
+        beside={
+            "training_mean": {"1": 18.5, "2": 90.0},
+            "ridge_univariate": {"1": 20.5, "2": 21.0},
+            "ridge_multivariate": {"1": 30.0, "2": 30.0},
+        },
+        best={"univariate": {"1": "training_mean", "2": "ridge_univariate"}},
+    )
+    answer, rest = said.split(". 1 h ahead, ")
+    assert answer.startswith("multivariate (8 features) forecasts pm2.5 better than univariate (1")
+    assert answer.endswith(
+        "; but less than multivariate errs the mean of training at 1 of 2 lead times (RMSE 18.50 "
+        "against 20.00); but less than univariate err the mean of training at 1 of 2 lead times "
+        "(RMSE 18.50 against 21.00) and ridge regression on the same features at 1 to 2 of 2 lead "
+        "times (RMSE 20.50 against 21.00)"
+    )
+    assert rest.endswith(
+        "univariate's skill is 5.0%, and its RMSE is 4.0% lower than that of the mean of training, "
+        "18.50, the strongest baseline on validation (not beyond luck)."
+    )
+
+
+def test_the_baselines_that_are_new_are_a_question_of_their_own() -> None:
+    """With them or without, no other corrected value moves; among themselves they are corrected
+    together, for all lead times and all of them.
+    """
+    rng = np.random.default_rng(6)
+    errors = {
+        "m": rng.normal(0, 1.0, (2, 600, 2)),
+        PERSISTENCE: rng.normal(0, 1.02, (1, 600, 2)),
+        "same_hour_yesterday": rng.normal(0, 1.05, (1, 600, 2)),
+        "training_mean": rng.normal(0, 1.04, (1, 600, 2)),
+    }
+    every = period(errors, horizon=2)
+    few = period({name: errors[name] for name in ("m", PERSISTENCE)}, horizon=2)
+    keys: dict[str, Any] = {"block": 24, "seed": 0}
+    pairs = [("m", PERSISTENCE)]
+    assert paired(every, pairs, ("rmse",), **keys) == paired(few, pairs, ("rmse",), **keys)
+    tests = paired_with_references(every, ["m"], **keys)
+    assert [(test["b"], test["lead_time"]) for test in tests] == [
+        *(("same_hour_yesterday", 1), ("same_hour_yesterday", 2)),
+        *(("training_mean", 1), ("training_mean", 2)),
+    ]
+    plain = [test["p_value_bootstrap"] for test in tests]
+    assert [test["p_value_bootstrap_holm"] for test in tests] == holm(plain)
+    assert paired_with_references(few, ["m"], **keys) == []
