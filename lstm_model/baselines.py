@@ -236,6 +236,11 @@ def ridge(series: Series, form: str) -> Doubles:
     return forecast
 
 
+def ridge_columns(series: Series) -> int:
+    """How many columns ridge() has: with thousands of them, and of rows, it takes a while."""
+    return LAGS * len(series.encoding.channels[series.encoding.plain])
+
+
 def _ridge(series: Series, form: str) -> Doubles | None:
     """Once, where no channel is a logarithm and both forms are the same."""
     several = any(channel.logarithm for channel in series.encoding.numeric)

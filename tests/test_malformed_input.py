@@ -830,7 +830,7 @@ def study(ready: Path) -> Path:
 
     space = read_space("space.yaml")
     table, series = run.load(space, Console(quiet=True), progress=False)
-    found = run.make(ready / "runs" / "air", space, table, series, 0.0, None)
+    found = run.make(ready / "runs" / "air", space, table, series, 0.0, None, Console(quiet=True))
     found.begin(["python", "-m", "tuning.run"])
     for number in range(2):
         best = {"epoch": 1, "rmse": 5.0, "mae": 3.0, "skill": 0.1}

@@ -375,7 +375,7 @@ def _said(value: Any) -> str:
 def finished(entrant: Entrant, manner: Manner, console: Console, begun: float) -> "Study":
     """The entrant's study, run first, or to its end, where that has yet to be done."""
     study = make(
-        entrant.folder, entrant.space, entrant.table, entrant.series, begun, entrant.trials
+        entrant.folder, entrant.space, entrant.table, entrant.series, begun, entrant.trials, console
     )
     done = _done(study)
     if done >= entrant.space.study.trials:

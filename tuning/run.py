@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from tuning.study import Study
     from tuning.tuner import StopRequest
 
+# Ridge regression on so many takes a second or more for each lead time.
+MANY_COLUMNS = 2000
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
@@ -144,7 +147,7 @@ def run(
 
             # Ray's workers import what they need, which takes them seconds, beside make().
             with ray_session(address, verbose, server) as end_ray:
-                study = make(folder, settled, table, series, begun, trials_before)
+                study = make(folder, settled, table, series, begun, trials_before, console)
                 status = conduct(study, manner, console, resumed, end_ray)
             raise typer.Exit(status)
 
@@ -217,11 +220,14 @@ def make(
     series: "Series",
     begun: float,
     trials: "dict[int, Trial] | None",
+    console: Console,
 ) -> "Study":
     """The study, with its baselines and its past() trials; nothing is written."""
-    from lstm_model.baselines import evaluate_baselines
+    from lstm_model.baselines import evaluate_baselines, ridge_columns
     from tuning.study import Study
 
+    if (columns := ridge_columns(series)) >= MANY_COLUMNS:
+        console.print(f"The baselines first: ridge regression has {columns:,} columns")
     return Study(folder, space, table, series, evaluate_baselines(series), begun, trials)
 
 

@@ -279,7 +279,7 @@ def test_lead_times_are_listed() -> None:
         "of 5 lead times: 1 h ahead, RMSE 21.10 against 21.00 ug/m3, a difference of -0.10 "
     )
     assert (
-        "; 5 h ahead, RMSE 23.00 against 25.00 ug/m3, a difference of 2.00 [1.70, 2.30]; but less than "
+        "; 5 h ahead, RMSE 23.00 against 25.00 ug/m3, a difference of 2.00 [1.70, 2.30]; but less "
         in found
     )
     mixed = told({1: (1, 0.01), 2: (-1, 0.01)})
