@@ -18,6 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lstm_model.command import exit_status
+from lstm_model.configuration import DataSettings
 from lstm_model.simulation import simulate
 from lstm_model.sources import load_table
 from lstm_model.training import LEAST_STEPS
@@ -620,6 +621,20 @@ def test_a_file_that_is_there_is_left_alone(home: Path, ask: Ask) -> None:
 
 
 # From a table to forecasts
+
+
+def test_the_guide_s_keys_are_keys() -> None:
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", GUIDE.read_text(), re.M | re.S)
+    located = read_yaml(block)
+    assert isinstance(located.data, dict)
+    data = located.data["data"]
+    columns = {name for value in data.values() if isinstance(value, dict) for name in value}
+    settings = {"target": "load", "features": ["load", *sorted(columns - {"load"})]}
+    dates = {"validation_from": "2021-01-01", "test_from": "2022-01-01"}
+    read = DataSettings.model_validate({**data, **settings, **dates})
+    assert read.missing == {"load": (-200,), "temp": ("?",)}
+    assert (read.fill, read.decimal) == ({"rain": 0, "holiday": "none"}, ",")
+    assert read.types == {"direction": "category"}
 
 
 def test_the_guide_s_lines_make_a_table_of_what_excel_wrote(
