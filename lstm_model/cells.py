@@ -93,46 +93,61 @@ def read_column(
     """
     name, trained = str(cells.name), kind is not None
     stated = reading.missing_in(name)
-    texts = [each for each in stated if isinstance(each, str)]
-    numbers = [each for each in stated if not isinstance(each, str)]
+    texts = [cell for cell in stated if isinstance(cell, str)]
+    sizes = [cell for cell in stated if not isinstance(cell, str)]
     plain = pd.to_numeric(cells, errors="coerce").astype(np.float64)
-    blank = cells.isna() | cells.isin(MISSING)
-    out = (cells.isin(texts) | plain.isin(numbers)) & ~blank
-    counts: dict[Cell, int] = {each: int((out & (cells == each)).sum()) for each in texts}
-    kind = kind or reading.types.get(name) or _kind(cells[~blank & ~out], target)
+    missing = cells.isna() | cells.isin([*MISSING, *texts]) | plain.isin(sizes)
+    kind = kind or reading.types.get(name) or _kind(cells[~missing], target)
     if kind is None:
         raise TableError(f"{file}: {name} must have values, but has none in any row")
-    if kind == "category":
-        values = cells.mask(blank | out)
+    repairs: list[Repair] = []
+    decimal, note, numbers = None, None, plain
+    if kind == "number":
+        known = ~missing & (cells != NONE)
+        numbers, decimal = _numbers(cells, plain, known, reading, file)
+        _check_numbers(cells, numbers, known, file, target=target, trained=trained)
+        repairs += _rewritten(cells, numbers, known & (numbers != plain))
+        missing |= numbers.isin(sizes)
+        values: pd.Series[Any] = numbers.mask(missing)
+    else:
+        values = cells.mask(missing)
         if reading.types.get(name) == "category":
             values = values.str.replace(r"\.0+$", "", regex=True)  # a code that a float went by
-        decimal, note = None, None if trained else _category_note(values, name, file)
-        rewritten = pd.Series(False, cells.index)
-    else:
-        known = ~(blank | out | (cells == NONE))
-        numeric, decimal = _numbers(cells, plain, known, reading, file)
-        _check_numbers(cells, numeric, known, file, target=target, trained=trained)
-        rewritten = known & (numeric != plain)
-        plain = numeric
-        out |= plain.isin(numbers)
-        values, note = plain.mask(out), None
-    counts |= {each: int((out & (plain == each)).sum()) for each in numbers}
-    repairs = [Repair(name, "missing", cell, count) for cell, count in counts.items() if count]
-    if rewritten.any():
-        first = int(rewritten.argmax())
-        example, rows = (str(cells.iloc[first]), float(plain.iloc[first])), int(rewritten.sum())
-        repairs.append(Repair(name, "number", example[0], rows, example[1]))
+        if not trained:
+            note = _category_note(values, name, file)
+    for cell in stated:
+        rows = int((cells == cell if isinstance(cell, str) else numbers == cell).sum())
+        repairs += [Repair(name, "missing", cell, rows)] if rows else []
+    values, filled = _filled(values, kind, reading, file)
+    return Column(values, (*repairs, *filled), decimal, note)
+
+
+def _rewritten(
+    cells: "pd.Series[Any]", numbers: "pd.Series[float]", rows: "pd.Series[bool]"
+) -> list[Repair]:
+    """That texts were read as numbers in some rows, with the first of them."""
+    if not rows.any():
+        return []
+    first = int(rows.argmax())
+    text, number = str(cells.iloc[first]), float(numbers.iloc[first])
+    return [Repair(str(cells.name), "number", text, int(rows.sum()), number)]
+
+
+def _filled(
+    values: "pd.Series[Any]", kind: Kind, reading: Reading, file: str
+) -> tuple["pd.Series[Any]", list[Repair]]:
+    """The column with what an empty cell means, where that is said."""
+    name = str(values.name)
     fill = reading.fill.get(name, REPEAT)
-    if fill != REPEAT:
-        if kind == "number" and isinstance(fill, str):
-            raise TableError(
-                f"{file}: fill must have a number for {name}, which is numeric, but got {fill!r}"
-            )
-        fill = float(fill) if kind == "number" else str(fill)
-        empty = int(values.isna().sum())
-        values = values.fillna(fill)
-        repairs += [Repair(name, "filled", reading.fill[name], empty)] if empty else []
-    return Column(values, tuple(repairs), decimal, note)
+    if fill == REPEAT:
+        return values, []
+    if kind == "number" and isinstance(fill, str):
+        raise TableError(
+            f"{file}: fill must have a number for {name}, which is numeric, but got {fill!r}"
+        )
+    empty = int(values.isna().sum())
+    repairs = [Repair(name, "filled", fill, empty)] if empty else []
+    return values.fillna(float(fill) if kind == "number" else str(fill)), repairs
 
 
 def _kind(cells: "pd.Series[Any]", target: bool) -> Kind | None:
@@ -210,7 +225,7 @@ def _readings(texts: "pd.Series[Any]", marks: "tuple[Mark, ...]") -> dict[Mark, 
     if percent.any() and not percent.all():
         return {}
     bare = texts.str.rstrip("% ").str.replace(MINUS, "-")
-    found: dict[Mark, pd.Series[float]] = {}
+    readings: dict[Mark, pd.Series[float]] = {}
     for mark in marks:
         group = f"[{',' if mark == '.' else '.'}{SPACES}]"
         decimals = rf"(?:\{mark}[0-9]*)?"
@@ -219,10 +234,10 @@ def _readings(texts: "pd.Series[Any]", marks: "tuple[Mark, ...]") -> dict[Mark, 
         form = rf"[-+]?{whole}(?:[eE][-+]?[0-9]+)?"
         if bare.str.fullmatch(form).all():
             digits = bare.str.replace(group, "", regex=True).str.replace(mark, ".")
-            found[mark] = digits.astype(np.float64)
-    if len(found) > 1 and (found["."] == found[","]).all():
-        del found[","]
-    return found
+            readings[mark] = digits.astype(np.float64)
+    if len(readings) > 1 and (readings["."] == readings[","]).all():
+        del readings[","]
+    return readings
 
 
 def _check_numbers(

@@ -73,17 +73,17 @@ def wrong_times(file: str, name: str, texts: Sequence[str]) -> str | None:
     matches = [DAY_OR_MONTH_FIRST.fullmatch(text) for text in texts]
     if matches[0] is None or None in matches:
         return None
-    found = [match for match in matches if match]
-    day_first = any(int(match[1]) > 12 for match in found)
-    month_first = any(int(match[3]) > 12 for match in found)
+    dates = [match for match in matches if match]
+    day_first = any(int(match[1]) > 12 for match in dates)
+    month_first = any(int(match[3]) > 12 for match in dates)
     if day_first == month_first:
         return (
             f"{file}: of {first!r} in {name} nobody knows which is the month, as none of its rows "
             "tells; write the year first: 2013-01-31"
         )
-    between, time = found[0][2], found[0][4]
+    between, time = dates[0][2], dates[0][4]
     parts = ("%d", "%m", "%Y") if day_first else ("%m", "%d", "%Y")
-    form = between.join(parts) + ("" if time is None else " %H:%M:%S" if found[0][5] else " %H:%M")
+    form = between.join(parts) + ("" if time is None else " %H:%M:%S" if dates[0][5] else " %H:%M")
     sentence = f"{name} has the {'day' if day_first else 'month'} first"
     return _advice(file, sentence, lines=[f"{to_datetime}, format={form!r})"])
 

@@ -102,8 +102,8 @@ def loaded(folder: Path) -> "TrainedForecaster":
         near = [folder / "best"]
         if os.path.isdir(folder):
             near += [*sorted((folder / "models").glob("*")), *sorted(folder.glob("*"))]
-        there = [shlex.quote(str(each)) for each in near if os.path.exists(each / SETTINGS)]
-        instead = f"; there is {', '.join(dict.fromkeys(there))}" if there else ""
+        models = [shlex.quote(str(each)) for each in near if os.path.exists(each / SETTINGS)]
+        instead = f"; there is {', '.join(dict.fromkeys(models))}" if models else ""
         raise InputError(
             f"--model must be a folder with {SETTINGS}, such as runs/STUDY/best, but {folder} has "
             f"none{instead}"

@@ -278,9 +278,11 @@ def verdict(comparison: Mapping[str, Any]) -> str:
     sentences = [f"{answer}.", _beside_baselines(comparison)]
     years = comparison["years"]
     if years:
-        found = overall(by_lead_time)
+        direction = overall(by_lead_time)
         agree = [
-            year for year, one in years.items() if overall(outcomes(one["tests"], a, b)) == found
+            year
+            for year, one in years.items()
+            if overall(outcomes(one["tests"], a, b)) == direction
         ]
         listed = f": {', '.join(agree)}" if agree else ""
         sentences.append(

@@ -77,82 +77,102 @@ def propose(
     Raises:
         InputError: it can't be forecast as it is.
     """
-    missing: dict[str, tuple[Cell, ...]] = {}
-    fill: dict[str, Cell] = {}
-
-    def table(clock: Sequence[str], names: Sequence[str]) -> Parsed:
-        columns = (target, *names)
-        reading = Reading.model_validate(
-            {
-                "time": clock,
-                "missing": {name: cells for name, cells in missing.items() if name in columns},
-                "fill": {name: cell for name, cell in fill.items() if name in columns},
-            }
-        )
-        return parse_csv(raw, file, reading, target=target, features=columns, horizon=horizon)
-
     header = read_header(raw, file)
     named = dict.fromkeys((target, *(clock or ()), *(features or ())))
     if unknown := [name for name in named if not name or name not in header]:
         if len(header) < 2 and target:  # no table, or not with commas: the reader says why
             read_texts(raw, file, [target])
-        problems = []
-        for name in unknown:
-            guess = near(name, header)
-            also = f"did you mean {guess!r}?" if guess else f"there are {', '.join(header)}"
-            problems.append(f"{file}: no column {name!r}; {also}")
-        raise InputError("\n".join(problems))
+        raise InputError("\n".join(_no_column(file, name, header) for name in unknown))
     texts = read_texts(raw, file, header)
-    missing |= {name: words for name in header if (words := missing_texts(texts[name]))}
-    clock = dated([clock] if clock else clocks(texts, file), table)
-    target_alone = table(clock, ()).frame[target]
-    if cells := _stand_ins(target_alone):
-        missing[target] = (*missing.get(target, ()), *cells)
-        target_alone = table(clock, ()).frame[target]
-    observed = pd.DatetimeIndex(target_alone.dropna().index)
+    reader = _Reader(raw, file, target, horizon)
+    reader.missing |= {name: words for name in header if (words := missing_texts(texts[name]))}
+    clock = dated([clock] if clock else clocks(texts, file), reader.read)
+    reader.interpret(clock, [])
+    target_alone = reader.read(clock, ()).frame[target].dropna()
     least = max(LEAST_ROWS, LEAST_HORIZONS * horizon)
-    if len(observed) < least:
+    if len(target_alone) < least:
         raise InputError(
             f"{file}: must have {least} rows or more with {target}, of which validation and test "
-            f"take a fifth each, but has {len(observed)}; gather more"
+            f"take a fifth each, but has {len(target_alone)}; gather more"
             + (", or ask for a smaller --horizon" if least > LEAST_ROWS else "")
         )
-    validation_from, test_from = splits(observed)
+    validation_from, test_from = splits(pd.DatetimeIndex(target_alone.index))
     left_out: dict[str, str] = {}
     if features is not None:
         chosen = [name for name in named if name in features and name != target]
-        frame = table(clock, chosen).frame
     else:
         others = [name for name in header if name not in (target, *clock)]
-        frame = sound(others, lambda some: table(clock, some).frame, file, left_out)
+        frame = sound(others, lambda names: reader.read(clock, names).frame, file, left_out)
         for name in frame.columns[1:]:
             if why := useless(frame[name], validation_from):
                 left_out[name] = f"{name} {why}"
-        frame = frame.drop(columns=[name for name in left_out if name in frame])
-        chosen = [str(name) for name in frame.columns[1:]]
-    step = table(clock, ()).step
-    for name in chosen:
-        column = frame[name]
-        if column.dtype == np.float64 and (cells := _stand_ins(column)):
-            missing[name] = (*missing.get(name, ()), *cells)
-        elif (cell := meaning_of_empty(column, step)) is not None:
-            fill[name] = cell
-    read = table(clock, chosen)
+        chosen = [str(name) for name in frame.columns[1:] if name not in left_out]
+    reader.interpret(clock, chosen)
+    table = reader.read(clock, chosen)
     return Proposal(
-        tuple(clock),
-        read.frame,
-        step,
-        read.reading,
-        read.repairs,
-        left_out,
-        validation_from,
-        test_from,
+        clock=tuple(clock),
+        frame=table.frame,
+        step=table.step,
+        reading=table.reading,
+        repairs=table.repairs,
+        left_out=left_out,
+        validation_from=validation_from,
+        test_from=test_from,
     )
 
 
-def _stand_ins(column: "pd.Series[Any]") -> tuple[float, ...]:
-    """Numbers that stand for missing; 0 may be one where something is off, and is left to tell."""
-    return tuple(number for number in stand_ins(column.to_numpy(np.float64)) if number)
+class _Reader:
+    """Reads a table's columns by what their cells seem to mean, as far as that is known.
+
+    Attributes:
+        missing, fill: the keys of the data block, by column.
+    """
+
+    def __init__(self, raw: bytes, file: str, target: str, horizon: int) -> None:
+        self._raw, self._file, self._target, self._horizon = raw, file, target, horizon
+        self.missing: dict[str, tuple[Cell, ...]] = {}
+        self.fill: dict[str, Cell] = {}
+
+    def read(self, clock: Sequence[str], names: Sequence[str]) -> Parsed:
+        """The target and these columns."""
+        columns = (self._target, *names)
+        reading = Reading(
+            time=tuple(clock),
+            missing={name: cells for name, cells in self.missing.items() if name in columns},
+            fill={name: cell for name, cell in self.fill.items() if name in columns},
+        )
+        return parse_csv(
+            self._raw,
+            self._file,
+            reading,
+            target=self._target,
+            features=columns,
+            horizon=self._horizon,
+        )
+
+    def interpret(self, clock: Sequence[str], names: Sequence[str]) -> None:
+        """Look what the cells of these columns, and of the target, seem to mean."""
+        table = self.read(clock, names)
+        for name, column in table.frame.items():
+            key = str(name)
+            # 0 may stand for missing where something is off, or be true: a study tells of it.
+            cells = tuple(filter(None, _stand_ins(column)))
+            if cells:
+                self.missing[key] = (*self.missing.get(key, ()), *cells)
+            elif key != self._target:
+                empty = meaning_of_empty(column, table.step)
+                self.fill |= {} if empty is None else {key: empty}
+
+
+def _no_column(file: str, name: str, header: Sequence[str]) -> str:
+    guess = near(name, header)
+    also = f"did you mean {guess!r}?" if guess else f"there are {', '.join(header)}"
+    return f"{file}: no column {name!r}; {also}"
+
+
+def _stand_ins(column: "pd.Series[Any]") -> list[float]:
+    numeric = column.dtype == np.float64
+    return list(stand_ins(column.to_numpy(np.float64))) if numeric else []
 
 
 def missing_texts(cells: "pd.Series[Any]") -> tuple[str, ...]:
@@ -168,12 +188,12 @@ def missing_texts(cells: "pd.Series[Any]") -> tuple[str, ...]:
 def clocks(texts: pd.DataFrame, file: str) -> list[tuple[str, ...]]:
     """What may be the clock: each column of times, and one in parts; raises where nothing may."""
     row = {str(name): str(value) for name, value in texts.iloc[0].items()}
-    found: list[tuple[str, ...]] = [(name,) for name in row if CLOCK.fullmatch(row[name])]
+    candidates: list[tuple[str, ...]] = [(name,) for name in row if CLOCK.fullmatch(row[name])]
     spelled = {name.casefold(): name for name in row}
     parts = tuple(spelled[part] for part in takewhile(spelled.__contains__, CLOCK_PARTS))
     if len(parts) >= 3:
-        found.append(parts)
-    if not found:
+        candidates.append(parts)
+    if not candidates:
         shown = ", ".join(f"{name} = {value[:60]!r}" for name, value in row.items())
         advice = (wrong_times(file, name, texts[name].tolist()) for name in row)
         raise InputError(
@@ -181,7 +201,7 @@ def clocks(texts: pd.DataFrame, file: str) -> list[tuple[str, ...]]:
             f"the columns year, month, day and then any of hour, minute, second, but the first row "
             f"has {shown}" + "".join(f"\n{text}" for text in list(filter(None, advice))[:1])
         )
-    return found
+    return candidates
 
 
 def dated(clocks: Sequence[tuple[str, ...]], table: Read) -> tuple[str, ...]:

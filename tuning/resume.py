@@ -43,10 +43,10 @@ def find_study(name: str, runs: Place, flag: str) -> Place:
         # isfile() is False for a name that no folder can have.
         if os.path.isfile(file) if isinstance(file, Path) else file.is_file():
             return folder
-    there = sorted(shlex.quote(file.parent.name) for file in runs.glob("*/study.json"))
+    studies = sorted(shlex.quote(file.parent.name) for file in runs.glob("*/study.json"))
     raise InputError(
         f"{flag} must name a study's folder, but {name!r} holds no study.json; "
-        f"in {runs} there is {', '.join(there) or 'no study'}"
+        f"in {runs} there is {', '.join(studies) or 'no study'}"
     )
 
 
