@@ -90,8 +90,12 @@ class TrainedForecaster:
         config: Configuration,
         weights: dict[str, Tensor],
         validation: Score | None = None,
+        reading: Reading = AS_IT_STANDS,
     ) -> Self:
-        """The weights of a training on `series`, with what it takes to use them."""
+        """The weights of a training on `series`, with what it takes to use them.
+
+        reading: of the table that the series is of.
+        """
         model = LSTMForecaster(series.inputs.shape[1], config, series.horizon)
         model.load_state_dict(weights)
         return cls(
@@ -104,6 +108,7 @@ class TrainedForecaster:
             change_scale=series.change_scale,
             validation=validation,
             never_negative=series.never_negative,
+            reading=reading,
         )
 
     @classmethod

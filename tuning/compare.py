@@ -234,9 +234,10 @@ def enter(
         InputError: neither one or two spaces nor one or two studies are given, a study that exists
             is not the one that is asked for, or the terms are not equal.
     """
-    entrants = []
+    entrants: list[Entrant] = []
+    said: set[str] = set()
     for model, settled, folder, exists in _named(studies, spaces, changes, root, name):
-        table, series = load(settled, console, not console.quiet)
+        table, series = load(settled, console, not console.quiet, said)
         trials = past(folder, table, exists)
         entrants.append(Entrant(model, settled, folder, exists, table, series, trials))
     refuse_unequal(entrants)

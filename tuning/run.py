@@ -183,8 +183,13 @@ def refuse_changes(changes: dict[str, Any], name: str | None) -> None:
         )
 
 
-def load(space: SearchSpace, console: Console, progress: bool) -> "tuple[Table, Series]":
-    """The space's data; what may be wrong with them is told on standard error, always."""
+def load(
+    space: SearchSpace, console: Console, progress: bool, said: set[str] | None = None
+) -> "tuple[Table, Series]":
+    """The space's data; what may be wrong with them is told on standard error, always.
+
+    said: of the command's other tables, to which this adds: nothing is told twice.
+    """
     from lstm_model.series import Series
     from lstm_model.sources import load_table
 
@@ -193,10 +198,14 @@ def load(space: SearchSpace, console: Console, progress: bool) -> "tuple[Table, 
         complain(f"warning: {table.warning}")
     elif table.simulated:
         console.print("The data are simulated: results say nothing about Beijing.", soft_wrap=True)
-    for repair in table.repairs:
-        console.print(str(repair), soft_wrap=True)
+    said = set() if said is None else said
+    for repair in map(str, table.repairs):
+        if repair not in said:
+            console.print(repair, soft_wrap=True)
     for doubt in table.doubts:
-        complain(f"warning: {doubt}")
+        if doubt not in said:
+            complain(f"warning: {doubt}")
+    said.update(map(str, table.repairs), table.doubts)
     return table, Series.from_table(table.frame, table.step, space.data)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
-from lstm_model.configuration import Configuration
+from lstm_model.configuration import Configuration, Reading
 from lstm_model.errors import InputError, TrainingFailed
 from lstm_model.series import Series
 from tuning.storage import Place
@@ -41,6 +41,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         series: Series,
         folder: Place,
         target: str,
+        reading: Reading,
         max_epochs: int,
         seed: int,
         threads: int,
@@ -52,6 +53,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         """config: what OptunaSearcher suggests. The rest is the same for all trials of a study.
 
         folder: of the study; a trial that goes on finds its checkpoint in it.
+        reading: of the study's table, for the model that a checkpoint holds.
         judged_at: epochs that a step ends with, because the trial may be stopped after them.
         report_seconds: a step ends when it has taken so long, unless it would end by itself within
             as long again.
@@ -61,6 +63,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
 
         torch.set_num_threads(threads)
         self._series, self._target, self._folder = series, target, folder
+        self._reading = reading
         self._max_epochs, self._seed = max_epochs, seed
         self._device = "cuda" if gpu else "cpu"
         self._judged_at = judged_at
@@ -163,7 +166,12 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         folder, fit = Path(checkpoint_dir), self._made
         if fit is not None and fit.best is not None:
             forecaster = TrainedForecaster.of(
-                self._series, self._target, fit.config, fit.best.weights, fit.best.score
+                self._series,
+                self._target,
+                fit.config,
+                fit.best.weights,
+                fit.best.score,
+                self._reading,
             )
             forecaster.save(folder / "best")
             write_state(folder, *fit.state())

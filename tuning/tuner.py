@@ -266,6 +266,7 @@ def run_trials(
         series=study.series,
         folder=study.folder.resolve(),
         target=space.data.target,
+        reading=study.table.reading,
         max_epochs=space.study.max_epochs,
         seed=space.study.seed,
         threads=max(1, int(resources.cpu)),

@@ -10,6 +10,7 @@ import torch
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from lstm_model.checkpoint import write_state
+from lstm_model.configuration import AS_IT_STANDS
 from lstm_model.errors import InputError
 from tuning import trainable
 from tuning.trainable import Trainable
@@ -52,6 +53,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
         monkeypatch.setattr(trainable, "time", clock)
         monkeypatch.setattr(trainable, "report", lambda epoch: {"epoch": epoch.number})
         given: dict[str, Any] = {"series": None, "folder": Path(), "target": "pm2.5", "seed": 0}
+        given["reading"] = AS_IT_STANDS
         trial = Trainable.__new__(Trainable)
         trial.setup(
             {},
