@@ -262,11 +262,17 @@ def _comparison(
     shown = [*studies, PERSISTENCE]
     final = final_series(study.table, data, span)
     facts = study.data()
+    tables = [one.table for one in studies.values()]
+    cells = {
+        "repairs": dict.fromkeys(str(each) for table in tables for each in table.repairs),
+        "doubts": dict.fromkeys(each for table in tables for each in table.doubts),
+    }
     comparison: dict[str, Any] = {
         "verdict": "",
         "data": {
             key: facts[key] for key in ("source", "simulated", "sha256", "warning") if key in facts
-        },
+        }
+        | {key: list(sentences) for key, sentences in cells.items() if sentences},
         "target": data.target,
         "unit": "ug/m3" if study.is_air else "",
         "step": step_name(study.table.step),

@@ -114,6 +114,7 @@ def _report(
         blocks.append(Text("aside", SIMULATED))
     if data.get("warning"):
         blocks.append(Text("aside", f"Warning: {data['warning']}"))
+    blocks += [Text("aside", f"Look at the table: {each}") for each in data.get("doubts", ())]
     blocks += [Text("h2", "The models beside the baselines"), tables.models()]
     blocks += [Text("h2", "Are the differences more than luck?"), Text("p", TESTS)]
     blocks.append(tables.tests("Test hours", comparison["tests"]))
@@ -294,6 +295,7 @@ class _Tables:
         facts = {
             "forecast": f"{of['target']}{self._unit}, one row every {of['step']}",
             "data": f"{data['source']}, SHA-256 {data.get('sha256') or 'not known'}",
+            **({"cells": "; ".join(data["repairs"])} if data.get("repairs") else {}),
             "training": f"from {of['train_from']} until validation begins",
             "validation": f"from {of['validation_from']}, folds: {of['folds']}",
             "test": f"from {of['test_from']} to {of['test_until']}",

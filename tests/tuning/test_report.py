@@ -444,6 +444,14 @@ def test_simulated_data_are_labelled_and_no_others(written: Written, simulated: 
     assert "> **Warning: no network**" in markdown
 
 
+def test_what_is_doubted_of_the_table_stands_before_the_figures(written: Written) -> None:
+    doubt, repair = "load is -200 in 321 rows", "rain: 16,992 cells without a value read as 0"
+    markdown, page = written(made_up(doubts=[doubt], repairs=[repair]))
+    assert f"> **Look at the table: {doubt}**" in markdown.split("## ")[0]
+    assert page.tags.count("aside") == 1
+    assert f"| cells | {repair} |" in markdown
+
+
 def test_the_page_is_one_file_that_loads_nothing(written: Written, tmp_path: Path) -> None:
     markdown, page = written(made_up(), figure("bars"), figure("more_bars"))
     text = (tmp_path / "air" / "report.html").read_text()
