@@ -272,7 +272,7 @@ def _rows_of_dots(axes: Axes, values: Mapping[str, float]) -> None:
     finite = [value for value in values.values() if np.isfinite(value)]
     # A baseline far worse than the best model would press all others into one spot.
     near = [value for value in finite if value <= 1.5 * min(finite)] or [0.0]
-    margin = 0.15 * (max(near) - min(near)) or 1.0
+    margin = 0.15 * (max(near) - min(near)) or 0.15 * abs(max(near)) or 1.0
     axes.set_xlim(min(near) - margin, max(near) + margin)
     place, text = axes.get_yaxis_transform(), "off the scale \N{RIGHTWARDS ARROW}"
     for row, value in enumerate(values.values()):
@@ -483,7 +483,7 @@ def optimisation_history(
     limit = _reach(value[known], list(references.values()))
     off = known & (value > limit)
     shown = [each for each in (*value[known], *references.values()) if each <= limit]
-    margin = 0.06 * (limit - min(shown, default=limit)) or 1.0
+    margin = 0.06 * (limit - min(shown, default=limit)) or 0.06 * abs(limit) or 1.0
     axes.set_ylim(min(shown, default=limit) - margin, top := limit + margin)
     if known.any():
         best = int(np.nanargmin(value))

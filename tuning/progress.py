@@ -294,7 +294,11 @@ class _Columns:
         self._bar = TRIAL_BAR if width >= NARROW else 0
         self._epochs = (self._bar + 1 if self._bar else 0) + len(f"{self._most} of {self._most}")
         self._label = max(LABEL, *(len(name) for name in study.baselines.leading))
-        used = self._label + 2 * FIGURE + 3 + self._epochs
+        baselines = study.baselines.leading.values()
+        self._figure = max(
+            FIGURE, *(len(f"{score.rmse:{self._format}}") + 2 for score in baselines)
+        )
+        used = self._label + self._figure + FIGURE + 3 + self._epochs
         self._names: list[tuple[str, int]] = []
         for name in study.space.search:
             space = max(len(name), VALUE)
@@ -305,10 +309,9 @@ class _Columns:
 
     def heading(self) -> Text:
         names = "".join(f"  {name:>{space}}" for name, space in self._names)
-        line = (
-            f"{'':{self._label}}{'RMSE':>{FIGURE}}{'skill':>{FIGURE}}   {'epochs':{self._epochs}}"
-        )
-        return Text.styled(line + names, "dim")
+        figures = f"{'RMSE':>{self._figure}}{'skill':>{FIGURE}}"
+        line = f"{'':{self._label}}{figures}   {'epochs':{self._epochs}}{names}"
+        return Text.styled(line, "dim")
 
     def best(self, trials: Sequence[Trial]) -> list[Text]:
         """The best so far among the baselines, the lowest RMSE first."""
@@ -333,7 +336,7 @@ class _Columns:
         line = (
             self._figures(label, best["rmse"], best["skill"])
             if best
-            else Text(f"{label:{self._label + 2 * FIGURE}}")
+            else Text(f"{label:{self._label + self._figure + FIGURE}}")
         )
         line.append("   ")
         if self._bar:
@@ -343,10 +346,10 @@ class _Columns:
 
     def _figures(self, label: str, rmse: float, skill: float) -> Text:
         figure = f"{rmse:{self._format}}"
-        if len(figure) >= FIGURE:  # of a trial that diverges
+        if len(figure) >= self._figure:  # of a trial that diverges
             figure = f"{rmse:.1e}"
         share = f"{skill:.1%}" if abs(skill) < 100 else ""
-        return Text(f"{label:{self._label}}{figure:>{FIGURE}}{share:>{FIGURE}}")
+        return Text(f"{label:{self._label}}{figure:>{self._figure}}{share:>{FIGURE}}")
 
     def _values(self, trial: Trial) -> str:
         return "".join(

@@ -192,6 +192,22 @@ def test_better_than_a_ridge_that_is_worse_than_persistence_is_not_good(
     assert "Best so far: trial 0, not yet better than persistence" in frame(shown, 80)
 
 
+def test_errors_of_any_size_are_told_apart(study: Study, shown: Progress) -> None:
+    """Of kg/m3, where persistence errs by some millionths of a thousandth."""
+    scores = {
+        name: replace(score, rmse_by_lead_time=1e-9 * score.rmse_by_lead_time)
+        for name, score in study.baselines.scores.items()
+    }
+    study.baselines = replace(study.baselines, scores=scores)
+    start(study, 0, 1, 0.99)
+    start(study, 1, 1, 0.98)
+    lines = frame(shown, 80)
+    ridge = scores["ridge"].rmse
+    figures = [line.split()[2] for line in lines if line.startswith("trial ")]
+    assert sorted(set(figures)) == [f"{0.98 * ridge:.3e}", f"{0.99 * ridge:.3e}"]
+    assert all(len(line) < 80 for line in lines)
+
+
 def test_a_failed_trial_is_not_the_best(study: Study, shown: Progress) -> None:
     end(study, 0, 0.5, "failed", "out of memory")
     end(study, 1, 0.9)
