@@ -22,7 +22,10 @@ NONE = "None"
 SPACES = " '\N{RIGHT SINGLE QUOTATION MARK}\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 # A text that begins as a number does, in a column of categories: 12 kg, 7.5W.
-BEGINS_AS_NUMBER = r"[-+]?\d+(?:[.,]\d+)?\s?\D"
+BEGINS_AS_NUMBER = r"[-+]?\d+(?:[.,]\d+)?\s?[^\d:]"
+# Of numbers with points before three digits, and whole ones of at most three digits beside them.
+POINTED, WHOLE = r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+", r"[-+]?\d{1,3}"
+LEAST_POINTED = 3
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def read_column(
     decimal, note, numbers = None, None, plain
     if kind == "number":
         known = ~missing & (cells != NONE)
-        numbers, decimal = _numbers(cells, plain, known, reading, file)
+        numbers, decimal = _numbers(cells, plain, known, reading, file, trained)
         _check_numbers(cells, numbers, known, file, target=target, trained=trained)
         repairs += _rewritten(cells, numbers, known & (numbers != plain))
         missing |= numbers.isin(sizes)
@@ -165,7 +168,7 @@ def _category_note(values: "pd.Series[Any]", name: str, file: str) -> str | None
     if len(kinds) > MOST_CATEGORIES:
         raise TableError(
             f"{file}: {name} must have numbers, or at most {MOST_CATEGORIES} different texts, "
-            f"but has {len(kinds)}"
+            f"but has {len(kinds)}, the first of them {str(kinds[0])[:60]!r}"
         )
     if len(kinds) > 2 and all(re.match(BEGINS_AS_NUMBER, each) for each in kinds):
         return (
@@ -181,6 +184,7 @@ def _numbers(
     known: "pd.Series[bool]",
     reading: Reading,
     file: str,
+    trained: bool,
 ) -> tuple["pd.Series[float]", Mark | None]:
     """The numbers of a column's texts, and their decimal mark where some are not plain ones.
 
@@ -193,18 +197,25 @@ def _numbers(
     texts = not pd.api.types.is_numeric_dtype(cells.dtype)
     stated = texts and mark is not None and reading.types.get(name) == "number"
     if plain[known].notna().all() and not stated:
+        if texts and mark is None and not trained and _may_have_thousands(cells[known]):
+            first = cells[known & cells.str.contains(".", regex=False)].iloc[0]
+            raise _two_ways(file, name, first, float(first), float(first.replace(".", "")))
         return plain, None
+    if stated and trained and mark == ",":
+        # 2.538 would be a thousand times larger than where a program wrote it with a point.
+        pointed = cells[known & cells.str.contains(".", regex=False)]
+        if len(pointed) and not cells[known].str.contains(",").any():
+            raise TableError(
+                f"{place(file, pointed.index[0])}: {name} must have a decimal comma, as in "
+                f"training, but got {pointed.iloc[0]!r}, and no comma in any row; write it with "
+                "a comma, or as a number"
+            )
     marks: tuple[Mark, ...] = (mark,) if mark else get_args(Mark)
     readings = _readings(cells[known], marks)
     if len(readings) > 1:
         first = cells[known & plain.isna()].iloc[0]
         point, comma = (values[cells[known] == first].iloc[0] for values in readings.values())
-        raise TableError(
-            f"{file}: {name} can be read in two ways, since each comma stands before three digits: "
-            f"{first!r} is {exact(point)} with a decimal point, and {exact(comma)} with a decimal "
-            f"comma; say which in the data block: types: {{{yaml_text(name)}: number}}, and "
-            "decimal: '.' or decimal: ','"
-        )
+        raise _two_ways(file, name, first, point, comma)
     for chosen, values in readings.items():
         numbers = plain.copy()
         numbers[known] = values
@@ -217,6 +228,27 @@ def _numbers(
             f"{str(wrong)[:60]!r}"
         )
     return plain, None
+
+
+def _may_have_thousands(cells: "pd.Series[Any]") -> bool:
+    """Whether each point may stand before thousands: whole numbers up to 999 have none."""
+    pointed = cells.str.contains(".", regex=False)
+    return bool(
+        pointed.sum() >= LEAST_POINTED
+        and not pointed.all()
+        and cells[pointed].str.fullmatch(POINTED).all()
+        and cells[~pointed].str.fullmatch(WHOLE).all()
+    )
+
+
+def _two_ways(file: str, name: str, text: str, point: float, comma: float) -> TableError:
+    key = yaml_text(name)
+    return TableError(
+        f"{prefix(file)}{name} can be read in two ways, since each comma or point stands before "
+        f"three digits: {text!r} is {exact(point)} with a decimal point, and {exact(comma)} with a "
+        f"decimal comma; say which in the data block: types: {{{key}: number}}, and decimal: "
+        f"{{{key}: '.'}} or decimal: {{{key}: ','}}"
+    )
 
 
 def _readings(texts: "pd.Series[Any]", marks: "tuple[Mark, ...]") -> dict[Mark, "pd.Series[float]"]:
@@ -259,10 +291,6 @@ def _check_numbers(
         first = int(numbers.notna().argmax())
         row = cells.index[first]
         alike = f"line {row} is ({cells.iloc[first]!r})" if numbers.notna().any() else "types says"
-    way = "leave it empty where nothing is known"
-    if not trained:
-        way = "if it stands for missing, say so in the data block: "
-        way += f"missing: {{{yaml_text(name)}: [%s]}}"
     for wrong, rule in (
         (numbers.isna() & known, f"be numeric, as {alike}"),
         ((numbers.abs() == np.inf) & known, "be finite"),
@@ -271,10 +299,24 @@ def _check_numbers(
         if wrong.any():
             row = int(wrong.argmax())
             got = str(cells.iloc[row])[:60]
-            instead = way.replace("%s", yaml_text(got))
+            key, instead = yaml_text(name), "leave it empty where nothing is known"
+            if not trained and re.search(r"\d", got):
+                instead = (
+                    "write it as a plain number, without a unit or another sign, or leave it empty"
+                )
+            elif not trained:
+                instead = "if it stands for missing, say so in the data block: "
+                instead += f"missing: {{{key}: [{yaml_text(got)}]}}"
+                if not target:
+                    instead += f"; if these are codes, types: {{{key}: category}}"
             raise TableError(
                 f"{place(file, cells.index[row])}: {name} must {rule}, but got {got!r}; {instead}"
             )
+
+
+def prefix(file: str) -> str:
+    """Before a message on a whole column; a table that is no file has no name."""
+    return f"{file}: " if file else ""
 
 
 def place(file: str, row: object) -> str:

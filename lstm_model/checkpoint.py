@@ -30,7 +30,6 @@ from lstm_model.metrics import Doubles, Score
 from lstm_model.parsing import parse_frame, room
 from lstm_model.series import Encoding, Series, floors
 from lstm_model.settling import ColdStarts
-from lstm_model.suspicion import mostly_empty
 from lstm_model.training import WARM_UP_ROWS, Stretches, by_prefix
 from lstm_model.wording import distinct
 
@@ -212,9 +211,14 @@ class TrainedForecaster:
                 f"({', '.join(self.encoding.columns)}), but {', '.join(missing)} "
                 f"{'is' if len(missing) == 1 else 'are'} missing"
             )
+        if twice := [name for name in self.encoding.columns if list(frame.columns).count(name) > 1]:
+            raise TableError(
+                f"each column must be there once, but {', '.join(twice)} is there twice; drop one"
+            )
         spelled = {}
         for group in self.encoding.categorical:
-            if pd.api.types.is_bool_dtype(frame[group.column].dtype):
+            values = frame[group.column].dropna()
+            if len(values) and values.map(lambda value: isinstance(value, bool | np.bool_)).all():
                 # A CSV may have `true` where pandas has a boolean.
                 kinds = {kind.casefold(): kind for kind in group.categories}
                 spelled[group.column] = frame[group.column].map(
@@ -249,6 +253,13 @@ class TrainedForecaster:
 
     def _wrong_clock(self, table: pd.DataFrame) -> list[str]:
         times = table.index
+        assert isinstance(times, pd.DatetimeIndex)
+        if times.tz is not None:
+            return [
+                "the table's times must have no zone, as those that the model was trained on, but "
+                f"have {times.tz}; table.index.tz_convert(ZONE).tz_localize(None) has the "
+                "training's, where ZONE was its own, such as 'UTC'"
+            ]
         steps = times[1:] - times[:-1]
         if (other := steps != self.step).any():
             row = int(other.argmax())
@@ -294,11 +305,12 @@ class TrainedForecaster:
                 )
         for group in self.encoding.categorical:
             # pandas.read_csv reads it as missing, and the last category would be repeated.
-            if NONE in group.categories and mostly_empty(table[group.column], self.step):
+            column = table[group.column]
+            if NONE in group.categories and column.isna().any() and not (column == NONE).any():
                 sentences.append(
-                    f"{group.column} was {NONE} in training, but is empty in most rows here, where "
-                    "the last category is repeated: pandas.read_csv keeps the text with "
-                    "keep_default_na=False, na_values=['']"
+                    f"{group.column} was {NONE} in some rows of training, and is in none here, but "
+                    f"empty in {int(column.isna().sum())}, where the last category is repeated: "
+                    "pandas.read_csv keeps the text with keep_default_na=False, na_values=['']"
                 )
         return sentences
 

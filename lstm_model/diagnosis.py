@@ -8,6 +8,7 @@ import io
 import re
 import zipfile
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import PurePath
 from typing import Any
 
@@ -19,10 +20,24 @@ NOTHING, HOUR, DAY = pd.Timedelta(0), pd.Timedelta(hours=1), pd.Timedelta(days=1
 MOSTLY = 0.9
 SHOWN = 4  # series that are named
 
-ZONED = re.compile(r"\d{4}-\d\d?-\d\d?[ T]\d\d?:\d\d.*(Z|[-+]\d\d(:?\d\d)?)")
-DAY_OR_MONTH_FIRST = re.compile(r"(\d\d?)([./-])(\d\d?)\2\d{4}( \d\d?:\d\d(:\d\d)?)?")
+ZONED = re.compile(r"\d{4}-\d\d?-\d\d?[ T]\d\d?:\d\d.*(Z|UTC|[-+]\d\d(:?\d\d)?)")
+DAY_OR_MONTH_FIRST = re.compile(
+    r"(\d\d?)([./-])(\d\d?)\2(\d{4}|\d\d)( \d\d?:\d\d(:\d\d)?( ?[AaPp][Mm])?)?"
+)
+COMPACT = re.compile(
+    r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])(?:[0-5]\d){0,2})?"
+)
 MONTH = re.compile(r"\d{4}[-/]\d\d?")
-TIME_OF_DAY = re.compile(r"\d\d?:\d\d(:\d\d)?|\d\d?")
+TIME_OF_DAY = re.compile(r"\d\d?:\d\d(:\d\d)?( ?[AaPp][Mm])?")
+# Numbers of a column are hours, or hours and minutes, where its name says so: else they may be ids.
+HOURS = re.compile(r"\d\d?"), re.compile(r"\d{3,4}")
+NAMES_A_TIME = re.compile(r"time|hour|hh|stunde|zeit|uhr|tod|^h$|^hr$", re.IGNORECASE)
+# Of a clock's texts so many are alike where the table is in order.
+ALIKE = 0.9
+# A wall clock is changed in these months and before this hour.
+MONTHS_OF_CHANGE, HOUR_OF_CHANGE = (3, 4, 9, 10, 11), 4
+# Of rows of one time so many are an accident; more are something else.
+FEW_TWICE, FEWEST_TWICE = 0.05, 3
 SECONDS = {9: "s", 10: "s", 12: "ms", 13: "ms"}  # since 1970, by the number of digits
 
 
@@ -33,47 +48,61 @@ def no_csv(raw: bytes, file: str) -> str:
         read = f"pd.read_parquet({file!r})"
         return _advice(file, "it is a Parquet file", read, lines, "index=index")
     if raw.startswith(b"PK") and zipfile.is_zipfile(io.BytesIO(raw)):
-        if "[Content_Types].xml" in zipfile.ZipFile(io.BytesIO(raw)).namelist():
+        names = zipfile.ZipFile(io.BytesIO(raw)).namelist()
+        if "[Content_Types].xml" in names:
             return f"{file}: it is a workbook: save the sheet as CSV, in UTF-8, from the program"
+        if len(names) != 1:
+            return f"{file}: it is a zip archive of {len(names)} files: unpack it, and take one"
         return _advice(file, "it is a zip archive", _read(file, raw, compression="zip"))
     if raw.startswith(b"\x1f\x8b"):
         return _advice(file, "it is packed with gzip", _read(file, raw, compression="gzip"))
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return _advice(file, "it is UTF-16 text", _read(file, raw, encoding="utf-16"))
+    if 0 in raw:
+        if raw[1::2].count(0) > len(raw) // 4:
+            return _advice(file, "it is UTF-16 text", _read(file, raw, encoding="utf-16-le"))
+        return f"{file}: it is no text: save the table as CSV, in UTF-8"
     try:
-        head = raw.decode("utf-8-sig").partition("\n")[0]
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        if 0 in raw:
-            return f"{file}: it is no text: save the table as CSV, in UTF-8"
         sentence = "it may be of Windows, whose letters have other bytes"
         return _advice(file, sentence, _read(file, raw, encoding="cp1252"))
-    mark = separator(head)
+    mark = separator(text)
     return _advice(file, f"its values have {mark!r} between them", _read(file, raw))
 
 
-def separator(head: str) -> str:
-    """What stands between the names of a header."""
-    marks = {mark: head.count(mark) for mark in ",;\t|"}
-    return max(marks, key=lambda mark: marks[mark])
+def separator(text: str) -> str:
+    """What stands between the values of a table's first lines: as often in each of them."""
+    lines = [line for line in text[:100_000].splitlines()[:6] if line.strip()]
+    for mark in ";\t|,":
+        counts = {line.count(mark) for line in lines}
+        if len(counts) == 1 and 0 not in counts:
+            return mark
+    head = lines[0] if lines else ""
+    return max(",;\t|", key=head.count)
 
 
 def wrong_times(file: str, name: str, texts: Sequence[str]) -> str | None:
     """What a column's texts are that are no times; None where they are unlike any."""
-    first = texts[0]
+    known = [text for text in texts if text] or [""]
+    first = known[0]
     to_datetime = f"table[{name!r}] = pd.to_datetime(table[{name!r}]"
     if ZONED.fullmatch(first):
         line = f"{to_datetime}, utc=True).dt.tz_localize(None)"
         return _advice(file, f"{name} has times of a zone; on UTC they can be read", lines=[line])
+    if all(map(COMPACT.fullmatch, known)):
+        form = "%Y%m%d%H%M%S"[: {8: 6, 10: 8, 12: 10, 14: 12}[len(first)]]
+        sentence = f"{name} has times without anything between their parts"
+        return _advice(file, sentence, lines=[f"{to_datetime}, format={form!r})"])
     if first.isdecimal() and (unit := SECONDS.get(len(first))):
         line = f"{to_datetime}.astype('int64'), unit={unit!r})"
         sentence = f"{name} seems to count the {unit} since 1970 on UTC"
         return _advice(file, sentence, lines=[line])
     if MONTH.fullmatch(first):
         return f"{file}: {name} has months, which are not of one length, and can't be steps"
-    matches = [DAY_OR_MONTH_FIRST.fullmatch(text) for text in texts]
-    if matches[0] is None or None in matches:
+    dates = [match for match in map(DAY_OR_MONTH_FIRST.fullmatch, known) if match]
+    if len(dates) < ALIKE * len(known):
         return None
-    dates = [match for match in matches if match]
     day_first = any(int(match[1]) > 12 for match in dates)
     month_first = any(int(match[3]) > 12 for match in dates)
     if day_first == month_first:
@@ -81,11 +110,21 @@ def wrong_times(file: str, name: str, texts: Sequence[str]) -> str | None:
             f"{file}: of {first!r} in {name} nobody knows which is the month, as none of its rows "
             "tells; write the year first: 2013-01-31"
         )
-    between, time = dates[0][2], dates[0][4]
-    parts = ("%d", "%m", "%Y") if day_first else ("%m", "%d", "%Y")
-    form = between.join(parts) + ("" if time is None else " %H:%M:%S" if dates[0][5] else " %H:%M")
+    forms = {_form(match, day_first) for match in dates}
+    how = f"format={forms.pop()!r}" if len(forms) == 1 else f"format='mixed', dayfirst={day_first}"
     sentence = f"{name} has the {'day' if day_first else 'month'} first"
-    return _advice(file, sentence, lines=[f"{to_datetime}, format={form!r})"])
+    return _advice(file, sentence, lines=[f"{to_datetime}, {how})"])
+
+
+def _form(date: re.Match[str], day_first: bool) -> str:
+    """The form of a date, as strptime has it."""
+    year = "%Y" if len(date[4]) == 4 else "%y"
+    form = date[2].join(("%d", "%m", year) if day_first else ("%m", "%d", year))
+    if date[5] is None:
+        return form
+    time = ("%I" if date[7] else "%H") + ":%M" + (":%S" if date[6] else "")
+    half = date[7] and (" %p" if date[7].startswith(" ") else "%p")
+    return f"{form} {time}{half or ''}"
 
 
 def irregular(
@@ -100,44 +139,52 @@ def irregular(
     table = _texts(raw).set_axis(times.index)
     others = table.drop(columns=list(clock))
     steps = times.diff().iloc[1:]
-    if len(clock) == 1 and (part := _time_of_day(others, times)) is not None:
-        whole = "" if ":" in table[part].iloc[0] else " + ':00'"
+    if (part := _time_of_day(others, times)) is not None:
+        column, of_day = part
+        clocks = ", ".join((*clock[:-1], f"{clock[-1]} and {column}"))
+        into = clock[0] if len(clock) == 1 else "clock"
         return _advice(
             file,
-            f"the clock is in two columns, {clock[0]} and {part}",
-            lines=[f"table[{clock[0]!r}] += ' ' + table[{part!r}]{whole}"],
+            f"the clock is in {len(clock) + 1} columns, {clocks}; {into} is to hold all of it",
+            lines=[f"table[{into!r}] = {_times_of(clock)} + pd.to_timedelta({of_day})"],
         )
-    column = _series_column(others, times)
-    if column is not None:
-        kinds = list(dict.fromkeys(table[column]))
+    keys = _series_keys(others, times)
+    if keys:
+        kinds = table[keys].drop_duplicates()
+        names = [" ".join(row) for row in kinds[:SHOWN].to_numpy()]
         more = ", ..." if len(kinds) > SHOWN else ""
+        chosen = " & ".join(f"(table[{key!r}] == {kinds[key].iloc[0]!r})" for key in keys)
         return _advice(
             file,
-            f"it holds {len(kinds)} series, one for each {column} "
-            f"({', '.join(kinds[:SHOWN])}{more}), and one can be read: this takes the first",
-            lines=[f"table = table[table[{column!r}] == {kinds[0]!r}]"],
+            f"it holds {len(kinds)} series, one for each {' and '.join(keys)} "
+            f"({', '.join(names)}{more}), and one can be read: this takes the first",
+            lines=[f"table = table[{chosen}]"],
         )
     if (steps < NOTHING).all():
         steps, times = -steps, times[::-1]
     usual = steps.mode()[0]
     odd = steps[steps != usual]
-    sundays = times[odd.index].dt.day_of_week == 6
-    shifted = len(odd) > 0 and odd.isin([usual - HOUR, usual + HOUR]).all() and sundays.all()
+    changes = times[odd.index]
+    in_season = changes.dt.month.isin(MONTHS_OF_CHANGE) & (changes.dt.hour <= HOUR_OF_CHANGE)
+    shifted = len(odd) > 0 and odd.isin([usual - HOUR, usual + HOUR]).all() and in_season.all()
     if usual < DAY and shifted:
+        repeated = "'infer'" if (odd < usual).any() else "[True] * len(times)"
         return _advice(
             file,
-            "it seems to have a wall clock, which leaves out an hour of a Sunday in spring and "
-            "repeats one in autumn, and can be read on UTC: this takes it for Berlin's, whose name "
+            "it seems to have a wall clock, which leaves out an hour in spring and repeats one in "
+            "autumn, and can be read on UTC: this takes it for Berlin's, whose name "
             "you replace by your own",
             lines=[
                 f"times = {_times_of(clock)}",
-                "times = times.dt.tz_localize('Europe/Berlin', ambiguous='infer')",
+                f"times = times.dt.tz_localize('Europe/Berlin', ambiguous={repeated})",
                 "times = times.dt.tz_convert(None)",
                 *_written_back(clock, "times.dt"),
             ],
         )
     ordered = times.sort_values(kind="stable")
     gaps: pd.Series[Any] = ordered.diff().iloc[1:]
+    if (gaps == NOTHING).all():
+        return f"{file}: all of its rows have one time"
     step = gaps[gaps > NOTHING].min()
     if step == DAY and (ordered.dt.day_of_week < 5).all():
         return (
@@ -149,16 +196,29 @@ def irregular(
             f"{file}: its rows are months, quarters or years, which are not of one length, and "
             "can't be steps"
         )
-    if (gaps % step != NOTHING).any():
-        return f"{file}: its times are irregular: gather them in steps of one length first"
+    lacking = int((gaps // step).sum()) - int((gaps > NOTHING).sum())
+    if (gaps % step != NOTHING).any() or lacking > len(times):
+        jump = int(gaps.argmax())
+        return (
+            f"{file}: its times are irregular, or some are wrong: the longest jump is from "
+            f"{ordered.iloc[jump]} to {ordered.iloc[jump + 1]}; correct them, or gather them in "
+            "steps of one length first"
+        )
+    twice = int((gaps == NOTHING).sum())
+    alike = int(table.duplicated().sum())
+    if twice > max(FEW_TWICE * len(times), FEWEST_TWICE) and twice > alike:
+        return (
+            f"{file}: {twice:,} of its {len(times):,} rows have the time of another, and no column "
+            "tells them apart: leave one row of each time"
+        )
     problems, ways = [], ""
-    if twice := int((gaps == NOTHING).sum()):
+    if twice:
         problems.append(f"{_count(twice, 'row')} with the time of another, of which the last stays")
         ways += "[~table.index.duplicated(keep='last')]"
     if (steps < NOTHING).any() or times.index[0] > times.index[-1]:
         problems.append("rows that are out of order")
         ways += ".sort_index()"
-    if lacking := int((gaps / step).sum()) - int((gaps > NOTHING).sum()):
+    if lacking:
         problems.append(f"{_count(lacking, 'step')} without a row, each to get an empty one")
         ways += f".asfreq('{step.total_seconds():g}s')"
     return _advice(
@@ -204,32 +264,52 @@ def _texts(raw: bytes) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=header)
 
 
-def _series_column(others: pd.DataFrame, times: "pd.Series[pd.Timestamp]") -> str | None:
-    """The column that tells several series apart, of which each has a clock of its own."""
-    columns: dict[str, int] = {}
-    for name in others:
-        steps: pd.Series[Any] = times.groupby(others[name]).diff().dropna()
-        kinds = others[name].nunique()
-        if kinds < 2 or len(steps) < len(times) / 2 or (steps <= NOTHING).any():
-            continue
-        if (steps == steps.mode()[0]).mean() >= MOSTLY:
-            columns[str(name)] = kinds
-    return min(columns, key=lambda name: columns[name], default=None)
+def _series_keys(others: pd.DataFrame, times: "pd.Series[pd.Timestamp]") -> list[str]:
+    """The column, or the two, that tell several series apart; none where there is one series.
+
+    Of each there is one row a time at most, and there are few more of them than rows of a time.
+    """
+    most = int(times.value_counts().iloc[0])
+    if times.duplicated(keep=False).mean() < 1 / 3 or times.nunique() < most:
+        return []
+    few = {str(name): n for name in others if 1 < (n := others[name].nunique()) <= 2 * most}
+    single = sorted(([name] for name in few), key=lambda keys: few[keys[0]])
+    for keys in (*single, *map(list, combinations(few, 2))):
+        if not others[keys].assign(time=times).duplicated().any():
+            return keys
+    return []
 
 
-def _time_of_day(others: pd.DataFrame, times: "pd.Series[pd.Timestamp]") -> str | None:
-    """The column with the time of the day, where the clock has dates alone."""
+def _time_of_day(others: pd.DataFrame, times: "pd.Series[pd.Timestamp]") -> tuple[str, str] | None:
+    """The column with the time of the day, where the clock has dates alone, and Python for it."""
     stands_still = (times.diff() == NOTHING).mean() > 1 / 3
     if (times != times.dt.normalize()).any() or not stands_still:
         return None
-    for name in others:
-        texts = others[name]
-        if not texts.str.fullmatch(TIME_OF_DAY.pattern).all():
+    for name in map(str, others):
+        texts, column = others[name], f"table[{name!r}]"
+        if texts.str.fullmatch(TIME_OF_DAY.pattern).all():
+            halves = texts.str.contains("m", case=False).any()
+            seconds = texts.str.count(":").max() > 1
+            code = f"{column}" if seconds else f"{column} + ':00'"
+            of_day = pd.to_timedelta(texts if seconds else texts + ":00", errors="coerce")
+            if halves:
+                code = f"pd.to_datetime('2000-01-01 ' + {column}, format='mixed')"
+                code += " - pd.Timestamp('2000-01-01')"
+                noon = pd.to_datetime("2000-01-01 " + texts, errors="coerce", format="mixed")
+                of_day = noon - pd.Timestamp("2000-01-01").to_pydatetime()
+        elif not NAMES_A_TIME.search(name):
             continue
-        short = texts + {0: ":00:00", 1: ":00", 2: ""}[texts.iloc[0].count(":")]
-        whole = times + pd.to_timedelta(short, errors="coerce")
+        elif texts.str.fullmatch(HOURS[0].pattern).all():
+            code, of_day = f"{column} + ' h'", pd.to_timedelta(texts + " h")
+        elif texts.str.fullmatch(HOURS[1].pattern).all():
+            code = f"{column}.str.zfill(4).str.replace(r'(..)(..)', r'\\1:\\2:00', regex=True)"
+            parts = texts.str.zfill(4)
+            of_day = pd.to_timedelta(parts.str[:2] + ":" + parts.str[2:] + ":00", errors="coerce")
+        else:
+            continue
+        whole = times + of_day
         if (whole.diff().iloc[1:] > NOTHING).mean() >= MOSTLY:
-            return str(name)
+            return name, code
     return None
 
 

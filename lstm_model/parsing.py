@@ -21,9 +21,10 @@ from lstm_model.errors import TableError
 CLOCK_PARTS = ("year", "month", "day", "hour", "minute", "second")
 # Year first: of 01/02/2010 nobody knows which is the month.
 CLOCK = re.compile(
-    r"(\d{4})[-/](\d\d?)[-/](\d\d?)(?:[ T](\d\d?):(\d\d)(?::(\d\d)(?:\.0+)?)?)?", re.ASCII
+    r"(\d{4})[-/.](\d\d?)[-/.](\d\d?)(?:[ T](\d\d?):(\d\d)(?::(\d\d)(?:\.0+)?)?)?", re.ASCII
 )
 PART = re.compile("[0-9]{1,4}")
+EARLIEST = 1000  # a year before it has lost its century
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,29 @@ def parse_csv(
     clock = clock_columns(reading.time)
     text = read_texts(raw, file, dict.fromkeys((*clock, *features)))
     problems: list[str] = []
+    try:
+        times, step = read_clock(text, clock, file, raw, horizon)
+    except TableError as error:
+        problems.append(str(error))
+    columns = _columns(text, file, reading, target, features, kinds, problems)
+    if problems:
+        raise TableError("\n".join(problems))
+    return _parsed(columns, times, step, reading)
+
+
+def read_clock(
+    text: pd.DataFrame, clock: Sequence[str], file: str, raw: bytes, horizon: int
+) -> tuple[pd.DatetimeIndex, pd.Timedelta]:
+    """The times of the rows, and the step between them.
+
+    Args:
+        text: what read_texts() gave, the clock's columns among it.
+        raw: the bytes that it comes from, for what a refused table is.
+        horizon: rows after the last one that will be forecast, and must have a time.
+
+    Raises:
+        TableError: the clock breaks a rule; with what the table is, where that can be seen.
+    """
     times, step = None, None
     try:
         times = _times(text[list(clock)], file)
@@ -81,11 +105,8 @@ def parse_csv(
             advice = diagnosis.wrong_times(file, clock[0], text[clock[0]].tolist())
         elif times is not None and step is None:
             advice = diagnosis.irregular(file, raw, clock, times)
-        problems += filter(None, (str(error), advice))
-    columns = _columns(text, file, reading, target, features, kinds, problems)
-    if problems or times is None or step is None:
-        raise TableError("\n".join(problems))
-    return _parsed(columns, pd.DatetimeIndex(times, name="time"), step, reading)
+        raise TableError("\n".join(filter(None, (str(error), advice)))) from error
+    return pd.DatetimeIndex(times, name="time"), step
 
 
 def parse_frame(
@@ -219,7 +240,10 @@ def _rows(raw: bytes, file: str) -> Iterator[tuple[int, list[str]]]:
         advice = diagnosis.no_csv(raw, file)
         raise TableError(f"{file}:{line}: must be UTF-8 text, but isn't\n{advice}") from error
     except csv.Error as error:
-        raise TableError(f"{file}:{line}: must be comma-separated values: {error}") from error
+        text = raw.decode("utf-8-sig")
+        advice = "" if diagnosis.separator(text) == "," else f"\n{diagnosis.no_csv(raw, file)}"
+        rule = "must be comma-separated values"
+        raise TableError(f"{file}:{line}: {rule}: {error}{advice}") from error
 
 
 def read_header(raw: bytes, file: str) -> list[str]:
@@ -231,7 +255,7 @@ def read_texts(raw: bytes, file: str, wanted: Iterable[str]) -> pd.DataFrame:
     """The wanted columns as stripped text, indexed by the line at which each row begins."""
     rows = _rows(raw, file)
     header = next(rows, (0, []))[1]
-    mark = diagnosis.separator(raw.partition(b"\n")[0].decode(errors="replace"))
+    mark = diagnosis.separator(raw[:100_000].decode(errors="replace"))
     if mark != "," and not set(wanted) <= set(header):
         raise TableError(
             f"{file}: must have commas between values, but has {mark!r}\n"
@@ -294,6 +318,8 @@ def _time(values: Sequence[str]) -> datetime:
             raise ValueError("must be a time such as 2013-01-31 13:00, year first, without a zone")
         values = match.groups(default="0")
     year, month, day, hour, minute, second = [*map(_part, values), 0, 0, 0][:6]
+    if year < EARLIEST:
+        raise ValueError(f"the year must have four digits, but is {year}")
     return datetime(year, month, day, hour, minute, second)
 
 
@@ -333,7 +359,8 @@ def _step(times: pd.Series, file: str) -> pd.Timedelta:
         wrong, goes, rule = gaps == zero, "stands still", "each time must have one row"
     else:
         wrong, goes = gaps != usual, "jumps"
-        rule = f"rows must be {usual} apart, as most are; leave empty what is not known"
+        most = ", as most are" if (gaps == usual).mean() > 0.5 else ""
+        rule = f"rows must be {usual} apart{most}; leave empty what is not known"
         if shortest.days >= 28 and longest.days - shortest.days <= 3:
             rule = "rows must be the same time apart, as months, quarters and years are not"
     row = int(wrong.argmax()) + 1

@@ -1,6 +1,7 @@
 """What a table's values suggest that its columns do not say: numbers for missing, empty cells."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,13 @@ LEAST_REPEATS = 3
 # A column with no more different numbers may hold codes, of which each stands apart.
 MOST_CODES = 12
 # -999, 9999, 99.9: of these a smaller distance from all others is enough.
-NINES = re.compile(r"-?9+(\.9+)?")
-NEAR, FAR = 0.2, 1.0
+NINES = re.compile(r"-?99+(\.9+)?")
+NEAR, FAR, RARE = 0.2, 1.0, 5.0
+# How many of the smallest numbers, and of the largest, are looked at.
+OUTERMOST = 20
+BEYOND_REASON = 1e9
+# So many columns are told of one by one; more, in one sentence.
+FEW_COLUMNS = 5
 # Of nothing but empty cells: more rows than this, or a day, repeat the last value.
 MOST_REPEATED = 24
 # What comes at such a share of equal intervals, as a survey does, holds until the next one.
@@ -35,26 +41,45 @@ def stand_ins(values: Doubles) -> dict[float, int]:
     """
     levels, counts = np.unique(values[np.isfinite(values)], return_counts=True)
     suspects: dict[float, int] = {}
-    while len(levels) > MOST_CODES:
-        for end in (0, -1):
-            rest = np.delete(levels, end)
-            if counts[end] >= LEAST_REPEATS and _apart(levels[end], rest, np.delete(counts, end)):
-                suspects[float(levels[end])] = int(counts[end])
-                levels, counts = rest, np.delete(counts, end)
-                break
-        else:
+    while len(levels) > 2:
+        # From each end inwards, since a spike may lie beyond what stands for missing.
+        ends = [
+            *range(min(OUTERMOST, len(levels) - 1)),
+            *range(-1, -min(OUTERMOST, len(levels)), -1),
+        ]
+        at = next((at for at in ends if _stands_apart(levels, counts, at)), None)
+        if at is None:
             break
+        suspects[float(levels[at])] = int(counts[at])
+        levels, counts = np.delete(levels, at), np.delete(counts, at)
     return suspects
 
 
-def _apart(number: float, rest: Doubles, counts: "np.ndarray[Any, Any]") -> bool:
-    """Whether a number lies far outside the others, of which each is there so often."""
-    gap = float(np.abs(rest - number).min())
-    shares = np.cumsum(counts) / counts.sum()
-    low, high = rest[np.searchsorted(shares, [0.01, 0.99])]
-    if gap > (NEAR if NINES.fullmatch(f"{number:g}") else FAR) * (high - low) > 0:
+def _stands_apart(levels: Doubles, counts: "np.ndarray[Any, Any]", at: int) -> bool:
+    """Whether a number lies far outside those that lie further in."""
+    number, count = float(levels[at]), int(counts[at])
+    inner, often = (each[at + 1 :] if at >= 0 else each[:at] for each in (levels, counts))
+    if not len(inner):
+        return False
+    gap = float(np.abs(inner - number).min())
+    shares = np.cumsum(often) / often.sum()
+    low, high = inner[np.searchsorted(shares, [0.01, 0.99])]
+    if NINES.fullmatch(f"{number:g}"):
+        # So rare a number as nothing but nines is no accident, where it is far enough away.
+        least = NEAR if count >= LEAST_REPEATS else RARE
+        return bool(gap > least * (high - low) and (high > low or abs(number) > 100))
+    if count < LEAST_REPEATS or len(inner) < MOST_CODES:
+        return False
+    if gap > FAR * (high - low) > 0:
         return True
-    return number < 0 <= rest[0] and gap > 5 * float(np.median(np.diff(rest)))
+    return number < 0 <= inner[0] and gap > 5 * float(np.median(np.diff(inner)))
+
+
+def is_sentinel(number: float) -> bool:
+    """Whether a number that stands apart is no measurement: nines, below zero, or beyond reason. A
+    zero may be one where something is off, and a large one where it is at its limit.
+    """
+    return number < 0 or bool(NINES.fullmatch(f"{number:g}")) or abs(number) >= BEYOND_REASON
 
 
 def longest_repeat(column: "pd.Series[Any]") -> int:
@@ -98,20 +123,43 @@ def doubts(frame: pd.DataFrame, step: pd.Timedelta, target: str) -> list[str]:
         frame: the features by time, as they are read.
         step: time between rows.
     """
-    sentences = []
+    numbers: dict[float, dict[str, int]] = {}
+    empty: dict[str, dict[str, int]] = {}
     for name, column in frame.items():
-        numeric, key = pd.api.types.is_numeric_dtype(column.dtype), yaml_text(str(name))
-        suspects = stand_ins(column.to_numpy(np.float64)) if numeric else {}
-        sentences += [
-            f"{name} is {exact(number)} in {count:,} rows, far from all its other values: if that "
-            f"stands for missing, say so in the data block: missing: {{{key}: [{exact(number)}]}}"
-            for number, count in suspects.items()
-        ]
+        numeric = pd.api.types.is_numeric_dtype(column.dtype)
+        if numeric:
+            for number, rows in stand_ins(column.to_numpy(np.float64)).items():
+                numbers.setdefault(number, {})[str(name)] = rows
         if name != target and mostly_empty(column, step):
-            sentences.append(
-                f"{name} is empty in {column.isna().mean():.0%} of the rows, where the last value "
-                f"is repeated, for up to {longest_repeat(column):,} rows: if empty means that "
-                f"nothing happened, say so in the data block: fill: {{{key}: "
-                f"{'0' if numeric else 'none'}}}"
-            )
+            rows = longest_repeat(column)
+            empty.setdefault("0" if numeric else "none", {})[str(name)] = rows
+    sentences = []
+    for number, columns in numbers.items():
+        sentences += _told(
+            columns,
+            f"{{}} is {exact(number)} in {{}} rows, far from all its other values: if that stands "
+            f"for missing, say so in the data block: missing: {{}}",
+            f"[{exact(number)}]",
+        )
+    for value, columns in empty.items():
+        sentences += _told(
+            columns,
+            "{} is empty in most rows, where the last value is repeated, for up to {} rows: if "
+            "empty means that nothing happened, say so in the data block: fill: {}",
+            value,
+        )
     return sentences
+
+
+def _told(columns: Mapping[str, int], sentence: str, value: str) -> list[str]:
+    """The sentence for each column and its number of rows; of many columns once for all of them."""
+    keys = {name: f"{yaml_text(name)}: {value}" for name in columns}
+    if len(columns) <= FEW_COLUMNS:
+        return [
+            sentence.format(name, f"{rows:,}", f"{{{keys[name]}}}")
+            for name, rows in columns.items()
+        ]
+    first = ", ".join(list(columns)[:FEW_COLUMNS])
+    names = f"each of {len(columns)} columns ({first}, ...)"
+    block = f"{{{', '.join(keys.values())}}}"
+    return [sentence.format(names, f"{max(columns.values()):,}", block)]

@@ -95,7 +95,7 @@ def test_no_holiday_is_an_empty_cell(propose: Propose, tmp_path: Path) -> None:
     repeated, _ = loaded(propose_without_fill(space))
     assert repeated.frame["holiday"].notna().sum() == 384
     (doubt,) = repeated.doubts
-    assert doubt.startswith("holiday is empty in 98% of the rows, where the last value is repeated")
+    assert doubt.startswith("holiday is empty in most rows, where the last value is repeated, for ")
     assert doubt.endswith("say so in the data block: fill: {holiday: none}")
 
 
@@ -200,7 +200,7 @@ def refusal(propose: Propose, path: Path, target: str, capsys: Any) -> str:
         ("dst_local.csv", "load", "a wall clock, which", 9000, "2021-01-01 00:00", "1h"),
         ("iso_offset.csv", "load", "time has times of a zone", 9000, "2021-01-01 00:00", "1h"),
         ("ld2011.txt", "MT_001", "';' between them", 8000, "2011-01-01 00:15", "15min"),
-        ("date_and_time.csv", "load", "in two columns, Date and Time", 3000, "2021-01-01", "1h"),
+        ("date_and_time.csv", "load", "in 2 columns, Date and Time", 3000, "2021-01-01", "1h"),
         ("gaps.csv", "load", "53 steps without a row", 6000, "2021-01-01", "1h"),
         ("dup.csv", "load", "1 row with the time of another", 6000, "2021-01-01", "1h"),
         ("long.csv", "y", "4 series, one for each unique_id (S0, S1", 2000, "2021-01-01", "1h"),
@@ -234,7 +234,7 @@ def test_one_message_leads_to_the_next(
     for sentence, read in (
         ("its values have ';' between them", "household-read.csv"),
         ("Date has the day first", "household-read-read.csv"),
-        ("the clock is in two columns, Date and Time", "household-read-read-read.csv"),
+        ("the clock is in 2 columns, Date and Time", "household-read-read-read.csv"),
     ):
         message = refusal(propose, path, target, capsys)
         assert sentence in message

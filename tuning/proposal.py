@@ -1,7 +1,7 @@
 """What a table holds: its clock, what its cells mean, what can help a forecast, and its splits."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lstm_model.cells import MISSING, NONE, Repair
+from lstm_model.cells import MISSING, NONE, Column, Repair, read_column
 from lstm_model.configuration import Cell, Reading
 from lstm_model.diagnosis import wrong_times
 from lstm_model.errors import InputError, TableError
 from lstm_model.parsing import (
     CLOCK,
     CLOCK_PARTS,
-    Parsed,
-    parse_csv,
+    clock_columns,
+    read_clock,
     read_header,
     read_texts,
 )
-from lstm_model.suspicion import meaning_of_empty, stand_ins
+from lstm_model.suspicion import is_sentinel, meaning_of_empty, stand_ins
 from tuning.located_yaml import near
 
 # With fewer rows a search would choose by luck; and validation and test shall hold three horizons.
@@ -31,8 +31,9 @@ LEAST_ROWS, LEAST_HORIZONS = 100, 25
 SHARES, LEAST_SHARES = (0.6, 0.2, 0.2), (0.45, 0.12, 0.12)
 # Texts among numbers that stand for missing: there are no more different ones, and few rows.
 MOST_MISSING_TEXTS, MOSTLY_NUMBERS = 3, 0.5
-
-Read = Callable[[Sequence[str], Sequence[str]], Parsed]
+MISSING_TEXT = re.compile(
+    r"[^\w\s]+|#.*|n\.?\s?[ad]\.?|missing|unknown|error|invalid|no data|[-+]?inf(inity)?", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -84,37 +85,47 @@ def propose(
             read_texts(raw, file, [target])
         raise InputError("\n".join(_no_column(file, name, header) for name in unknown))
     texts = read_texts(raw, file, header)
-    reader = _Reader(raw, file, target, horizon)
-    reader.missing |= {name: words for name in header if (words := missing_texts(texts[name]))}
-    clock = dated([clock] if clock else clocks(texts, file), reader.read)
-    reader.interpret(clock, [])
-    target_alone = reader.read(clock, ()).frame[target].dropna()
+    reader = _Reader(texts, file)
+    candidates = [clock] if clock else clocks(texts, file)
+    columns, times, step = dated(candidates, texts, file, raw, horizon)
+    observed = reader.read(target, times, step, target=True).dropna()
     least = max(LEAST_ROWS, LEAST_HORIZONS * horizon)
-    if len(target_alone) < least:
+    if len(observed) < least:
         raise InputError(
             f"{file}: must have {least} rows or more with {target}, of which validation and test "
-            f"take a fifth each, but has {len(target_alone)}; gather more"
+            f"take a fifth each, but has {len(observed)}; gather more"
             + (", or ask for a smaller --horizon" if least > LEAST_ROWS else "")
         )
-    validation_from, test_from = splits(pd.DatetimeIndex(target_alone.index))
+    validation_from, test_from = splits(pd.DatetimeIndex(observed.index))
     left_out: dict[str, str] = {}
-    if features is not None:
-        chosen = [name for name in named if name in features and name != target]
-    else:
-        others = [name for name in header if name not in (target, *clock)]
-        frame = sound(others, lambda names: reader.read(clock, names).frame, file, left_out)
-        for name in frame.columns[1:]:
-            if why := useless(frame[name], validation_from):
-                left_out[name] = f"{name} {why}"
-        chosen = [str(name) for name in frame.columns[1:] if name not in left_out]
-    reader.interpret(clock, chosen)
-    table = reader.read(clock, chosen)
+    chosen = []
+    for name in header if features is None else features:
+        if name in (target, *columns):
+            continue
+        try:
+            column = reader.read(name, times, step)
+        except TableError as error:
+            if features is not None:
+                raise
+            left_out[name] = str(error).removeprefix(f"{file}: ")
+            continue
+        why = None if features is not None else useless(column, validation_from)
+        if why is None:
+            chosen.append(name)
+        else:
+            left_out[name] = f"{name} {why}{reader.dropped(name)}"
+    names = dict.fromkeys((target, *chosen))
+    reading = Reading(
+        time=tuple(columns),
+        missing={name: reader.missing[name] for name in names if name in reader.missing},
+        fill={name: reader.fill[name] for name in names if name in reader.fill},
+    )
     return Proposal(
-        clock=tuple(clock),
-        frame=table.frame,
-        step=table.step,
-        reading=table.reading,
-        repairs=table.repairs,
+        clock=tuple(columns),
+        frame=pd.DataFrame({name: reader.columns[name] for name in names}),
+        step=step,
+        reading=reading,
+        repairs=[repair for name in names for repair in reader.repairs[name]],
         left_out=left_out,
         validation_from=validation_from,
         test_from=test_from,
@@ -122,46 +133,53 @@ def propose(
 
 
 class _Reader:
-    """Reads a table's columns by what their cells seem to mean, as far as that is known.
+    """Reads a table's columns by what their cells seem to mean.
 
     Attributes:
-        missing, fill: the keys of the data block, by column.
+        missing, fill: keys of the data block, by column.
+        columns, repairs: by column, once it was read.
     """
 
-    def __init__(self, raw: bytes, file: str, target: str, horizon: int) -> None:
-        self._raw, self._file, self._target, self._horizon = raw, file, target, horizon
+    def __init__(self, texts: pd.DataFrame, file: str) -> None:
+        self._texts, self._file = texts, file
         self.missing: dict[str, tuple[Cell, ...]] = {}
         self.fill: dict[str, Cell] = {}
+        self.columns: dict[str, pd.Series[Any]] = {}
+        self.repairs: dict[str, tuple[Repair, ...]] = {}
 
-    def read(self, clock: Sequence[str], names: Sequence[str]) -> Parsed:
-        """The target and these columns."""
-        columns = (self._target, *names)
+    def read(
+        self, name: str, times: pd.DatetimeIndex, step: pd.Timedelta, *, target: bool = False
+    ) -> "pd.Series[Any]":
+        """The column by time; raises TableError where it can't be read."""
+        if words := missing_texts(self._texts[name]):
+            self.missing[name] = words
+        column = self._read(name, target)
+        # Of other numbers that stand apart nobody knows, and a study tells of them.
+        numbers = stand_ins(column.values.to_numpy(np.float64)) if _numeric(column.values) else {}
+        if cells := tuple(number for number in numbers if is_sentinel(number)):
+            self.missing[name] = (*self.missing.get(name, ()), *cells)
+            column = self._read(name, target)
+        elif not target and (empty := meaning_of_empty(column.values, step)) is not None:
+            self.fill[name] = empty
+            column = self._read(name, target)
+        self.columns[name], self.repairs[name] = column.values.set_axis(times), column.repairs
+        return self.columns[name]
+
+    def dropped(self, name: str) -> str:
+        """What of a column was read as missing, to stand behind why it is of no use."""
+        cells = [repr(repair.value) for repair in self.repairs[name] if repair.kind == "missing"]
+        return f" (with {', '.join(cells)} read as missing)" if cells else ""
+
+    def _read(self, name: str, target: bool) -> Column:
         reading = Reading(
-            time=tuple(clock),
-            missing={name: cells for name, cells in self.missing.items() if name in columns},
-            fill={name: cell for name, cell in self.fill.items() if name in columns},
+            missing={name: self.missing[name]} if name in self.missing else {},
+            fill={name: self.fill[name]} if name in self.fill else {},
         )
-        return parse_csv(
-            self._raw,
-            self._file,
-            reading,
-            target=self._target,
-            features=columns,
-            horizon=self._horizon,
-        )
+        return read_column(self._texts[name], reading, self._file, target=target)
 
-    def interpret(self, clock: Sequence[str], names: Sequence[str]) -> None:
-        """Look what the cells of these columns, and of the target, seem to mean."""
-        table = self.read(clock, names)
-        for name, column in table.frame.items():
-            key = str(name)
-            # 0 may stand for missing where something is off, or be true: a study tells of it.
-            cells = tuple(filter(None, _stand_ins(column)))
-            if cells:
-                self.missing[key] = (*self.missing.get(key, ()), *cells)
-            elif key != self._target:
-                empty = meaning_of_empty(column, table.step)
-                self.fill |= {} if empty is None else {key: empty}
+
+def _numeric(column: "pd.Series[Any]") -> bool:
+    return bool(column.dtype == np.float64)
 
 
 def _no_column(file: str, name: str, header: Sequence[str]) -> str:
@@ -170,19 +188,14 @@ def _no_column(file: str, name: str, header: Sequence[str]) -> str:
     return f"{file}: no column {name!r}; {also}"
 
 
-def _stand_ins(column: "pd.Series[Any]") -> list[float]:
-    numeric = column.dtype == np.float64
-    return list(stand_ins(column.to_numpy(np.float64))) if numeric else []
-
-
 def missing_texts(cells: "pd.Series[Any]") -> tuple[str, ...]:
-    """Texts that stand for missing in a column of numbers, such as ?: few, and without a digit."""
+    """Texts that stand for missing in a column of numbers, such as ?; of others nobody knows."""
     numbers = pd.to_numeric(cells, errors="coerce")
     others = cells[numbers.isna() & ~cells.isin(MISSING | {NONE})]
-    kinds = others.unique()
-    if not 0 < len(kinds) <= MOST_MISSING_TEXTS or numbers.notna().mean() < MOSTLY_NUMBERS:
+    kinds = [str(kind) for kind in others.unique()[: MOST_MISSING_TEXTS + 1]]
+    if len(kinds) > MOST_MISSING_TEXTS or numbers.notna().mean() < MOSTLY_NUMBERS:
         return ()
-    return () if any(re.search(r"\d", each) for each in kinds) else tuple(map(str, kinds))
+    return tuple(kinds) if all(map(MISSING_TEXT.fullmatch, kinds)) else ()
 
 
 def clocks(texts: pd.DataFrame, file: str) -> list[tuple[str, ...]]:
@@ -204,53 +217,36 @@ def clocks(texts: pd.DataFrame, file: str) -> list[tuple[str, ...]]:
     return candidates
 
 
-def dated(clocks: Sequence[tuple[str, ...]], table: Read) -> tuple[str, ...]:
-    """The first clock that is one.
+def dated(
+    clocks: Sequence[Sequence[str]], texts: pd.DataFrame, file: str, raw: bytes, horizon: int
+) -> tuple[Sequence[str], pd.DatetimeIndex, pd.Timedelta]:
+    """The first clock that is one, its times, and the step between them.
 
     Raises:
-        TableError: none is, or the target is none: what is wrong with the first.
+        TableError: none is: what is wrong with the first.
     """
     broken: list[TableError] = []
     for clock in clocks:
         try:
-            table(clock, ())
+            return clock, *read_clock(texts, clock_columns(clock), file, raw, horizon)
         except TableError as error:
             broken.append(error)
-        else:
-            return clock
     raise broken[0]
-
-
-def sound(
-    names: Sequence[str],
-    table: Callable[[Sequence[str]], pd.DataFrame],
-    file: str,
-    left_out: dict[str, str],
-) -> pd.DataFrame:
-    """The target and the columns that can be read; why the others can't goes to `left_out`."""
-    try:
-        return table(names)
-    except TableError as error:
-        if len(names) == 1:
-            left_out[names[0]] = str(error).removeprefix(f"{file}: ")
-            return table(())
-    # Every attempt reads the whole file, and halves find a few bad columns among many soonest.
-    half = len(names) // 2
-    some, others = (sound(part, table, file, left_out) for part in (names[:half], names[half:]))
-    return some.join(others.iloc[:, 1:])
 
 
 def useless(column: "pd.Series[Any]", validation_from: pd.Timestamp) -> str | None:
     """Why a column can't help a forecast, or None."""
     times, values = pd.DatetimeIndex(column.index), column.dropna()
     part, rows = str(column.name).casefold(), len(values)
+    if not (values.index < validation_from).any():
+        return "has no value before validation begins: nothing to learn from"
     if values[values.index < validation_from].nunique() < 2:
         return "never changes before validation begins: nothing to learn from"
     if values.dtype != np.float64:
         if CLOCK.fullmatch(values.iloc[0]):
             return "holds times, but is not the clock"
         return "names its rows: most texts come once" if 2 * values.nunique() > rows else None
-    if column.diff().iloc[1:].nunique(dropna=False) == 1:
+    if column.notna().all() and column.diff().iloc[1:].nunique() == 1:
         return "counts the rows"
     if part in CLOCK_PARTS and (column == getattr(times, part)).all():
         return "is a part of the clock: calendar has what can be learned from it"

@@ -52,7 +52,7 @@ def test_texts_that_are_numbers_are_read_and_told(cells: list[str], numbers: lis
 
 @pytest.mark.parametrize("cells", [["1,234", "2,500"], ["567", "1,234"], ["-1,000", "2"]])
 def test_two_readings_are_refused_until_the_file_says_which(cells: list[str]) -> None:
-    message = "t.csv: x can be read in two ways, .* types: {x: number}, and decimal: '.' or"
+    message = "t.csv: x can be read in two ways, .* types: {x: number}, and decimal: {x: '.'} or"
     with pytest.raises(TableError, match=message):
         read(*cells)
     with pytest.raises(TableError, match="two ways"):
@@ -134,7 +134,7 @@ def test_codes_are_categories_where_the_file_says_so() -> None:
 
 
 def test_the_hint_of_a_wrong_text_is_a_key_that_works() -> None:
-    for wrong in ("?", "n.a.", "gust: none", "1e999", "-"):
+    for wrong in ("?", "n.a.", "gust: none", "inf", "-"):
         with pytest.raises(TableError) as caught:
             read("5", wrong, "6")
         from tests.tuning.yaml_hints import keys_of
@@ -166,3 +166,25 @@ def test_keys_that_mean_nothing_are_refused(keys: dict[str, Any], problem: str) 
     dates = {"validation_from": "2013-01-01", "test_from": "2014-01-01"}
     with pytest.raises(ValueError, match=re.escape(problem)):
         DataSettings.model_validate({**dates, "target": "a", "features": ["a", "b"], **keys})
+
+
+def test_points_before_three_digits_may_stand_before_thousands() -> None:
+    """In a German table 1.382 stands beside 987."""
+    cells = ["1.382", "987", "1.330", "1.000"]
+    with pytest.raises(TableError, match=r"'1\.382' is 1\.382 with a decimal point, and 1382"):
+        read(*cells)
+    assert read(*cells, decimal={"x": "."}).values.tolist() == [1.382, 987, 1.33, 1]
+    keys: dict[str, Any] = {"types": {"x": "number"}, "decimal": {"x": ","}}
+    assert read(*cells, **keys).values.tolist() == [1382, 987, 1330, 1000]
+    for plain in (["1.382", "1987", "1.330", "1.000"], ["0.382", "987", "1.330", "1.000"]):
+        assert read(*plain).values.iloc[0] == float(plain[0])
+    assert read("1.382", "9.870", "1.330", "1.000").values.iloc[0] == 1.382
+    assert read(*cells, kind="number").values.iloc[0] == 1.382, "as it was in training"
+
+
+def test_a_decimal_comma_of_training_is_no_thousands_later() -> None:
+    keys: dict[str, Any] = {"types": {"x": "number"}, "decimal": {"x": ","}, "kind": "number"}
+    assert read("1,54", "7", **keys).values.tolist() == [1.54, 7]
+    with pytest.raises(TableError, match=r"x must have a decimal comma, as in training, but got"):
+        read("2.538", "2.541", **keys)
+    assert read("1.002,54", "2.541", **keys).values.tolist() == [1002.54, 2541]

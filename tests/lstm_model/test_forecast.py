@@ -733,12 +733,37 @@ def test_what_pandas_takes_for_missing_is_told() -> None:
     text = csv_of(frame)
     model = trained_on(text, "load", (300, 400), types={"kind": "category"})
     read = pd.read_csv(io.StringIO(text), dtype={"wind": str, "kind": str})
-    with pytest.warns(FarOutside, match="holiday was None in training, but is empty in most rows"):
+    with pytest.warns(
+        FarOutside, match="holiday was None in some rows of training, and is in none here"
+    ):
         model.forecast(read)
     kept = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, na_values=[""])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.forecast(kept)
+
+
+def test_frames_that_could_be_read_otherwise_are_refused(reader: TrainedForecaster) -> None:
+    frame = pd.read_csv(io.StringIO(csv_of(several())), dtype=str)
+    by_time = frame.set_axis(
+        pd.date_range("2021-01-01", periods=len(frame), freq="h", tz="Asia/Tokyo")
+    )
+    with pytest.raises(TableError, match=r"times must have no zone, .* but have Asia/Tokyo"):
+        reader.forecast(by_time)
+    twice = pd.concat([frame, frame[["load"]]], axis=1)
+    with pytest.raises(TableError, match="each column must be there once, but load is there twice"):
+        reader.forecast(twice)
+    short = frame.assign(year="21")
+    with pytest.raises(TableError, match="the year must have four digits, but is 21"):
+        reader.forecast(short)
+
+
+def test_booleans_with_an_empty_cell_among_them(reader: TrainedForecaster) -> None:
+    """pandas makes objects of them."""
+    text = csv_of(several()).replace(",true,", ",,", 1)
+    read = pd.read_csv(io.StringIO(text), decimal=",")
+    assert read["open"].dtype == object
+    assert reader.forecast(read).values.shape[1] == 1
 
 
 @pytest.mark.filterwarnings("ignore::lstm_model.checkpoint.FarOutside")

@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 
 from lstm_model.simulation import simulate
-from lstm_model.suspicion import doubts, longest_repeat, meaning_of_empty, mostly_empty, stand_ins
+from lstm_model.suspicion import (
+    doubts,
+    is_sentinel,
+    longest_repeat,
+    meaning_of_empty,
+    mostly_empty,
+    stand_ins,
+)
 from lstm_model.wording import yaml_text
 from tests.tuning.yaml_hints import keys_of
 
@@ -36,6 +43,8 @@ def mixed(values: Any, *numbers: float, times: int = 5) -> Any:
         (COLD, [99.9]),
         (COLD, [-99]),
         (np.abs(COLD), [-1]),
+        (RNG.integers(0, 11, 500), [-999]),  # a scale with few different numbers
+        (RNG.integers(1, 6, 500), [99]),
     ],
 )
 def test_numbers_that_stand_for_missing_are_seen(values: Any, numbers: list[float]) -> None:
@@ -110,3 +119,24 @@ def test_the_hints_are_keys_that_work() -> None:
     assert keys_of(sentinel) == {"missing": {"load": [-200]}}
     assert keys_of(empty) == {"fill": {name: 0}}
     assert yaml_text(name) in empty
+
+
+def test_a_spike_hides_nothing_and_rare_nines_are_seen() -> None:
+    spiked = mixed(LEVEL, -999)
+    spiked[0] = -1500
+    assert stand_ins(spiked) == {-999: 5}
+    assert stand_ins(mixed(LEVEL, -999, times=1)) == {-999: 1}
+    assert not stand_ins(mixed(LEVEL, 5000, times=2)), "two spikes of one size are no nines"
+
+
+def test_what_is_a_measurement_is_told_and_not_proposed() -> None:
+    assert [number for number in (-200, 9999, 1e20, -1) if not is_sentinel(number)] == []
+    assert [number for number in (0, 500, 3000.0) if is_sentinel(number)] == []
+
+
+def test_many_columns_are_told_of_at_once() -> None:
+    times = pd.date_range("2021-01-01", periods=500, freq="h")
+    frame = pd.DataFrame({f"c{at}": mixed(LEVEL, -200) for at in range(40)}, index=times)
+    (sentence,) = doubts(frame, HOUR, "c0")
+    assert sentence.startswith("each of 40 columns (c0, c1, c2, c3, c4, ...) is -200 in 5 rows")
+    assert keys_of(sentence) == {"missing": {name: [-200] for name in frame}}

@@ -121,19 +121,22 @@ def test_features_are_explained_and_what_is_left_out_too(home: Path, ask: Ask) -
     (home / "load.csv").write_text(file)
     said = ask("load.csv", "--target", "load")
     left_out = [
-        "serial must have numbers, or at most 50 different texts, but has 200",
-        "spare must have values, but has none in any row",
         "No counts the rows",
         "site never changes before validation begins: nothing to learn from",
         "late never changes before validation begins: nothing to learn from",
+        "serial must have numbers, or at most 50 different texts, but has 200, the first of them "
+        "'x0'",
         "remark names its rows: most texts come once",
+        "spare must have values, but has none in any row",
+        "load.csv:52: mixed must be numeric, as line 2 is ('0'), but got 'off'; if it stands for "
+        'missing, say so in the data block: missing: {mixed: ["off"]}; if these are codes, types: '
+        "{mixed: category}",
         "month never changes before validation begins: nothing to learn from",
         "Hour is a part of the clock: calendar has what can be learned from it",
     ]
     assert said == "\n".join(
         [
-            "load.yaml: load by load, temp, sky, station, mixed",
-            "proposed: mixed: 1 cell with 'off' read as missing",
+            "load.yaml: load by load, temp, sky, station",
             *(f"left out: {why}" for why in left_out),
             "Read it, and change what you know better. What it would do, and how to do it:",
             "  python -m tuning.run --space load.yaml --check",
@@ -151,9 +154,35 @@ def test_features_are_explained_and_what_is_left_out_too(home: Path, ask: Ask) -
         "    - sky                      # categories clear, cloudy, rain; missing in 50 rows\n",
         "    - station                  # 0 to 2, 3 different whole numbers: if they are codes, "
         "say types: {station: category}\n",
-        '    mixed: ["off"]             # in 1 row\n',
     ):
         assert line in text
+
+
+def test_flags_surveys_and_codes_are_called_what_they_are(home: Path, ask: Ask) -> None:
+    rows = 600
+    at, rng = np.arange(rows), np.random.default_rng(2)
+    events = rng.choice(rows - 9, 12, replace=False)
+    promo = np.full(rows, "", object)
+    for start in events:
+        promo[start : start + 3] = "yes"
+    file = table(
+        rows,
+        promo=promo,
+        survey=np.where(at % 30 == 0, (at // 30 * 7 % 11).astype(str), ""),
+        holiday=np.where(at % 2, "0", np.array(["a", "b", "c"])[at // 2 % 3]),
+        late=np.where(at < 500, "", at.astype(str)),
+        price=np.where(at % 50 == 7, 3000.0, rng.normal(40, 5, rows).round(1)),
+        flow=np.where(at % 50 == 9, -999.0, rng.normal(40, 5, rows).round(1)),
+    )
+    (home / "load.csv").write_text(file)
+    said = ask("load.csv", "--target", "load")
+    assert "load.yaml: load by load, promo, survey, price, flow\n" in said
+    assert "left out: late has no value before validation begins: nothing to learn from\n" in said
+    assert "holiday must be numeric, as line 3 is ('0'), but got 'a'" in said
+    assert "types: {holiday: category}" in said
+    found = read_space("load.yaml").data
+    assert found.fill == {"promo": "none"}
+    assert found.missing == {"flow": (-999,)}, "a price may be at its cap"
 
 
 @pytest.mark.parametrize(
@@ -452,8 +481,8 @@ def test_a_file_behind_a_link_is_the_one_that_was_read(home: Path, ask: Ask) -> 
         pytest.param(
             text_of(200, line_9="2021-03-01 03:30:00,4x"),
             (),
-            "load.csv:9: load must be numeric, as the target, but got '4x'; if it stands for "
-            'missing, say so in the data block: missing: {load: ["4x"]}\n',
+            "load.csv:9: load must be numeric, as the target, but got '4x'; write it as a "
+            "plain number, without a unit or another sign, or leave it empty\n",
             id="a target with a text in it",
         ),
         pytest.param(
@@ -490,7 +519,9 @@ def test_a_file_behind_a_link_is_the_one_that_was_read(home: Path, ask: Ask) -> 
             "load.csv:9: the clock jumps from 2021-03-01 03:00:00 (line 8) to 2021-03-01 03:31:00, "
             "but rows must be 0 days 00:30:00 apart, as most are; leave empty what is not known "
             "(rows that break this: 2)\n"
-            "load.csv: its times are irregular: gather them in steps of one length first\n",
+            "load.csv: its times are irregular, or some are wrong: the longest jump is from "
+            "2021-03-01 03:00:00 to 2021-03-01 03:31:00; correct them, or gather them in steps of "
+            "one length first\n",
             id="uneven clock",
         ),
         pytest.param(
@@ -531,7 +562,8 @@ def test_a_file_behind_a_link_is_the_one_that_was_read(home: Path, ask: Ask) -> 
         pytest.param(
             table(200, names=[f"x{row}" for row in range(200)]),
             ("--features", "names"),
-            "load.csv: names must have numbers, or at most 50 different texts, but has 200\n",
+            "load.csv: names must have numbers, or at most 50 different texts, but has 200, the "
+            "first of them 'x0'\n",
             id="a feature that can't be read",
         ),
         pytest.param(

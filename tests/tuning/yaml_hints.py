@@ -10,7 +10,7 @@ KEYS = "missing|fill|types|decimal"
 
 def keys_of(message: str) -> dict[str, Any]:
     """`... say so in the data block: missing: {x: ["?"]}` as {"missing": {"x": ["?"]}}."""
-    hint = message.rpartition("in the data block: ")[2].splitlines()[0]
+    hint = message.rpartition("in the data block: ")[2].splitlines()[0].partition("; if")[0]
     assert re.match(KEYS, hint), message
     located = read_yaml(hint)
     assert not located.mistakes
