@@ -270,9 +270,10 @@ def _series_keys(others: pd.DataFrame, times: "pd.Series[pd.Timestamp]") -> list
     Of each there is one row a time at most, and there are few more of them than rows of a time.
     """
     most = int(times.value_counts().iloc[0])
-    if times.duplicated(keep=False).mean() < 1 / 3 or times.nunique() < most:
+    if times.duplicated(keep=False).mean() < 1 / 3:
         return []
-    few = {str(name): n for name in others if 1 < (n := others[name].nunique()) <= 2 * most}
+    highest = min(2 * most, len(times) // 2)  # two rows or more of each
+    few = {str(name): n for name in others if 1 < (n := others[name].nunique()) <= highest}
     single = sorted(([name] for name in few), key=lambda keys: few[keys[0]])
     for keys in (*single, *map(list, combinations(few, 2))):
         if not others[keys].assign(time=times).duplicated().any():
