@@ -100,7 +100,7 @@ def read_column(
     sizes = [cell for cell in stated if not isinstance(cell, str)]
     plain = pd.to_numeric(cells, errors="coerce").astype(np.float64)
     missing = cells.isna() | cells.isin([*MISSING, *texts]) | plain.isin(sizes)
-    kind = kind or reading.types.get(name) or _kind(cells[~missing], target)
+    kind = kind or reading.types.get(name) or _kind(cells[~missing], plain[~missing], target)
     if kind is None:
         raise TableError(f"{file}: {name} must have values, but has none in any row")
     repairs: list[Repair] = []
@@ -153,13 +153,17 @@ def _filled(
     return values.fillna(float(fill) if kind == "number" else str(fill)), repairs
 
 
-def _kind(cells: "pd.Series[Any]", target: bool) -> Kind | None:
-    """What the texts of a column are that has no missing ones; None where there are none."""
-    others = cells[cells != NONE]
+def _kind(cells: "pd.Series[Any]", plain: "pd.Series[float]", target: bool) -> Kind | None:
+    """What a column's texts are, of those that are not missing; None where there are none.
+
+    plain: the numbers of the texts that are plain ones.
+    """
+    if plain.notna().any():
+        return "number"
+    others = pd.Series(cells[cells != NONE].unique(), dtype=cells.dtype)
     if others.empty:
         return None
-    numeric = pd.to_numeric(others, errors="coerce").notna().any()
-    return "number" if target or numeric or _readings(others, get_args(Mark)) else "category"
+    return "number" if target or _readings(others, get_args(Mark)) else "category"
 
 
 def _category_note(values: "pd.Series[Any]", name: str, file: str) -> str | None:
