@@ -362,7 +362,7 @@ def test_its_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (script,) = blocks(README, "python")
     variables: dict[str, Any] = {}
     exec(examples.filled(script), variables)
-    found = variables["found"]
+    found = variables["forecasts"]
     # "A forecast from every row", but for those before which the model has read too little.
     assert found.origins[-1] == pd.Timestamp("2012-12-31 23:00")
     assert len(found.origins) > 8000
