@@ -252,7 +252,7 @@ def _read(file: str, raw: bytes, **options: str) -> str:
     """How pandas reads a file of texts; it looks itself for what is between its values."""
     if "compression" not in options:
         text = raw.decode(options.get("encoding", "utf-8-sig"), errors="replace")
-        options = {"sep": separator(text.partition("\n")[0]), **options}
+        options = {"sep": separator(text), **options}
     chosen = "".join(f", {key}={value!r}" for key, value in options.items())
     return f"pd.read_csv({file!r}{chosen}, dtype=str, keep_default_na=False)"
 

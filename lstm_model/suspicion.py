@@ -32,9 +32,10 @@ MOSTLY_REGULAR = 0.9
 def stand_ins(values: Doubles) -> dict[float, int]:
     """Numbers that may stand for missing, and how often: far outside the rest, and repeated.
 
-    A number is far outside where its distance from the nearest other one is longer than the span
-    that holds 98% of the rest; a fifth of it where it is all nines. A single negative number is,
-    where it is five times as far below zero as the others are apart.
+    A number is far outside where its distance from the nearest one further in is longer than the
+    span that holds 98% of those. Of nothing but nines a fifth of the span is enough, or, where it
+    is not repeated, five spans. A single negative number is, where it is five times as far below
+    zero as the others are apart.
 
     Args:
         values: (T,) NaN where missing.
@@ -58,17 +59,20 @@ def stand_ins(values: Doubles) -> dict[float, int]:
 def _stands_apart(levels: Doubles, counts: "np.ndarray[Any, Any]", at: int) -> bool:
     """Whether a number lies far outside those that lie further in."""
     number, count = float(levels[at]), int(counts[at])
+    nines = bool(NINES.fullmatch(f"{number:g}"))
+    if count < LEAST_REPEATS and not nines:  # as most are: not worth a look at all the others
+        return False
     inner, often = (each[at + 1 :] if at >= 0 else each[:at] for each in (levels, counts))
     if not len(inner):
         return False
     gap = float(np.abs(inner - number).min())
     shares = np.cumsum(often) / often.sum()
     low, high = inner[np.searchsorted(shares, [0.01, 0.99])]
-    if NINES.fullmatch(f"{number:g}"):
+    if nines:
         # So rare a number as nothing but nines is no accident, where it is far enough away.
         least = NEAR if count >= LEAST_REPEATS else RARE
         return bool(gap > least * (high - low) and (high > low or abs(number) > 100))
-    if count < LEAST_REPEATS or len(inner) < MOST_CODES:
+    if len(inner) < MOST_CODES:
         return False
     if gap > FAR * (high - low) > 0:
         return True
@@ -90,8 +94,10 @@ def longest_repeat(column: "pd.Series[Any]") -> int:
 
 def mostly_empty(column: "pd.Series[Any]", step: pd.Timedelta) -> bool:
     """Whether more than half of the cells are empty, and repeat the last value for long."""
+    if column.isna().mean() <= 0.5:
+        return False
     rows = longest_repeat(column)
-    return bool(column.isna().mean() > 0.5 and (rows > MOST_REPEATED or rows * step > DAY))
+    return bool(rows > MOST_REPEATED or rows * step > DAY)
 
 
 def meaning_of_empty(column: "pd.Series[Any]", step: pd.Timedelta) -> float | str | None:

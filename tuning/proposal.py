@@ -87,7 +87,7 @@ def propose(
     texts = read_texts(raw, file, header)
     reader = _Reader(texts, file)
     candidates = [clock] if clock else clocks(texts, file)
-    columns, times, step = dated(candidates, texts, file, raw, horizon)
+    parts, times, step = dated(candidates, texts, file, raw, horizon)
     observed = reader.read(target, times, step, target=True).dropna()
     least = max(LEAST_ROWS, LEAST_HORIZONS * horizon)
     if len(observed) < least:
@@ -100,7 +100,7 @@ def propose(
     left_out: dict[str, str] = {}
     chosen = []
     for name in header if features is None else features:
-        if name in (target, *columns):
+        if name in (target, *parts):
             continue
         try:
             column = reader.read(name, times, step)
@@ -116,12 +116,12 @@ def propose(
             left_out[name] = f"{name} {why}{reader.dropped(name)}"
     names = dict.fromkeys((target, *chosen))
     reading = Reading(
-        time=tuple(columns),
+        time=tuple(parts),
         missing={name: reader.missing[name] for name in names if name in reader.missing},
         fill={name: reader.fill[name] for name in names if name in reader.fill},
     )
     return Proposal(
-        clock=tuple(columns),
+        clock=tuple(parts),
         frame=pd.DataFrame({name: reader.columns[name] for name in names}),
         step=step,
         reading=reading,
