@@ -26,9 +26,9 @@ from typing import Any
 from unittest import mock
 
 from benchmarks.reporting import parser, table, write
-from tuning import ray_environment
+from tuning.ray_backend import environment
 
-ray_environment.prepare()
+environment.prepare()
 
 import optuna  # noqa: E402 (Ray reads its settings when it is imported)
 from optuna.samplers import RandomSampler  # noqa: E402
@@ -37,17 +37,17 @@ from ray.tune.result import DONE  # noqa: E402
 from lstm_model.baselines import evaluate  # noqa: E402
 from lstm_model.series import Series  # noqa: E402
 from lstm_model.sources import load_table  # noqa: E402
-from tuning import tuner  # noqa: E402
-from tuning.ray_session import ray_session  # noqa: E402
+from tuning.ray_backend import runner  # noqa: E402
+from tuning.ray_backend.runner import StopRequest, run_trials  # noqa: E402
+from tuning.ray_backend.schedulers import scheduler  # noqa: E402
+from tuning.ray_backend.session import ray_session  # noqa: E402
+from tuning.ray_backend.trainable import Trainable  # noqa: E402
 from tuning.record import Trial  # noqa: E402
 from tuning.resume import read_trials  # noqa: E402
-from tuning.scheduling import scheduler  # noqa: E402
 from tuning.search import OptunaSearcher, distribution  # noqa: E402
 from tuning.search_space import SearchSpace, read_space  # noqa: E402
 from tuning.study import Study  # noqa: E402
 from tuning.tensorboard import TensorBoard  # noqa: E402
-from tuning.trainable import Trainable  # noqa: E402
-from tuning.tuner import StopRequest, run_trials  # noqa: E402
 
 WORKERS = 2
 # A univariate epoch of 64 units over three years of hours takes a core about this long.
@@ -187,7 +187,7 @@ def capacity(data: Data, folder: Path, trials: int, max_epochs: int) -> dict[str
     study, clock = data.study(folder, trials, max_epochs), Clock()
     study.begin([])
     study.listeners += [TensorBoard(study), clock]
-    with mock.patch.object(tuner, "Trainable", Trivial):
+    with mock.patch.object(runner, "Trainable", Trivial):
         run_trials(study, StopRequest(), concurrency=lambda: WORKERS, verbose=False)
     study.finish("failed")  # without a model there are no figures to draw
     seconds = clock.last - clock.first

@@ -28,16 +28,16 @@ from typing import Any
 from unittest import mock
 
 from benchmarks.reporting import parser, table, write
-from tuning import ray_environment
+from tuning.ray_backend import environment
 
-ray_environment.prepare()
+environment.prepare()
 
 from ray import tune  # noqa: E402 (Ray reads its settings when it is imported)
 
 from lstm_model.command import exit_status, leave  # noqa: E402
 from tuning import run  # noqa: E402
+from tuning.ray_backend.trainable import Trainable  # noqa: E402
 from tuning.record import Trial  # noqa: E402
-from tuning.trainable import Trainable  # noqa: E402
 
 SLOTS = 2
 REAL_EPOCHS = 15  # at most, where the space has 30: 100 trials are to take a minute or two
@@ -102,7 +102,7 @@ def the_command(kind: str, trials: int, folder: Path) -> int:
     trainable = Trainable if kind == "real" else OneSecond
     with (
         mock.patch.object(run, "listen", listening),
-        mock.patch("tuning.tuner.Trainable", trainable),
+        mock.patch("tuning.ray_backend.runner.Trainable", trainable),
     ):
         return exit_status(run.app, arguments)
 

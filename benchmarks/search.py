@@ -23,9 +23,9 @@ import torch
 from scipy import stats
 
 from benchmarks.reporting import parser, table, write
-from tuning import ray_environment
+from tuning.ray_backend import environment
 
-ray_environment.prepare()
+environment.prepare()
 
 from ray.tune.schedulers import TrialScheduler  # noqa: E402 (Ray reads its settings at import)
 
@@ -33,7 +33,7 @@ from lstm_model.configuration import Configuration  # noqa: E402
 from lstm_model.series import Series  # noqa: E402
 from lstm_model.sources import load_table  # noqa: E402
 from lstm_model.training import Fit  # noqa: E402
-from tuning.scheduling import scheduler  # noqa: E402
+from tuning.ray_backend.schedulers import scheduler  # noqa: E402
 from tuning.search import OptunaSearcher  # noqa: E402
 from tuning.search_space import SearchSpace, read_space  # noqa: E402
 

@@ -93,7 +93,7 @@ def measured(hidden_size: int, seconds: float) -> Measured:
     """In this process, which must have done nothing else: its memory is measured."""
     torch.set_num_threads(1)
     # A worker has imported this, and Ray with it.
-    import tuning.trainable  # noqa: F401
+    import tuning.ray_backend.trainable  # noqa: F401
 
     settings = read_space("multivariate.yaml").data
     loaded = load_table(settings)

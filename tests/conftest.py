@@ -2,9 +2,9 @@
 
 import torch
 
-from tuning import ray_environment
+from tuning.ray_backend import environment
 
 # Ray reads its settings when it is imported.
-ray_environment.prepare()
+environment.prepare()
 # As in a trial; and on a busy machine a second thread waits longer for the first than it helps.
 torch.set_num_threads(1)

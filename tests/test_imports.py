@@ -32,7 +32,7 @@ def test_a_mistake_in_a_space_is_told_before_anything_heavy_is_imported(module: 
 def test_a_study_begins_without_torch() -> None:
     """Whose import takes the command seconds, beside its first trials."""
     before = ["lstm_model.sources", "lstm_model.baselines", "tuning.study", "tuning.tensorboard"]
-    assert "torch" not in imported_by(f"import {', '.join(before)}, tuning.tuner")
+    assert "torch" not in imported_by(f"import {', '.join(before)}, tuning.ray_backend.runner")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc and the library's name are Linux's")
@@ -67,5 +67,5 @@ def test_a_training_does_without_torchs_compiler() -> None:
         "series = Series.from_table(table, pd.Timedelta(hours=1), settings)\n"
         "Fit(Configuration(), series, max_epochs=1, seed=0).run_epoch()"
     )
-    loaded = imported_by(f"{training}\nimport tuning.trainable")
+    loaded = imported_by(f"{training}\nimport tuning.ray_backend.trainable")
     assert not {"torch._dynamo", "torch.fx.experimental.symbolic_shapes"} & loaded

@@ -31,9 +31,10 @@ from lstm_model.command import (
 )
 from lstm_model.errors import InputError
 from lstm_model.files import read_json
-from tuning import options, ray_environment
+from tuning import options
 from tuning.options import Manner, to_resume
 from tuning.progress import Terminal
+from tuning.ray_backend import environment
 from tuning.record import LONGEST_NAME, study_name
 from tuning.resume import find_study, read_space_of, records
 from tuning.run import conduct, head_start, load, make, past, refuse_blind_torch, stem
@@ -120,8 +121,8 @@ def compare(
     with report_errors(), ExitStack() as at_end:
         options.refuse_windows()
         begun = time.monotonic()
-        address = ray_environment.cluster(address)
-        ray_environment.prepare(address)
+        address = environment.cluster(address)
+        environment.prepare(address)
         manner = Manner(
             command=("python", "-m", "tuning.compare", *sys.argv[1:]),
             budget=options.seconds(time_budget),
@@ -164,7 +165,7 @@ def compare(
             for entrant in entrants:
                 describe(entrant.space, entrant.table, entrant.series, manner.budget, console)
             return
-        from tuning.ray_session import ray_session
+        from tuning.ray_backend.session import ray_session
 
         protocol = Protocol(finalists, seeds, tuple(periods))
         with ray_session(address, verbose, server):
@@ -181,7 +182,7 @@ def settle(
     begun: float,
 ) -> "Evaluation":
     """Finish the studies, and hold their models against each other, on the Ray that is there."""
-    from tuning.tuner import StopRequest
+    from tuning.ray_backend.runner import StopRequest
 
     studies = {}
     for entrant in entrants:

@@ -36,6 +36,7 @@ from tuning.finalists import (
     training_jobs,
 )
 from tuning.period import Period, Protocol, Span, final_series
+from tuning.ray_backend.runner import StopRequest
 from tuning.report import write_report
 from tuning.report_figures import drawn
 from tuning.search import importances
@@ -44,7 +45,6 @@ from tuning.storage import Place
 from tuning.study import LIBRARIES, Study
 from tuning.summary import step_name
 from tuning.tensorboard import write_comparison
-from tuning.tuner import StopRequest
 
 
 @dataclass(frozen=True)

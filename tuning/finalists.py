@@ -19,9 +19,9 @@ from lstm_model.errors import TrainingFailed
 from lstm_model.metrics import Doubles, Score, mean_score
 from lstm_model.series import Series
 from lstm_model.training import Best, Fit, Training, Validation
+from tuning.ray_backend.runner import RETRIES, StopRequest
 from tuning.record import Trial
 from tuning.search_space import Resources, SearchSpace
-from tuning.tuner import RETRIES, StopRequest
 
 # How often a stop is looked for while trainings run.
 POLL_SECONDS = 0.2

@@ -29,10 +29,11 @@ from lstm_model.command import (
 from lstm_model.configuration import HYPERPARAMETERS
 from lstm_model.errors import InputError, reason
 from lstm_model.wording import significant
-from tuning import options, ray_environment
-from tuning.fork_server import ForkServer
+from tuning import options
 from tuning.options import Manner, program, to_resume
 from tuning.progress import Progress, Terminal
+from tuning.ray_backend import environment
+from tuning.ray_backend.fork_server import ForkServer
 from tuning.record import study_name
 from tuning.resume import (
     find_study,
@@ -49,9 +50,9 @@ from tuning.summary import FIGURE_DIGITS, best_table, describe, short
 if TYPE_CHECKING:
     from lstm_model.series import Series
     from lstm_model.sources import Table
+    from tuning.ray_backend.runner import StopRequest
     from tuning.record import Trial
     from tuning.study import Study
-    from tuning.tuner import StopRequest
 
 # Ridge regression on so many takes a second or more for each lead time.
 MANY_COLUMNS = 2000
@@ -96,8 +97,8 @@ def run(
     with report_errors(), ExitStack() as at_end:
         options.refuse_windows()
         begun = time.monotonic()
-        address = ray_environment.cluster(address)
-        ray_environment.prepare(address)
+        address = environment.cluster(address)
+        environment.prepare(address)
         manner = Manner(
             command=("python", "-m", "tuning.run", *sys.argv[1:]),
             budget=options.seconds(time_budget),
@@ -143,7 +144,7 @@ def run(
         if check:
             describe(settled, table, series, manner.budget, console)
         else:
-            from tuning.ray_session import ray_session
+            from tuning.ray_backend.session import ray_session
 
             # Ray's workers import what they need, which takes them seconds, beside make().
             with ray_session(address, verbose, server) as end_ray:
@@ -251,8 +252,8 @@ def conduct(
 
     trained: called once this Ray is needed no more, before the study's last figures are drawn.
     """
-    from tuning.ray_session import gpus_here, refuse_unshared, slots
-    from tuning.tuner import StopRequest, run_trials
+    from tuning.ray_backend.runner import StopRequest, run_trials
+    from tuning.ray_backend.session import gpus_here, refuse_unshared, slots
 
     stop = StopRequest(manner.budget)
     resources = study.space.resources

@@ -14,11 +14,12 @@ from pathlib import Path
 from rich.console import Console
 
 from lstm_model.command import exit_status
-from tuning import ray_environment
+from tuning.ray_backend import environment
 
-ray_environment.prepare()
+environment.prepare()
 
-from tuning import run, tuner  # noqa: E402 (Ray reads its settings when it is imported)
+from tuning import run  # noqa: E402 (Ray reads its settings when it is imported)
+from tuning.ray_backend import runner  # noqa: E402
 from tuning.record import Trial  # noqa: E402
 from tuning.study import Study  # noqa: E402
 
@@ -75,8 +76,8 @@ def main() -> int:
     run.listen = listen_too
     Study.checkpointed = checkpointed_too  # type: ignore[assignment, method-assign]
     if "KILL_AT" in os.environ:
-        tuner.REPORT_SECONDS = 0.0  # so that it may come after any epoch
-    tuner.CHECKPOINT_SECONDS = float(os.environ.get("CHECKPOINT_SECONDS", "10"))
+        runner.REPORT_SECONDS = 0.0  # so that it may come after any epoch
+    runner.CHECKPOINT_SECONDS = float(os.environ.get("CHECKPOINT_SECONDS", "10"))
     return exit_status(run.app)
 
 

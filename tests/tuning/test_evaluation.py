@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from tests.tuning.conftest import PAIR
-from tuning import ray_environment
 from tuning.compare import enter, settle
 from tuning.options import Manner
 from tuning.period import Protocol, spans
 from tuning.progress import Terminal
-from tuning.ray_session import ray_session
+from tuning.ray_backend import environment
+from tuning.ray_backend.session import ray_session
 
 BOTH = ("alone.yaml", "both.yaml")
 MANNER = Manner(("python",), budget=None, address=None, concurrency=None, verbose=False)
@@ -23,7 +23,7 @@ MANNER = Manner(("python",), budget=None, address=None, concurrency=None, verbos
 
 @pytest.fixture(scope="module", autouse=True)
 def session() -> Iterator[None]:
-    ray_environment.prepare()
+    environment.prepare()
     with ray_session(None, verbose=False):
         yield
 

@@ -16,7 +16,6 @@ from lstm_model.metrics import Score
 from lstm_model.series import Series
 from lstm_model.sources import load_table
 from lstm_model.training import Fit, Training, Validation
-from tuning import ray_environment
 from tuning.finalists import (
     Candidate,
     Run,
@@ -27,17 +26,18 @@ from tuning.finalists import (
     refitting_jobs,
     training_jobs,
 )
-from tuning.ray_session import ray_session
+from tuning.ray_backend import environment
+from tuning.ray_backend.runner import StopRequest
+from tuning.ray_backend.session import ray_session
 from tuning.record import Trial
 from tuning.search_space import SearchSpace, read_space
-from tuning.tuner import StopRequest
 
 Made = tuple[SearchSpace, Series]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def session() -> Iterator[None]:
-    ray_environment.prepare()
+    environment.prepare()
     with ray_session(None, verbose=False):
         yield
 

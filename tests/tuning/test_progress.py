@@ -24,11 +24,11 @@ from lstm_model.sources import load_table
 from tests.tuning.test_study import checkpoint, report
 from tuning import progress as progress_module
 from tuning.progress import Progress, Terminal, _Memory, _View
+from tuning.ray_backend.runner import StopRequest
 from tuning.record import State
 from tuning.run import conclude
 from tuning.search_space import read_space
 from tuning.study import Study
-from tuning.tuner import StopRequest
 
 SCREEN = {"TERM": "xterm-256color"}
 

@@ -18,11 +18,11 @@ from lstm_model.series import Series
 from lstm_model.sources import load_table
 from tuning import study as study_module
 from tuning.progress import Terminal
+from tuning.ray_backend.runner import StopRequest
 from tuning.record import State, Trial, study_name
 from tuning.run import conclude
 from tuning.search_space import read_space
 from tuning.study import Study, trials_csv
-from tuning.tuner import StopRequest
 
 CONFIG = {"context_length": 12, "chunk_length": 48, "hidden_size": 8, "num_layers": 1}
 

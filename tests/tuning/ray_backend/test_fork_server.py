@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from lstm_model.command import exit_status
-from tuning import compare, fork_server, run
-from tuning.fork_server import LISTENER, ForkServer
+from tuning import compare, run
+from tuning.ray_backend import fork_server
+from tuning.ray_backend.fork_server import LISTENER, ForkServer
 
 SCRIPT = """
 import json, os, signal, sys
@@ -141,7 +142,7 @@ def test_a_request_that_is_cut_off_is_nobody_elses_matter(
 def test_the_server_ends_with_its_command(tmp_path: Path) -> None:
     command = (
         "import os, signal;"
-        "from tuning.fork_server import ForkServer;"
+        "from tuning.ray_backend.fork_server import ForkServer;"
         "server = ForkServer();"
         "print(server.process.pid, flush=True);"
         "os.kill(os.getpid(), signal.SIGKILL)"

@@ -25,8 +25,8 @@ from ray._private.parameter import RayParams
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lstm_model.errors import InputError, reason
-from tuning import fork_server
-from tuning.fork_server import ForkServer
+from tuning.ray_backend import fork_server
+from tuning.ray_backend.fork_server import ForkServer
 from tuning.storage import Place, remove
 
 # How long a cluster may take to answer at all.
@@ -107,7 +107,7 @@ def ray_session(
                 _skip_env_hook=True,  # which could ask for other environments than ours
                 # What workers import while they wait for their first trial.
                 _system_config={
-                    "preload_python_modules": ["tuning.trainable", *fork_server.MODULES]
+                    "preload_python_modules": ["tuning.ray_backend.trainable", *fork_server.MODULES]
                 },
             )
         # Tune would ask for workers with a variable more in their environment, and so for others

@@ -6,8 +6,8 @@ from unittest.mock import Mock
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
+from tuning.ray_backend.schedulers import grace_period, judged_at, scheduler
 from tuning.record import Trial
-from tuning.scheduling import grace_period, judged_at, scheduler
 from tuning.search_space import StudySettings
 
 

@@ -25,21 +25,21 @@ from lstm_model.errors import InputError, TrainingFailed
 from lstm_model.series import Series
 from lstm_model.sources import load_table
 from lstm_model.training import Epoch, Fit
-from tuning import fork_server, ray_environment, tuner
-from tuning.fork_server import ForkServer
-from tuning.ray_session import ray_session, slots
-from tuning.record import Trial
-from tuning.resume import read_trials
-from tuning.search_space import read_space
-from tuning.study import Study
-from tuning.trainable import Trainable
-from tuning.tuner import (
+from tuning.ray_backend import environment, fork_server, runner
+from tuning.ray_backend.fork_server import ForkServer
+from tuning.ray_backend.runner import (
     FAILURES_TO_GIVE_UP,
     StopRequest,
     _Messenger,
     _unwaited,
     run_trials,
 )
+from tuning.ray_backend.session import ray_session, slots
+from tuning.ray_backend.trainable import Trainable
+from tuning.record import Trial
+from tuning.resume import read_trials
+from tuning.search_space import read_space
+from tuning.study import Study
 
 LINUX = sys.platform == "linux"
 FAILS, DIES, DIES_ONCE, ASKS_TOO_MUCH = 5, 6, 7, 9
@@ -120,12 +120,12 @@ class HopelessButForTheFirst(Hopeless):
 @pytest.fixture(autouse=True)
 def epoch_by_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is reported by itself, so that tests can stop trials after any."""
-    monkeypatch.setattr("tuning.tuner.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("tuning.ray_backend.runner.REPORT_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    ray_environment.prepare()
+    environment.prepare()
     os.environ["TMPDIR_OF_TEST"] = str(tmp_path_factory.mktemp("markers"))
     # Workers can't import this module: send it along.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -163,7 +163,7 @@ def study(space: Callable[..., Path], tmp_path: Path) -> Callable[..., Study]:
 def test_a_trial_that_fails_says_why_and_the_study_goes_on(
     study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuner, "Trainable", Fragile)
+    monkeypatch.setattr(runner, "Trainable", Fragile)
     made = study([4, FAILS, ASKS_TOO_MUCH, 8])
     run_trials(made, StopRequest(), concurrency=lambda: 2, verbose=False)
     states = [(trial.state, trial.reason) for _, trial in sorted(made.trials.items())]
@@ -179,8 +179,8 @@ def test_a_trial_that_fails_says_why_and_the_study_goes_on(
 def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_given_up(
     study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuner, "Trainable", Fragile)
-    monkeypatch.setattr(tuner, "RETRIES", 1)
+    monkeypatch.setattr(runner, "Trainable", Fragile)
+    monkeypatch.setattr(runner, "RETRIES", 1)
     made = study([DIES_ONCE, DIES, 8])
     run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
     assert [made.trials[number].state for number in range(3)] == ["finished", "failed", "finished"]
@@ -191,13 +191,13 @@ def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_given_up(
 def test_a_study_in_which_every_trial_fails_is_given_up(
     study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuner, "Trainable", Hopeless)
+    monkeypatch.setattr(runner, "Trainable", Hopeless)
     made, stop = study([8], trials=9), StopRequest()
     run_trials(made, stop, concurrency=lambda: 1, verbose=False)
     assert stop.hopeless
     assert [trial.state for trial in made.trials.values()] == ["failed"] * FAILURES_TO_GIVE_UP
 
-    monkeypatch.setattr(tuner, "Trainable", HopelessButForTheFirst)
+    monkeypatch.setattr(runner, "Trainable", HopelessButForTheFirst)
     made, stop = study([8], trials=7, folder="one-good"), StopRequest()
     run_trials(made, stop, concurrency=lambda: 1, verbose=False)
     assert not stop.hopeless
@@ -216,7 +216,7 @@ def test_a_worker_takes_a_new_trial_on_in_one_call(
     study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tune has four, and waits for the answer of one. Each is a wait of milliseconds."""
-    monkeypatch.setattr(tuner, "Trainable", Diary)
+    monkeypatch.setattr(runner, "Trainable", Diary)
     made = study([8, 4, 6], max_epochs=1)
     run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
     assert made.counts == {"finished": 3}
@@ -229,7 +229,7 @@ def test_a_trial_that_cannot_be_begun_is_tried_again(
     study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own error counts, and no other trial's epochs are taken for its own."""
-    monkeypatch.setattr(tuner, "Trainable", Reluctant)
+    monkeypatch.setattr(runner, "Trainable", Reluctant)
     made = study([8, 4, 6], max_epochs=1)
     run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
     assert made.counts == {"finished": 3}
@@ -241,7 +241,7 @@ def test_tune_writes_its_trials_down_once(
     study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And not with every second checkpoint: to a bucket it would be hundreds of requests."""
-    monkeypatch.setattr(tuner, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(runner, "CHECKPOINT_SECONDS", 0.0)
     written = Mock(side_effect=TuneController.save_to_dir)
     monkeypatch.setattr(TuneController, "save_to_dir", lambda *given: written(*given))
     made = study([8, 4], max_epochs=5)
@@ -444,8 +444,8 @@ class Unborn(Trainable):
 def test_a_worker_that_can_not_start_is_a_failed_trial(
     study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuner, "Trainable", Unborn)
-    monkeypatch.setattr(tuner, "RETRIES", 0)
+    monkeypatch.setattr(runner, "Trainable", Unborn)
+    monkeypatch.setattr(runner, "RETRIES", 0)
     made = study([8])
     run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
     assert made.trials[0].state == "failed"
@@ -667,14 +667,14 @@ def test_what_the_study_met_is_told_instead_of_what_tune_made_of_it(
         stop.fail(OSError(28, "No space left on device"))
         raise RuntimeError("TuneError: a long story")
 
-    monkeypatch.setattr("tuning.tuner.tune.Tuner.fit", fit)
+    monkeypatch.setattr("tuning.ray_backend.runner.tune.Tuner.fit", fit)
     with pytest.raises(OSError, match="No space left"):
         run_trials(made, stop, concurrency=lambda: 1, verbose=False)
 
 
 def test_a_time_budget_is_a_request_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("tuning.tuner.time.monotonic", lambda: now)
+    monkeypatch.setattr("tuning.ray_backend.runner.time.monotonic", lambda: now)
     stop = StopRequest(10.0)
     assert not stop
     now = 110.0

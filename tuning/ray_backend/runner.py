@@ -21,12 +21,12 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
+from tuning.ray_backend.schedulers import judged_at, scheduler
+from tuning.ray_backend.trainable import Trainable
 from tuning.record import State
-from tuning.scheduling import judged_at, scheduler
 from tuning.search import OptunaSearcher, Unsaved
 from tuning.storage import Place
 from tuning.study import Study
-from tuning.trainable import Trainable
 
 # How often a trial is tried again from its checkpoint where its worker or machine dies.
 RETRIES = 3

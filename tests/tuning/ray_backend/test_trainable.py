@@ -12,8 +12,8 @@ from ray.tune.result import SHOULD_CHECKPOINT
 from lstm_model.checkpoint import write_state
 from lstm_model.configuration import AS_IT_STANDS
 from lstm_model.errors import InputError
-from tuning import trainable
-from tuning.trainable import Trainable
+from tuning.ray_backend import trainable
+from tuning.ray_backend.trainable import Trainable
 
 EPOCHS = 30
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import ray
 
-from tuning import ray_session as module
-from tuning.ray_session import _shutdown, _temporary_folder
+from tuning.ray_backend import session as module
+from tuning.ray_backend.session import _shutdown, _temporary_folder
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def test_the_folder_of_a_command_that_runs_is_left_alone(temporary: Path) -> Non
 
 
 CALLER = """\
-from tuning import ray_environment
-ray_environment.prepare()
+from tuning.ray_backend import environment
+environment.prepare()
 import ray, sys, typer
 from pathlib import Path
 ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
