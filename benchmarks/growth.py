@@ -34,7 +34,7 @@ import optuna  # noqa: E402 (Ray reads its settings when it is imported)
 from optuna.samplers import RandomSampler  # noqa: E402
 from ray.tune.result import DONE  # noqa: E402
 
-from lstm_model.baselines import evaluate  # noqa: E402
+from lstm_model.baselines import evaluate_baselines  # noqa: E402
 from lstm_model.series import Series  # noqa: E402
 from lstm_model.sources import load_table  # noqa: E402
 from tuning.ray_backend import runner  # noqa: E402
@@ -173,7 +173,7 @@ class Data:
         self.space = read_space("univariate.yaml").overridden({"data.source": "simulated"})
         self.table = load_table(self.space.data)
         self.series = Series.from_table(self.table.frame, self.table.step, self.space.data)
-        self.baselines = evaluate(self.series)
+        self.baselines = evaluate_baselines(self.series)
 
     def study(self, folder: Path, trials: int, max_epochs: int) -> WithoutModel:
         space = self.space.overridden({"study.max_epochs": max_epochs})
