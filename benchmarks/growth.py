@@ -38,9 +38,10 @@ from lstm_model.baselines import evaluate_baselines  # noqa: E402
 from lstm_model.series import Series  # noqa: E402
 from lstm_model.sources import load_table  # noqa: E402
 from tuning.ray_backend import runner  # noqa: E402
-from tuning.ray_backend.runner import StopRequest, run_trials  # noqa: E402
+from tuning.ray_backend.runner import run_trials  # noqa: E402
 from tuning.ray_backend.schedulers import scheduler  # noqa: E402
 from tuning.ray_backend.session import ray_session  # noqa: E402
+from tuning.ray_backend.stopping import StopRequest  # noqa: E402
 from tuning.ray_backend.trainable import Trainable  # noqa: E402
 from tuning.record import Trial  # noqa: E402
 from tuning.resume import read_trials  # noqa: E402

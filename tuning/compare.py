@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from lstm_model.sources import Table
     from tuning.evaluation import Evaluation
     from tuning.period import Protocol
+    from tuning.ray_backend.session import Session
     from tuning.record import Trial
     from tuning.study import Study
 
@@ -110,6 +111,7 @@ def compare(
     gpus_per_trial: options.GpusPerTrial = None,
     concurrency: options.Concurrency = None,
     check: options.Check = False,
+    plain_ray: options.PlainRay = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -148,7 +150,7 @@ def compare(
             raise InputError(
                 f"{folder} exists, and is no comparison: remove it, or choose another --name"
             )
-        server = None if check else head_start(at_end, own_ray=not address)
+        server = None if check else head_start(at_end, forked=not (address or plain_ray))
         console = Terminal(quiet=quiet, highlight=False)
         entrants = enter(studies or [], space or [], changes, root, folder.name, console)
         for entrant in entrants:
@@ -168,8 +170,8 @@ def compare(
         from tuning.ray_backend.session import ray_session
 
         protocol = Protocol(finalists, seeds, tuple(periods))
-        with ray_session(address, verbose, server):
-            evaluation = settle(entrants, protocol, manner, console, begun)
+        with ray_session(address, verbose, server, plain=plain_ray) as session:
+            evaluation = settle(entrants, protocol, session, manner, console, begun)
         evaluation.write(folder)
         conclude(evaluation, folder, console)
 
@@ -177,16 +179,17 @@ def compare(
 def settle(
     entrants: Sequence[Entrant],
     protocol: "Protocol",
+    session: "Session",
     manner: Manner,
     console: Console,
     begun: float,
 ) -> "Evaluation":
     """Finish the studies, and hold their models against each other, on the Ray that is there."""
-    from tuning.ray_backend.runner import StopRequest
+    from tuning.ray_backend.stopping import StopRequest
 
     studies = {}
     for entrant in entrants:
-        studies[entrant.name] = finished(entrant, manner, console, begun)
+        studies[entrant.name] = finished(entrant, session, manner, console, begun)
         begun = time.monotonic()  # of the next study
     refuse_cut_off(studies)
     from tuning.evaluation import evaluate  # with torch: the first trials don't wait for it
@@ -374,7 +377,9 @@ def _said(value: Any) -> str:
     return str(value)
 
 
-def finished(entrant: Entrant, manner: Manner, console: Console, begun: float) -> "Study":
+def finished(
+    entrant: Entrant, session: "Session", manner: Manner, console: Console, begun: float
+) -> "Study":
     """The entrant's study, run first, or to its end, where that has yet to be done."""
     study = make(
         entrant.folder, entrant.space, entrant.table, entrant.series, begun, entrant.trials, console
@@ -383,7 +388,7 @@ def finished(entrant: Entrant, manner: Manner, console: Console, begun: float) -
     if done >= entrant.space.study.trials:
         console.print(f"Study {study.name}: {done} trials are there", soft_wrap=True)
         return study
-    status = conduct(study, manner, console, resumed=entrant.exists)
+    status = conduct(study, session, manner, console, resumed=entrant.exists)
     if status == INTERRUPTED:
         complain("The same comparison, asked for again, goes on from there.")
     if status != DONE:

@@ -36,7 +36,7 @@ from tuning.finalists import (
     training_jobs,
 )
 from tuning.period import Period, Protocol, Span, final_series
-from tuning.ray_backend.runner import StopRequest
+from tuning.ray_backend.stopping import StopRequest
 from tuning.report import write_report
 from tuning.report_figures import drawn
 from tuning.search import importances

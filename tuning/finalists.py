@@ -19,7 +19,8 @@ from lstm_model.errors import TrainingFailed
 from lstm_model.metrics import Doubles, Score, mean_score
 from lstm_model.series import Series
 from lstm_model.training import Best, Fit, Training, Validation
-from tuning.ray_backend.runner import RETRIES, StopRequest
+from tuning.ray_backend.callback import RETRIES
+from tuning.ray_backend.stopping import StopRequest
 from tuning.record import Trial
 from tuning.search_space import Resources, SearchSpace
 

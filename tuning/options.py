@@ -43,6 +43,10 @@ Concurrency = Annotated[
     int | None, typer.Option(min=1, help="most trials at once; else as many as fit")
 ]
 Check = Annotated[bool, typer.Option("--check", help="say what would run, and stop")]
+PlainRay = Annotated[
+    bool,
+    typer.Option("--plain-ray", help="leave Ray as it is: slower, for when Ray fails at its start"),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="with Ray's own messages")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="only warnings and errors")]
 

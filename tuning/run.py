@@ -34,6 +34,7 @@ from tuning.options import Manner, program, to_resume
 from tuning.progress import Progress, Terminal
 from tuning.ray_backend import environment
 from tuning.ray_backend.fork_server import ForkServer
+from tuning.ray_backend.patches import FORK, unwanted_changes
 from tuning.record import study_name
 from tuning.resume import (
     find_study,
@@ -44,13 +45,14 @@ from tuning.resume import (
     refuse_other_data,
 )
 from tuning.search_space import FLAGS, Entry, SearchSpace, Value, read_space
-from tuning.storage import Place
+from tuning.storage import Place, remove
 from tuning.summary import FIGURE_DIGITS, best_table, describe, short
 
 if TYPE_CHECKING:
     from lstm_model.series import Series
     from lstm_model.sources import Table
-    from tuning.ray_backend.runner import StopRequest
+    from tuning.ray_backend.session import Session
+    from tuning.ray_backend.stopping import StopRequest
     from tuning.record import Trial
     from tuning.study import Study
 
@@ -87,6 +89,7 @@ def run(
         bool,
         typer.Option("--debug", help="one configuration in this process, without Ray"),
     ] = False,
+    plain_ray: options.PlainRay = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -132,7 +135,8 @@ def run(
             settled = read_space(space).overridden(changes)
             title = name if name is not None else f"{stem(settled)}-{datetime.now():%Y%m%d-%H%M%S}"
             folder = root / study_name(title)
-        server = None if check else head_start(at_end, own_ray=not address and not debug)
+        forked = not (address or debug or plain_ray)
+        server = None if check else head_start(at_end, forked)
         if not debug:
             refuse_blind_torch(settled, address)
         table, series = load(settled, console, progress=not quiet)
@@ -147,22 +151,24 @@ def run(
             from tuning.ray_backend.session import ray_session
 
             # Ray's workers import what they need, which takes them seconds, beside make().
-            with ray_session(address, verbose, server) as end_ray:
+            with ray_session(address, verbose, server, plain=plain_ray) as session:
                 study = make(folder, settled, table, series, begun, trials_before, console)
-                status = conduct(study, manner, console, resumed, end_ray)
+                status = conduct(study, session, manner, console, resumed, session.begin_to_end)
             raise typer.Exit(status)
 
 
-def head_start(at_end: ExitStack, *, own_ray: bool) -> ForkServer | None:
-    """Begin with what takes seconds, while the data are read and Ray starts: what the workers of a
-    Ray of our own import. (Ray itself has to be started by the main thread: it dies with the one
-    that started it.)
+def head_start(at_end: ExitStack, forked: bool) -> ForkServer | None:
+    """Begin with what takes seconds, while the data are read and Ray starts: what workers import.
+    (Ray itself has to be started by the main thread: it dies with the one that started it.)
+
+    forked: workers are, since the Ray is the command's own.
     """
     # Imports make half a million objects, which all stay: Python would look through them for
     # garbage for half a second in all.
     gc.set_threshold(20_000)
     server = None
-    if own_ray and sys.platform == "linux":  # elsewhere libraries don't bear to be forked
+    # Elsewhere libraries don't bear to be forked.
+    if forked and FORK.name not in unwanted_changes() and sys.platform == "linux":
         server = ForkServer()
         at_end.callback(server.end)
     return server
@@ -243,6 +249,7 @@ def make(
 
 def conduct(
     study: "Study",
+    session: "Session",
     manner: Manner,
     console: Console,
     resumed: bool,
@@ -252,8 +259,9 @@ def conduct(
 
     trained: called once this Ray is needed no more, before the study's last figures are drawn.
     """
-    from tuning.ray_backend.runner import StopRequest, run_trials
+    from tuning.ray_backend.runner import run_trials
     from tuning.ray_backend.session import gpus_here, refuse_unshared, slots
+    from tuning.ray_backend.stopping import StopRequest
 
     stop = StopRequest(manner.budget)
     resources = study.space.resources
@@ -266,15 +274,30 @@ def conduct(
                 f"Ray has {gpus:g} GPUs, and no trial asks for any: see --gpus-per-trial",
                 soft_wrap=True,
             )
+        about_ray = session.changes.as_json()
         if resumed:
-            for told in study.go_on(manner.command):
+            for told in study.go_on(manner.command, about_ray):
                 complain(f"warning: {told}")
         else:
-            study.begin(manner.command)
+            study.begin(manner.command, about_ray)
+
+        def undo() -> None:
+            study.release()
+            if not resumed:
+                remove(study.folder)
+
         try:
             listen(study, console, at_once())
             study.listeners.append(Progress(console, stopping=lambda: bool(stop)))
-            run_trials(study, stop, concurrency=at_once, verbose=manner.verbose)
+            with session.watch_first_trial(undo) as begun:
+                run_trials(
+                    study,
+                    stop,
+                    concurrency=at_once,
+                    verbose=manner.verbose,
+                    changes=session.changes,
+                    first_started=begun,
+                )
         except BaseException as error:
             # Leave what can still be written in order.
             with suppress(OSError):

@@ -133,13 +133,15 @@ class Study:
     def wall_seconds(self) -> float:
         return time.monotonic() - self._begun
 
-    def begin(self, command: Sequence[str]) -> None:
+    def begin(self, command: Sequence[str], ray: Mapping[str, Any] | None = None) -> None:
         """Make the folder, with the settings in it.
+
+        ray: what is done otherwise than Ray does it.
 
         Raises:
             InputError: the folder exists.
         """
-        settings = self._settings(command)
+        settings = self._settings(command) | ({"ray": dict(ray)} if ray else {})
         refuse_existing(self.folder)
         try:
             self.folder.mkdir(parents=True)
@@ -154,8 +156,10 @@ class Study:
                 "directory or --storage"
             ) from error
 
-    def go_on(self, command: Sequence[str]) -> list[str]:
+    def go_on(self, command: Sequence[str], ray: Mapping[str, Any] | None = None) -> list[str]:
         """Take up the folder again, with the trials that it holds.
+
+        ray: what is done otherwise than Ray does it, this time.
 
         Returns:
             What was found damaged and is made again, to be told.
@@ -189,7 +193,8 @@ class Study:
         before["format"] = FORMAT
         before["settings"]["trials"] = self.space.study.trials
         before["data"]["settings"] = self.space.data.model_dump(mode="json")
-        before.setdefault("resumed", []).append({"command": list(command), "at": _now()})
+        again = {"command": list(command), "at": _now()} | ({"ray": dict(ray)} if ray else {})
+        before.setdefault("resumed", []).append(again)
         write_file(self.folder / "study.json", _json(before))
         self._sweep()
         self._derive(last=True)

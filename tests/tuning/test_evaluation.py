@@ -15,21 +15,23 @@ from tuning.options import Manner
 from tuning.period import Protocol, spans
 from tuning.progress import Terminal
 from tuning.ray_backend import environment
-from tuning.ray_backend.session import ray_session
+from tuning.ray_backend.session import Session, ray_session
 
 BOTH = ("alone.yaml", "both.yaml")
 MANNER = Manner(("python",), budget=None, address=None, concurrency=None, verbose=False)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def session() -> Iterator[None]:
+def session() -> Iterator[Session]:
     environment.prepare()
-    with ray_session(None, verbose=False):
-        yield
+    with ray_session(None, verbose=False) as session:
+        yield session
 
 
 @pytest.fixture
-def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+def compared(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., dict[str, Any]]:
     """What comparison.json would say of these spaces or studies in the test's folder."""
     monkeypatch.chdir(tmp_path)
 
@@ -43,7 +45,7 @@ def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
         entrants = enter(studies, spaces, changes, Path("runs"), "air", console)
         periods = spans(entrants[0].table, entrants[0].space.data, years)
         protocol = Protocol(1, 2, tuple(periods))
-        return settle(entrants, protocol, MANNER, console, time.monotonic()).comparison
+        return settle(entrants, protocol, session, MANNER, console, time.monotonic()).comparison
 
     return compare
 

@@ -27,8 +27,8 @@ from tuning.finalists import (
     training_jobs,
 )
 from tuning.ray_backend import environment
-from tuning.ray_backend.runner import StopRequest
 from tuning.ray_backend.session import ray_session
+from tuning.ray_backend.stopping import StopRequest
 from tuning.record import Trial
 from tuning.search_space import SearchSpace, read_space
 

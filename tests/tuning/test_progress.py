@@ -24,7 +24,7 @@ from lstm_model.sources import load_table
 from tests.tuning.test_study import checkpoint, report
 from tuning import progress as progress_module
 from tuning.progress import Progress, Terminal, _Memory, _View
-from tuning.ray_backend.runner import StopRequest
+from tuning.ray_backend.stopping import StopRequest
 from tuning.record import State
 from tuning.run import conclude
 from tuning.search_space import read_space

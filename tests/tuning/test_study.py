@@ -18,7 +18,7 @@ from lstm_model.series import Series
 from lstm_model.sources import load_table
 from tuning import study as study_module
 from tuning.progress import Terminal
-from tuning.ray_backend.runner import StopRequest
+from tuning.ray_backend.stopping import StopRequest
 from tuning.record import State, Trial, study_name
 from tuning.run import conclude
 from tuning.search_space import read_space

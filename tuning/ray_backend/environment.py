@@ -1,6 +1,8 @@
 """What Ray must find in the environment before it is imported; set by each command first."""
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 # Of a Ray of the command's own.
 OWN = {
@@ -37,3 +39,18 @@ def cluster(address: str | None) -> str | None:
     """The cluster to use: the one at `address`, else the one whose job this process is."""
     in_a_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
     return address or ("auto" if in_a_job else None)
+
+
+@contextmanager
+def variables(values: Mapping[str, str | None]) -> Iterator[None]:
+    """Environment variables that are as before afterwards. None: whatever it is meanwhile."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update({name: value for name, value in values.items() if value is not None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -8,8 +8,10 @@ on; what is left to each is Ray with Tune, for a second.
     raylet  --starts-------> this script  in place of Ray's own, which sets a worker up
     script  --listener-----> server       arguments, environment, folder, standard streams
     server  --forks--------> worker       Ray's own script, as if it had been started with them
+    worker  --listener-----> script       how it ended, if it does at once
 
-Where that can't be, the script becomes the worker itself, which then imports as any other does.
+Where there is no server, or its worker fails at once, as where a later Ray asks more of it than is
+known here, the script becomes what Ray would have started, which then imports as any other does.
 """
 
 import sys
@@ -31,11 +33,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# Tells the script where the server listens.
-LISTENER = "LSTM_TUNING_FORK_SERVER"
+# Tell the script where the server listens, and which script Ray would have started.
+LISTENER, SETUP = "LSTM_TUNING_FORK_SERVER", "LSTM_TUNING_SETUP_WORKER"
+# What Ray hands its script beside the worker's own command.
+LANGUAGE, CONTEXT = "--language", "--serialized-runtime-env-context"
+# A worker that runs for so long was started well: to import Ray takes it a second, or some.
+TRIAL_SECONDS = 15.0
+RUNS, ENDED = b".", b"+"
 # What takes most of a worker's imports. Not Ray: it reads its settings when it is imported, among
 # them its server's process number, which nobody knows yet.
 MODULES = ("lstm_model.training", "lstm_model.checkpoint", "pyarrow.fs", "pyarrow.parquet")
+# What is left to each worker, which has Ray's settings: Ray with Tune. Other workers import it when
+# their first trial comes.
+TRAINABLE = "tuning.ray_backend.trainable"
 # How soon the kernel ends a process where memory is short. The raylet sets its workers' high, so
 # that neither itself nor the command ends instead.
 OOM = "/proc/self/oom_score_adj"
@@ -100,11 +110,10 @@ def serve(control: socket.socket) -> None:
             if os.fork() == 0:
                 control.close()
                 listener.close()
-                connection.close()
-                _become(streams, **request)
+                connection.sendall(RUNS)
+                _become(connection, streams, **request)
             for stream in streams:
                 os.close(stream)
-            connection.sendall(b".")
 
 
 def _threads() -> set[str]:
@@ -129,9 +138,17 @@ def _received(connection: socket.socket) -> tuple[list[int], dict[str, Any]]:
 
 
 def _become(
-    streams: list[int], arguments: list[str], environment: dict[str, str], folder: str, oom: str
+    connection: socket.socket,
+    streams: list[int],
+    arguments: list[str],
+    environment: dict[str, str],
+    folder: str,
+    oom: str,
 ) -> None:
-    """Run the script that `arguments` begin with, as if Python had been started with them."""
+    """Run the script that `arguments` begin with, as if Python had been started with them.
+
+    connection: closed by the end of this process, however it comes.
+    """
     status = 1
     try:
         os.setsid()  # Ray ends a worker's process group with it
@@ -144,6 +161,7 @@ def _become(
         os.chdir(folder)
         with suppress(OSError):
             Path(OOM).write_text(oom)
+        importlib.import_module(TRAINABLE)
         sys.argv = arguments
         runpy.run_path(arguments[0], run_name="__main__")
         status = 0
@@ -152,32 +170,68 @@ def _become(
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        if status == 0:
+            with suppress(OSError):
+                connection.sendall(ENDED)
         os._exit(status)
 
 
 def main() -> None:
-    """A worker as the raylet asks for it: forked, or in this process."""
-    options = ("--language", "--serialized-runtime-env-context")  # for a script that sets up
-    command = [each for each in sys.argv[1:] if not each.startswith(options)]
-    script = next(number for number, each in enumerate(command) if not each.startswith("-"))
+    """A worker as the raylet asks for it: forked, or in this process as Ray would start it."""
+    with suppress(OSError, LookupError, ValueError):
+        if _forked(sys.argv[1:], os.environ[LISTENER]):
+            return
+    os.execv(sys.executable, [sys.executable, os.environ[SETUP], *sys.argv[1:]])  # noqa: S606
+
+
+def _forked(command: list[str], listener: str) -> bool:
+    """Whether the server made a worker that runs.
+
+    Raises:
+        OSError, LookupError, ValueError: it can't be asked, or not for such a worker.
+    """
+    options = [each for each in command if each.startswith((LANGUAGE, CONTEXT))]
+    rest = [each for each in command if each not in options]
+    context = dict(each.split("=", 1) for each in options).get(CONTEXT, "{}")
+    variables = _variables_of(json.loads(context or "{}"))
+    script = next((number for number, each in enumerate(rest) if not each.startswith("-")), 0)
     # Python's own flags come first; the server has this one, and others it may not have.
-    if set(command[:script]) <= {"-s"}:
-        with suppress(OSError, KeyError), socket.socket(socket.AF_UNIX) as server:
-            server.connect(os.environ[LISTENER])
-            request = {
-                "arguments": command[script:],
-                "environment": dict(os.environ),
-                "folder": os.getcwd(),
-                "oom": Path(OOM).read_text(),
-            }
-            socket.send_fds(server, [b" "], [0, 1, 2])
-            server.sendall(json.dumps(request).encode())
-            server.shutdown(socket.SHUT_WR)
-            if server.recv(1):
-                return
-    os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 (our own Python)
+    if not set(rest[:script]) <= {"-s"}:
+        return False
+    raylet = os.getppid()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.connect(listener)
+        request = {
+            "arguments": rest[script:],
+            "environment": {**os.environ, **variables},
+            "folder": os.getcwd(),
+            "oom": Path(OOM).read_text(),
+        }
+        socket.send_fds(server, [b" "], [0, 1, 2])
+        server.sendall(json.dumps(request).encode())
+        server.shutdown(socket.SHUT_WR)
+        if server.recv(1) != RUNS:
+            return False
+        if not select.select([server], [], [], TRIAL_SECONDS)[0]:
+            return True
+        # Ray ends its workers with its own end.
+        return server.recv(1) == ENDED or os.getppid() != raylet
+
+
+def _variables_of(context: dict[str, Any]) -> dict[str, str]:
+    """The environment variables that a worker is to have.
+
+    Raises:
+        ValueError: it is to have another environment in other ways too.
+    """
+    usual = {"py_executable": sys.executable}
+    others = {name: value for name, value in context.items() if name != "env_vars"}
+    if any(value and value != usual.get(name) for name, value in others.items()):
+        raise ValueError(others)
+    return dict(context.get("env_vars") or {})
 
 
 if __name__ == "__main__":

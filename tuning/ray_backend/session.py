@@ -4,29 +4,34 @@ import fcntl
 import logging
 import math
 import os
+import secrets
 import shutil
 import socket
-import subprocess
 import tempfile
 import threading
 import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 import ray
-from ray._private.node import Node
-from ray._private.parameter import RayParams
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from lstm_model.command import complain
 from lstm_model.errors import InputError, reason
-from tuning.ray_backend import fork_server
+from tuning.ray_backend import environment, fork_server
 from tuning.ray_backend.fork_server import ForkServer
+from tuning.ray_backend.patches import (
+    FORK,
+    Changes,
+    changed_start,
+    choose_changes,
+    setup_worker_script,
+)
+from tuning.ray_backend.watchdog import HINT, RayFailed, retry_plain, watch
 from tuning.storage import Place, remove
 
 # How long a cluster may take to answer at all.
@@ -46,32 +51,89 @@ LOCAL_ENVIRONMENT = {
     # just before it asks for workers: then others would have to start, with all their imports.
     "RAY_idle_worker_killing_time_threshold_ms": "60000",
 }
+# Whoever has the token may run programs in a Ray. Ray itself would leave one in the user's home for
+# good, which others may read. Ray remembers it for as long as this process lives.
+TOKEN, TOKEN_FILE, AUTHENTICATION = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"
+_token = secrets.token_hex(32)
 
-# A raylet's options for agents that are not there.
-AGENTS = (
-    "--dashboard_agent_command=cat",
-    "--runtime_env_agent_command=cat",
-    "--metrics-agent-port=-1",
-    "--metrics_export_port=-1",
-    "--dashboard_agent_listen_port=-1",
-    "--runtime_env_agent_port=-1",
-)
+
+@dataclass(frozen=True)
+class Session:
+    """A Ray that is there.
+
+    Attributes:
+        changes: what is done otherwise than Ray does it.
+        own: whether it is the command's own, and no cluster.
+        advice: where to look for what is wrong with it.
+        begin_to_end: begins to end it, while the caller goes on with what needs no Ray.
+    """
+
+    changes: Changes
+    own: bool
+    advice: str
+    begin_to_end: Callable[[], None]
+
+    @contextmanager
+    def watch_first_trial(self, undo: Callable[[], None]) -> Iterator[Callable[[], None]]:
+        """While the block runs trials: see that a first one begins.
+
+        Args:
+            undo: what has to be undone before the command begins anew.
+
+        Yields:
+            A call that says that a trial has begun.
+
+        Raises:
+            RayFailed: something went wrong before one had, and this process is no command that
+                can begin anew with Ray as it is.
+        """
+        begun = False
+        retry = retry_plain(self.changes) if self.own else None
+
+        def give_up(problem: str) -> None:
+            if retry:
+                undo()
+                retry(problem)
+            complain(f"warning: {problem}. {HINT}")
+
+        with watch("first worker", self.advice, give_up) as end:
+
+            def begin() -> None:
+                nonlocal begun
+                begun = True
+                end()
+
+            try:
+                yield begin
+            except (InputError, OSError):
+                raise
+            except Exception as error:
+                if begun:
+                    raise
+                problem = f"no trial begins: {str(error).strip() or repr(error)}; {self.advice}"
+                if retry:
+                    give_up(problem)
+                raise RayFailed(f"{problem}. {HINT}") from error
 
 
 @contextmanager
 def ray_session(
-    address: str | None, verbose: bool, server: ForkServer | None = None
-) -> Iterator[Callable[[], None]]:
+    address: str | None,
+    verbose: bool,
+    server: ForkServer | None = None,
+    *,
+    plain: bool = False,
+) -> Iterator[Session]:
     """A Ray of this command's own, or the cluster at `address`.
 
     Args:
         server: forks the workers of a Ray of our own.
-
-    Yields:
-        A call that begins to end it, while the caller goes on with what needs no Ray.
+        plain: leave Ray as it is.
 
     Raises:
         InputError: there is no cluster at `address`, or this process has a Ray already.
+        RayFailed: a Ray of our own does not start, and this process is no command that can begin
+            anew with Ray as it is.
     """
     if ray.is_initialized():
         raise InputError(
@@ -80,44 +142,92 @@ def ray_session(
             f"{ray.get_runtime_context().gcs_address}), and can be to one alone; call "
             "ray.shutdown() first, or run the study in a process of its own"
         )
-    # Ray and Tune warn of much that the user did not choose, and print the traceback of each
-    # trial's error, which its record gives the reason of.
-    level = logging.INFO if verbose else logging.CRITICAL
-    if not verbose:
-        warnings.filterwarnings("ignore", module=r"ray\..*")
-    if address:
-        _reach(address)
-        try:
-            ray.init(address=address, logging_level=level, log_to_driver=verbose)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise InputError(
-                f"--address must name a running Ray cluster, but got {address!r}: {error}"
-            ) from error
-        with _shutdown() as begin_to_end:
-            yield begin_to_end
-        return
-    with _temporary_folder() as temporary, _shutdown() as begin_to_end:
-        with _of_our_own(verbose, temporary, server):
+    changes = choose_changes(plain, own=not address)
+    if verbose:
+        for name, problem in changes.left_out.items():
+            complain(f"Ray is left as it is ({name}): {problem}")
+    with ExitStack() as at_end:
+        if not verbose:
+            # Ray and Tune warn of much that the user did not choose.
+            at_end.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", module=r"ray\..*")
+        if address:
+            _connect(address, verbose)
+            advice = "`ray status` says what the cluster has"
+        else:
+            advice = _start(changes, verbose, server, at_end)
+        begin_to_end = at_end.enter_context(_shutdown())
+        yield Session(changes, not address, advice, begin_to_end)
+
+
+def _level(verbose: bool) -> int:
+    # Tune prints the traceback of each trial's error, which its record gives the reason of.
+    return logging.INFO if verbose else logging.CRITICAL
+
+
+def _connect(address: str, verbose: bool) -> None:
+    _reach(address)
+    try:
+        ray.init(address=address, logging_level=_level(verbose), log_to_driver=verbose)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"--address must name a running Ray cluster, but got {address!r}: {error}"
+        ) from error
+
+
+def _start(changes: Changes, verbose: bool, server: ForkServer | None, at_end: ExitStack) -> str:
+    """Start a Ray of our own. What has to end after it is left to `at_end`.
+
+    Returns:
+        Where to look for what is wrong with it.
+    """
+    temporary = at_end.enter_context(_temporary_folder())
+    logs = f"Ray's logs are in {temporary}/session_latest/logs"
+    retry = retry_plain(changes)
+    variables = dict(LOCAL_ENVIRONMENT)
+    if server and FORK in changes:
+        variables[fork_server.LISTENER] = os.path.join(temporary, "fork")
+        variables[fork_server.SETUP] = str(setup_worker_script())
+        server.listen(variables[fork_server.LISTENER])
+    at_end.enter_context(environment.variables(_authentication()))
+    try:
+        with (
+            environment.variables(variables),
+            changed_start(changes, logs=verbose),
+            watch("Ray", logs, retry or complain),
+        ):
             ray.init(
                 address="local",  # whatever RAY_ADDRESS says
                 include_dashboard=False,
-                logging_level=level,
+                logging_level=_level(verbose),
                 log_to_driver=verbose,
                 _temp_dir=temporary,
                 _skip_env_hook=True,  # which could ask for other environments than ours
-                # What workers import while they wait for their first trial.
-                _system_config={
-                    "preload_python_modules": ["tuning.ray_backend.trainable", *fork_server.MODULES]
-                },
             )
-        # Tune would ask for workers with a variable more in their environment, and so for others
-        # than those that wait. A Ray of our own has our environment anyway.
-        with mock.patch.multiple(
-            "ray.tune.execution.class_cache",
-            DEFAULT_ENV_VARS={},
-            ENV_VARS_TO_PROPAGATE=frozenset(),
-        ):
-            yield begin_to_end
+    except Exception as error:
+        kept = _keep_logs(temporary)
+        problem = f"Ray does not start: {str(error).strip() or repr(error)}; its logs are in {kept}"
+        with suppress(Exception):
+            ray.shutdown()
+        if retry:
+            retry(problem)
+        raise RayFailed(f"{problem}. {HINT}" if changes.used else problem) from error
+    return logs
+
+
+def _authentication() -> dict[str, str | None]:
+    """A token of this command's own, where the user has not set one."""
+    if TOKEN in os.environ or TOKEN_FILE in os.environ:
+        return {AUTHENTICATION: None}
+    return {AUTHENTICATION: None, TOKEN: _token}
+
+
+def _keep_logs(temporary: str) -> Path:
+    """Put Ray's folder where the next command does not remove it."""
+    kept = Path(tempfile.mkdtemp(prefix="lstm-failed-ray-", dir=TEMPORARY))
+    with suppress(OSError):
+        shutil.copytree(Path(temporary, "session_latest", "logs"), kept, dirs_exist_ok=True)
+    return kept
 
 
 @contextmanager
@@ -132,50 +242,6 @@ def _shutdown() -> Iterator[Callable[[], None]]:
         if early.ident is not None:
             early.join()
         ray.shutdown()
-
-
-@contextmanager
-def _of_our_own(verbose: bool, temporary: str, server: ForkServer | None) -> Iterator[None]:
-    """What ray.init() has no settings for."""
-
-    # In a session of its own, because Ctrl-C, `timeout` and batch systems signal to a whole process
-    # group: the command ends its trials in order, and then Ray, whose client exits on the spot,
-    # with status 1, where its server has ended.
-    def apart(command: list[str], **given: Any) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(_without_agents(command), start_new_session=True, **given)
-
-    # Three processes are left out, which take seconds to start: no nodes will join, nobody looks at
-    # workers' logs, and there is no dashboard that the third one would serve.
-    params = partial(RayParams, no_monitor=True, include_log_monitor=verbose)
-    environment = dict(LOCAL_ENVIRONMENT)
-    if server:
-        environment[fork_server.LISTENER] = os.path.join(temporary, "fork")
-        server.listen(environment[fork_server.LISTENER])
-        params = partial(params, setup_worker_path=fork_server.__file__)
-
-    def no_server(node: Node, **_: Any) -> None:
-        node._webui_url = None
-
-    with (
-        mock.patch("ray._private.services.ConsolePopen", apart),
-        mock.patch("ray._private.parameter.RayParams", params),
-        mock.patch.object(Node, "start_api_server", no_server),
-        # It would import what a dashboard's agent needs, to see whether that could start.
-        mock.patch("ray._private.utils.get_dashboard_dependency_error", return_value=None),
-        mock.patch.dict(os.environ, environment),
-    ):
-        yield
-
-
-def _without_agents(command: list[str]) -> list[str]:
-    """The raylet's command without its two agents. One serves a dashboard and the other makes
-    environments for workers, which all have ours here; the raylet starts no worker before both have
-    told it their ports, which takes them seconds. It insists on a process for each, and ends when
-    one of them does: `cat` lives until the raylet does.
-    """
-    if not any(part.startswith("--raylet_socket_name=") for part in command):
-        return command
-    return [*command, *AGENTS]  # the last of an option given twice counts
 
 
 def _reach(address: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 from lstm_model.command import exit_status
 from tuning import compare, run
 from tuning.ray_backend import fork_server
-from tuning.ray_backend.fork_server import LISTENER, ForkServer
+from tuning.ray_backend.fork_server import LISTENER, SETUP, ForkServer
 
 SCRIPT = """
 import json, os, signal, sys
@@ -29,6 +29,16 @@ print(json.dumps({
     "input": sys.stdin.read(), "oom": open("/proc/self/oom_score_adj").read().strip(),
 }))
 print("complaint", file=sys.stderr)
+"""
+
+# As Ray's own: takes its options, and becomes what is left.
+SET_UP = """
+import argparse, os, sys
+parser = argparse.ArgumentParser()
+for option in ("--language", "--serialized-runtime-env-context", "--next-release"):
+    parser.add_argument(option)
+_, left = parser.parse_known_args()
+os.execv(sys.executable, [sys.executable, *left])
 """
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
@@ -48,17 +58,26 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-def asked(script: Path, listener: str, *flags: str) -> "subprocess.CompletedProcess[str]":
+def asked(
+    script: Path, listener: str, *flags: str, options: tuple[str, ...] = ()
+) -> "subprocess.CompletedProcess[str]":
     """As the raylet asks for a worker, whose output is waited for here."""
+    (script.parent / "set_up.py").write_text(SET_UP)
 
     def first_to_go() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     return subprocess.run(
-        [sys.executable, fork_server.__file__, *flags, str(script), "--a=b", "--language=PYTHON"],
+        [sys.executable, fork_server.__file__, *flags, str(script), "--a=b"]
+        + ["--language=PYTHON", *options],
         preexec_fn=first_to_go,
-        env={**environment, LISTENER: listener, "GIVEN": "é"},
+        env={
+            **environment,
+            LISTENER: listener,
+            SETUP: str(script.parent / "set_up.py"),
+            "GIVEN": "é",
+        },
         cwd=script.parent,
         input="read",
         capture_output=True,
@@ -84,7 +103,7 @@ def test_a_worker_is_as_if_its_script_had_been_started(
             "given": "é",
             "server's": None,
             "torch": True,  # imported before there was a worker
-            "ray": False,  # which reads its settings when it is imported
+            "ray": True,  # imported in the worker: it reads its settings then
             "leads its group": True,
             "waits for children": True,
             "input": "read",
@@ -101,21 +120,52 @@ def test_without_a_server_the_script_is_the_worker(
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(hangs_up)
         listener.listen()
-        hanging_up = threading.Thread(target=lambda: listener.accept()[0].close())
+        hanging_up = threading.Thread(target=lambda: listener.accept()[0].close(), daemon=True)
         hanging_up.start()
         for path in (nobody, ended, hangs_up):
             found = json.loads(asked(script, path).stdout)
             assert not found["torch"]
             assert found["arguments"] == [str(script), "--a=b"]
-        hanging_up.join()
+        hanging_up.join(60)
 
 
-def test_what_goes_wrong_in_a_worker_is_told(server: ForkServer, tmp_path: Path) -> None:
+PICKY = """
+import os, sys
+if len(sys.argv) > 2 or "ray" in sys.modules:
+    print("unrecognized arguments", file=sys.stderr)
+    END
+print("started by itself")
+"""
+
+
+@pytest.mark.parametrize("end", ["sys.exit(2)", "raise ValueError(2)", "os.abort()"])
+def test_a_worker_that_fails_at_once_is_started_as_ray_would(
+    end: str, server: ForkServer, tmp_path: Path
+) -> None:
+    """As where a later Ray has one more option for the script that sets a worker up."""
     server.listen(str(tmp_path / "fork"))
-    (tmp_path / "broken.py").write_text("raise ValueError('no such thing')")
-    assert (
-        "ValueError: no such thing" in asked(tmp_path / "broken.py", str(tmp_path / "fork")).stderr
-    )
+    (tmp_path / "picky.py").write_text(PICKY.replace("END", end))
+    done = asked(tmp_path / "picky.py", str(tmp_path / "fork"), options=("--next-release=1",))
+    assert "unrecognized arguments" in done.stderr
+    assert done.stdout == "started by itself\n"
+
+
+def test_a_worker_has_the_variables_that_ray_wants_for_it(
+    server: ForkServer, script: Path, tmp_path: Path
+) -> None:
+    server.listen(str(tmp_path / "fork"))
+
+    def worker(**context: object) -> dict[str, object]:
+        option = f"--serialized-runtime-env-context={json.dumps(context)}"
+        done = asked(script, str(tmp_path / "fork"), options=(option,))
+        answer: dict[str, object] = json.loads(done.stdout)
+        return answer
+
+    usual = {"command_prefix": [], "py_executable": sys.executable, "java_jars": []}
+    forked = worker(env_vars={"GIVEN": "by Ray"}, **usual)
+    assert (forked["torch"], forked["given"]) == (True, "by Ray")
+    other = worker(**(usual | {"command_prefix": ["nice"]}))
+    assert not other["torch"], "what else Ray wants, only its own script can do"
 
 
 def test_a_server_has_no_threads_of_numpys(

@@ -15,7 +15,6 @@ from unittest.mock import Mock
 import psutil
 import pytest
 import ray
-from ray.air.execution._internal import RayActorManager
 from ray.tune.execution.tune_controller import TuneController
 
 from lstm_model.baselines import evaluate_baselines
@@ -25,16 +24,13 @@ from lstm_model.errors import InputError, TrainingFailed
 from lstm_model.series import Series
 from lstm_model.sources import load_table
 from lstm_model.training import Epoch, Fit
-from tuning.ray_backend import environment, fork_server, runner
+from tuning.ray_backend import callback, environment, fork_server, runner
+from tuning.ray_backend.callback import FAILURES_TO_GIVE_UP, StudyCallback
 from tuning.ray_backend.fork_server import ForkServer
-from tuning.ray_backend.runner import (
-    FAILURES_TO_GIVE_UP,
-    StopRequest,
-    _Messenger,
-    _unwaited,
-    run_trials,
-)
+from tuning.ray_backend.patches import CONTROLLER, Changes, choose_changes
+from tuning.ray_backend.runner import run_trials
 from tuning.ray_backend.session import ray_session, slots
+from tuning.ray_backend.stopping import StopRequest
 from tuning.ray_backend.trainable import Trainable
 from tuning.record import Trial
 from tuning.resume import read_trials
@@ -44,7 +40,7 @@ from tuning.study import Study
 LINUX = sys.platform == "linux"
 FAILS, DIES, DIES_ONCE, ASKS_TOO_MUCH = 5, 6, 7, 9
 
-Transcript = tuple[_Messenger, list[tuple[Any, ...]]]
+Transcript = tuple[StudyCallback, list[tuple[Any, ...]]]
 
 
 class Fragile(Trainable):
@@ -84,12 +80,6 @@ class Diary(Trainable):
     def save(self, *given: Any, **named: Any) -> Any:
         self._note("save")
         return super().save(*given, **named)
-
-    def get_auto_filled_metrics(self, *given: Any, **named: Any) -> dict[str, Any]:
-        if named.get("debug_metrics_only"):
-            self._note("who are you")
-        result: dict[str, Any] = super().get_auto_filled_metrics(*given, **named)
-        return result
 
 
 class Reluctant(Trainable):
@@ -136,6 +126,16 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         server.end()
 
 
+@pytest.fixture(params=["changed", "plain"])
+def changes(request: pytest.FixtureRequest) -> Changes:
+    """Both ways to run trials: by a controller of ours, and by Tune's public interface."""
+    if request.param == "plain":
+        return Changes(frozenset())
+    changes = choose_changes()
+    assert CONTROLLER in changes
+    return changes
+
+
 @pytest.fixture
 def study(space: Callable[..., Path], tmp_path: Path) -> Callable[..., Study]:
     def make(
@@ -161,11 +161,13 @@ def study(space: Callable[..., Path], tmp_path: Path) -> Callable[..., Study]:
 
 
 def test_a_trial_that_fails_says_why_and_the_study_goes_on(
-    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+    study: Callable[..., Study],
+    monkeypatch: pytest.MonkeyPatch,
+    changes: Changes,
 ) -> None:
     monkeypatch.setattr(runner, "Trainable", Fragile)
     made = study([4, FAILS, ASKS_TOO_MUCH, 8])
-    run_trials(made, StopRequest(), concurrency=lambda: 2, verbose=False)
+    run_trials(made, StopRequest(), concurrency=lambda: 2, verbose=False, changes=changes)
     states = [(trial.state, trial.reason) for _, trial in sorted(made.trials.items())]
     assert states == [
         ("finished", None),
@@ -177,29 +179,33 @@ def test_a_trial_that_fails_says_why_and_the_study_goes_on(
 
 
 def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_given_up(
-    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+    study: Callable[..., Study],
+    monkeypatch: pytest.MonkeyPatch,
+    changes: Changes,
 ) -> None:
     monkeypatch.setattr(runner, "Trainable", Fragile)
-    monkeypatch.setattr(runner, "RETRIES", 1)
+    monkeypatch.setattr(callback, "RETRIES", 1)
     made = study([DIES_ONCE, DIES, 8])
-    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
+    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)
     assert [made.trials[number].state for number in range(3)] == ["finished", "failed", "finished"]
     assert [epoch["epoch"] for epoch in made.trials[0].history] == [1, 2, 3], "none counted twice"
     assert made.trials[1].reason == "its worker died 2 times"
 
 
 def test_a_study_in_which_every_trial_fails_is_given_up(
-    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+    study: Callable[..., Study],
+    monkeypatch: pytest.MonkeyPatch,
+    changes: Changes,
 ) -> None:
     monkeypatch.setattr(runner, "Trainable", Hopeless)
     made, stop = study([8], trials=9), StopRequest()
-    run_trials(made, stop, concurrency=lambda: 1, verbose=False)
+    run_trials(made, stop, concurrency=lambda: 1, verbose=False, changes=changes)
     assert stop.hopeless
     assert [trial.state for trial in made.trials.values()] == ["failed"] * FAILURES_TO_GIVE_UP
 
     monkeypatch.setattr(runner, "Trainable", HopelessButForTheFirst)
     made, stop = study([8], trials=7, folder="one-good"), StopRequest()
-    run_trials(made, stop, concurrency=lambda: 1, verbose=False)
+    run_trials(made, stop, concurrency=lambda: 1, verbose=False, changes=changes)
     assert not stop.hopeless
     assert made.counts == {"finished": 1, "failed": 6}
 
@@ -215,29 +221,31 @@ def assert_own_epochs(made: Study) -> None:
 def test_a_worker_takes_a_new_trial_on_in_one_call(
     study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tune has four, and waits for the answer of one. Each is a wait of milliseconds."""
+    """Tune has another one for that, and waits for its answer."""
     monkeypatch.setattr(runner, "Trainable", Diary)
     made = study([8, 4, 6], max_epochs=1)
     run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
     assert made.counts == {"finished": 3}
-    written = Path(os.environ["TMPDIR_OF_TEST"], "diary").read_text().split()
-    assert [call for call in written if call != "save"] == ["train", *["train", "reset"] * 2]
+    calls = Path(os.environ["TMPDIR_OF_TEST"], "diary").read_text().split()
+    assert [call for call in calls if call != "save"] == ["train", *["train", "reset"] * 2]
     assert_own_epochs(made)
 
 
 def test_a_trial_that_cannot_be_begun_is_tried_again(
-    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+    study: Callable[..., Study],
+    monkeypatch: pytest.MonkeyPatch,
+    changes: Changes,
 ) -> None:
     """Its own error counts, and no other trial's epochs are taken for its own."""
     monkeypatch.setattr(runner, "Trainable", Reluctant)
     made = study([8, 4, 6], max_epochs=1)
-    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
+    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)
     assert made.counts == {"finished": 3}
     assert Path(os.environ["TMPDIR_OF_TEST"], "refused").exists()
     assert_own_epochs(made)
 
 
-def test_tune_writes_its_trials_down_once(
+def test_tune_does_not_write_its_trials_down(
     study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And not with every second checkpoint: to a bucket it would be hundreds of requests."""
@@ -247,13 +255,16 @@ def test_tune_writes_its_trials_down_once(
     made = study([8, 4], max_epochs=5)
     run_trials(made, StopRequest(), concurrency=lambda: 2, verbose=False)
     assert made.counts == {"finished": 2}
-    assert written.call_count == 1
+    assert written.call_count == 0
 
 
-def test_a_trial_that_is_not_the_best_leaves_no_checkpoint(study: Callable[..., Study]) -> None:
+def test_a_trial_that_is_not_the_best_leaves_no_checkpoint(
+    study: Callable[..., Study],
+    changes: Changes,
+) -> None:
     """It would be two thirds as much work as the rest of its end."""
     made = study([8, 4, 6, 16, 5], max_epochs=2)
-    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
+    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)
     lowest, better = math.inf, []
     for _, trial in sorted(made.trials.items()):
         if trial.rmse < lowest:
@@ -272,7 +283,7 @@ def test_a_trial_that_was_stopped_early_stays_so_where_time_is_up_right_after(
 ) -> None:
     """It was asked for no checkpoint, so it could not go on."""
     made, stop = study([8, 4]), StopRequest()
-    messenger = _Messenger(made, stop)
+    messenger = StudyCallback(made, stop)
     trials = [SimpleNamespace(config={"trial": n, "config": {}}, last_result={}) for n in (0, 1)]
     for trial in trials:
         messenger.on_trial_start(0, [], trial)
@@ -293,43 +304,27 @@ def told(study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -> Transc
     told: list[tuple[Any, ...]] = []
     for name in ("started", "reported", "ended", "alive"):
         monkeypatch.setattr(made, name, lambda *of, name=name: told.append((name, *of[:1])))
-    return _Messenger(made, StopRequest()), told
+    return StudyCallback(made, StopRequest()), told
 
 
 def ray_trial(number: int) -> Any:
     return SimpleNamespace(config={"trial": number, "config": {}}, last_result={"epoch": 1})
 
 
-def test_a_trial_is_written_down_while_tune_would_wait(
-    told: Transcript, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_is_written_down_once_its_slot_has_another(told: Transcript) -> None:
     messenger, what = told
-    waiting: list[float | None] = []
-    ready = [True, False, False, False]
-
-    def event(manager: RayActorManager, timeout: float | None = None) -> bool:
-        waiting.append(timeout)
-        return ready[len(waiting) - 1]
-
-    monkeypatch.setattr(RayActorManager, "next", event)
-    manager = Mock(spec=RayActorManager)
-    with _unwaited(messenger):
-        messenger.on_trial_result(0, [], ray_trial(0), {"epoch": 1, "reports": [{}, {}]})
-        messenger.on_trial_complete(0, [], ray_trial(0))
-        messenger.on_step_end(0, [])
-        messenger.on_trial_start(0, [], ray_trial(1))
-        assert RayActorManager.next(manager, timeout=0.1)
-        assert not what, "another trial's result was there"
-        assert not RayActorManager.next(manager, timeout=0.1)
-        assert what == [
-            ("reported", 0),
-            ("reported", 0),
-            ("ended", 0),
-            ("started", 1),
-            ("alive",),
-        ]
-        assert not RayActorManager.next(manager, timeout=0.1)
-    assert waiting == [0, 0, 0.1, 0.1], "it looks whether anything is there before it tells"
+    messenger.on_step_begin(0, [])
+    messenger.on_trial_result(0, [], ray_trial(0), {"epoch": 1, "reports": [{}, {}]})
+    messenger.on_trial_complete(0, [], ray_trial(0))
+    messenger.on_step_end(1, [])
+    assert what == [("alive",)], "the slot has no trial yet"
+    messenger.on_step_begin(1, [])
+    messenger.on_trial_start(1, [], ray_trial(1))
+    messenger.on_step_end(2, [])
+    assert what[1:] == [("reported", 0), ("reported", 0), ("ended", 0), ("alive",)]
+    messenger.on_step_begin(2, [])
+    messenger.on_step_end(3, [])
+    assert what[5:] == [("started", 1), ("alive",)]
 
 
 def test_what_is_put_off_does_not_pile_up(told: Transcript) -> None:
@@ -347,7 +342,7 @@ def test_what_is_put_off_does_not_pile_up(told: Transcript) -> None:
 def test_no_report_is_lost_where_writing_one_fails(study: Callable[..., Study]) -> None:
     made, stop = study([8]), StopRequest()
     made.listeners.append(Mock(reported=Mock(side_effect=OSError("no space left"))))
-    messenger = _Messenger(made, stop)
+    messenger = StudyCallback(made, stop)
     reports = [
         {"epoch": epoch, "seconds": 1.0, "best": {"epoch": 1, "rmse": 9.0}} for epoch in (1, 2, 3)
     ]
@@ -360,7 +355,7 @@ def test_no_report_is_lost_where_writing_one_fails(study: Callable[..., Study]) 
 
 def test_nothing_is_put_off_past_tunes_last_step(study: Callable[..., Study]) -> None:
     made = study([8, 4])
-    messenger = _Messenger(made, StopRequest())
+    messenger = StudyCallback(made, StopRequest())
 
     def last_step(number: int) -> list[str]:
         messenger.on_trial_start(0, [], ray_trial(number))
@@ -380,7 +375,7 @@ def test_an_error_that_tune_could_not_write_whole_is_the_storages(
     written = ray.cloudpickle.dumps(TrainingFailed("its loss is not finite, for some reason"))
     (tmp_path / "error.pkl").write_bytes(written[:kept])
     stop = StopRequest()
-    messenger = _Messenger(study([8]), stop)
+    messenger = StudyCallback(study([8]), stop)
     trial = SimpleNamespace(
         config={"trial": 0, "config": {}}, pickled_error_file=str(tmp_path / "error.pkl")
     )
@@ -392,15 +387,15 @@ def test_an_error_that_tune_could_not_write_whole_is_the_storages(
 def test_an_interruption_leaves_what_was_put_off_to_be_told(study: Callable[..., Study]) -> None:
     made = study([8, 4])
     told: list[int] = []
-    messenger = _Messenger(made, StopRequest())
+    messenger = StudyCallback(made, StopRequest())
 
     def interrupted(number: int) -> None:
         raise KeyboardInterrupt
 
-    messenger._later(interrupted, 0)
-    messenger._later(told.append, 1)
-    messenger._later(told.append, 0)  # the end of the one that was told of in part
-    messenger._later(told.append, 1)
+    messenger._put_off(interrupted, 0)
+    messenger._put_off(told.append, 1)
+    messenger._put_off(told.append, 0)  # the end of the one that was told of in part
+    messenger._put_off(told.append, 1)
     with pytest.raises(KeyboardInterrupt):
         messenger.catch_up()
     messenger.catch_up()
@@ -409,12 +404,13 @@ def test_an_interruption_leaves_what_was_put_off_to_be_told(study: Callable[...,
 
 def test_a_request_to_stop_interrupts_trials_with_their_checkpoints(
     study: Callable[..., Study],
+    changes: Changes,
 ) -> None:
     made = study([4, 8, 12], max_epochs=5000)
     stop = StopRequest()
 
     made.listeners.append(StopsAt(stop, 1, 3))
-    run_trials(made, stop, concurrency=lambda: 2, verbose=False)
+    run_trials(made, stop, concurrency=lambda: 2, verbose=False, changes=changes)
     assert [trial.state for trial in made.trials.values()] == ["interrupted", "interrupted"]
     for trial in made.trials.values():
         assert trial.checkpoint is not None
@@ -422,7 +418,9 @@ def test_a_request_to_stop_interrupts_trials_with_their_checkpoints(
 
 
 def test_a_folder_that_can_not_be_written_ends_the_study(
-    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+    study: Callable[..., Study],
+    monkeypatch: pytest.MonkeyPatch,
+    changes: Changes,
 ) -> None:
     made = study([4] * 1 + [8] * 1, max_epochs=500)
 
@@ -431,7 +429,7 @@ def test_a_folder_that_can_not_be_written_ends_the_study(
 
     monkeypatch.setattr(made, "reported", full)
     with pytest.raises(OSError, match="No space left"):
-        run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
+        run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)
 
 
 class Unborn(Trainable):
@@ -442,12 +440,14 @@ class Unborn(Trainable):
 
 
 def test_a_worker_that_can_not_start_is_a_failed_trial(
-    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+    study: Callable[..., Study],
+    monkeypatch: pytest.MonkeyPatch,
+    changes: Changes,
 ) -> None:
     monkeypatch.setattr(runner, "Trainable", Unborn)
-    monkeypatch.setattr(runner, "RETRIES", 0)
+    monkeypatch.setattr(callback, "RETRIES", 0)
     made = study([8])
-    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
+    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)
     assert made.trials[0].state == "failed"
     assert made.trials[0].reason is not None
     assert "no such device" in made.trials[0].reason
@@ -468,20 +468,22 @@ class StopsAt:
 
 
 def test_a_study_that_was_stopped_ends_as_one_that_was_not(
-    study: Callable[..., Study], tmp_path: Path
+    study: Callable[..., Study],
+    tmp_path: Path,
+    changes: Changes,
 ) -> None:
     """One worker, stopped at three moments and resumed each time: the same to the last bit."""
     whole = study([8, 12], max_epochs=6, trials=5, scheduler="asha", folder="whole")
-    run_trials(whole, StopRequest(), concurrency=lambda: 1, verbose=False)
+    run_trials(whole, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)
     whole.finish("finished")
 
     parts = study([8, 12], max_epochs=6, trials=5, scheduler="asha", folder="parts")
     states = []
-    for moment in ((0, 2), (1, 4), (2, 1), None):
+    for moment in ((0, 2), (1, 3), (2, 1), None):  # told when the next epoch has ended
         stop = StopRequest()
         if moment:
             parts.listeners.append(StopsAt(stop, *moment))
-        run_trials(parts, stop, concurrency=lambda: 1, verbose=False)
+        run_trials(parts, stop, concurrency=lambda: 1, verbose=False, changes=changes)
         states.append([trial.state for trial in parts.trials.values()])
         parts.finish("interrupted" if moment else "finished")
         if moment:
@@ -526,10 +528,13 @@ def test_while_no_trial_has_ended_the_first_checkpoints_come_soon(
     assert found[: len(saved_after)] == saved_after
 
 
-def test_a_trial_that_was_resumed_at_its_very_end_is_finished(study: Callable[..., Study]) -> None:
+def test_a_trial_that_was_resumed_at_its_very_end_is_finished(
+    study: Callable[..., Study],
+    changes: Changes,
+) -> None:
     """Saved after its last epoch, but the study ended before it heard of that."""
     made = study([8], max_epochs=3)
-    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
+    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)
     made.finish("finished")
     best = made.trials[0].best
 
@@ -551,7 +556,7 @@ def test_a_trial_that_was_resumed_at_its_very_end_is_finished(study: Callable[..
         trials=read_trials(made.folder),
     )
     again.go_on([])
-    run_trials(again, StopRequest(), concurrency=lambda: 1, verbose=False)
+    run_trials(again, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)
     assert (again.trials[0].state, again.trials[0].epochs) == ("finished", 3)
     assert again.trials[0].best == best
 
@@ -585,13 +590,14 @@ def test_gpus_bound_how_many_trials_fit(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.skipif(not LINUX, reason="workers are forked on Linux alone")
-def test_workers_are_forked_and_there_are_no_agents() -> None:
-    """Either of them takes seconds of each command's start."""
+def test_workers_are_forked_and_nothing_runs_that_nobody_needs() -> None:
+    """Each takes a second of a command's start, or of its end."""
     parent = ray.get(ray.remote(lambda: os.getppid()).remote())
     assert psutil.Process(parent).cmdline()[-1] == fork_server.__file__
-    names = {process.name() for process in psutil.Process().children(recursive=True)}
-    assert {"gcs_server", "raylet"} < names
-    assert not {name for name in names if "Agent" in name}
+    ours = psutil.Process().children(recursive=True)
+    assert {"gcs_server", "raylet"} < {process.name() for process in ours}
+    commands = " ".join(part for process in ours for part in process.cmdline()[:4])
+    assert not [name for name in ("monitor.py", "dashboard.py") if name in commands]
 
 
 def test_ray_listens_on_loopback_alone() -> None:
@@ -668,13 +674,14 @@ def test_what_the_study_met_is_told_instead_of_what_tune_made_of_it(
         raise RuntimeError("TuneError: a long story")
 
     monkeypatch.setattr("tuning.ray_backend.runner.tune.Tuner.fit", fit)
+    plain = Changes(frozenset())
     with pytest.raises(OSError, match="No space left"):
-        run_trials(made, stop, concurrency=lambda: 1, verbose=False)
+        run_trials(made, stop, concurrency=lambda: 1, verbose=False, changes=plain)
 
 
 def test_a_time_budget_is_a_request_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("tuning.ray_backend.runner.time.monotonic", lambda: now)
+    monkeypatch.setattr("tuning.ray_backend.stopping.time.monotonic", lambda: now)
     stop = StopRequest(10.0)
     assert not stop
     now = 110.0

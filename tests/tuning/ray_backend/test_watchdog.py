@@ -1,0 +1,155 @@
+"""Ray that does not answer: what a command says and does, and how it ends on Ctrl-C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import ray
+
+from tuning.ray_backend import watchdog
+from tuning.ray_backend.patches import PLAIN
+from tuning.ray_backend.session import ray_session
+from tuning.ray_backend.watchdog import RayFailed, watch
+
+# A command that gives up early, and the same with Ray as it is after that.
+SCRIPT = """\
+import ctypes, os, runpy, sys
+from tuning.ray_backend import environment, watchdog
+environment.prepare()
+watchdog.WAIT_SECONDS, watchdog.INTERRUPT_SECONDS = 2.0, 0.5
+import ray
+from tuning.ray_backend import runner
+
+def deaf(*_, **__):
+    print("deaf", flush=True)
+    lock = ctypes.create_string_buffer(64)
+    for _ in range(2):  # the second time waits for ever, whatever signals come
+        ctypes.CDLL(None).pthread_mutex_lock(lock)
+
+def broken(*_, **__):
+    raise AttributeError("Ray has no such thing")
+
+if not os.environ.get("LSTM_TUNING_PLAIN_RAY"):
+    FAULT
+runpy.run_module("tuning.run", run_name="__main__", alter_sys=True)
+"""
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the mutex's size is Linux's")
+
+
+def command(space: Path, fault: str) -> list[str]:
+    script = SCRIPT.replace("FAULT", fault)
+    return [sys.executable, "-c", script, "--space", str(space), "--name", "air", "--trials", "2"]
+
+
+@linux
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        ("ray.init = deaf", "no Ray after 2 s; Ray's logs are in /tmp/lstm-ray-"),
+        ("ray.init = broken", "Ray does not start: Ray has no such thing; its logs are in /tmp"),
+        ("runner.run_controller = deaf", "no first worker after 2 s; Ray's logs are in"),
+        ("runner.run_controller = broken", "no trial begins: Ray has no such thing; Ray's logs"),
+    ],
+)
+def test_a_command_begins_anew_with_ray_as_it_is(
+    fault: str, problem: str, space: Callable[..., Path]
+) -> None:
+    path = space()
+    done = subprocess.run(
+        command(path, fault),
+        cwd=path.parent,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert problem in done.stderr
+    assert "The command begins anew with Ray as it is, as with --plain-ray" in done.stderr
+    assert "Traceback" not in done.stderr
+    kept = json.loads((path.parent / "runs" / "air" / "study.json").read_text())
+    assert kept["ray"]["changes"] == []
+    records = list((path.parent / "runs" / "air" / "trials").glob("*.json"))
+    assert len(records) == 2
+
+
+@linux
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_that_ray_keeps(
+    number: signal.Signals, space: Callable[..., Path]
+) -> None:
+    path = space()
+    patient = command(path, "ray.init, watchdog.WAIT_SECONDS = deaf, 60.0")
+    with subprocess.Popen(
+        patient, cwd=path.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout
+        assert running.stderr
+        assert "deaf\n" in iter(running.stdout.readline, "")
+        running.send_signal(number)
+        assert running.wait(timeout=60) == 130
+        assert "interrupted" in running.stderr.read()
+
+
+@linux
+def test_ctrl_c_does_not_wait_for_an_epoch_that_takes_minutes(space: Callable[..., Path]) -> None:
+    path = space(trials=1, max_epochs=2)
+    text = path.read_text().replace("hidden_size: 8,", "hidden_size: 1024,")
+    path.write_text(text.replace("high: 16", "high: 1024"))
+    endless = [sys.executable, "-m", "tuning.run", "--space", str(path), "--name", "air"]
+    with subprocess.Popen(
+        endless, cwd=path.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        record = path.parent / "runs" / "air" / "trials" / "0.json"
+        while not record.exists():
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=60) == 130
+    assert json.loads(record.read_text())["state"] == "interrupted"
+
+
+def test_it_is_said_what_is_waited_for_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "WAIT_SECONDS", 0.01)
+    problems: list[str] = []
+    twice = threading.Event()
+
+    def give_up(problem: str) -> None:
+        problems.append(problem)
+        if len(problems) == 2:
+            twice.set()
+
+    with watch("spring", "look outside", give_up):
+        assert twice.wait(60)
+    assert problems[:2] == ["no spring after 0.01 s; look outside"] * 2
+
+
+def test_nothing_is_said_where_the_wait_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    watching = threading.active_count()
+    wakeup = signal.set_wakeup_fd(-1)
+    with watch("spring", "look outside", pytest.fail) as end:
+        end()
+        end()
+    assert threading.active_count() == watching
+    assert signal.set_wakeup_fd(wakeup) == -1, "given back"
+
+
+def test_what_is_no_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(**_: object) -> None:
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(ray, "init", broken)
+    monkeypatch.delenv(PLAIN, raising=False)
+    with (
+        pytest.raises(
+            RayFailed, match=r"Ray does not start: no such thing; its logs.* --plain-ray"
+        ),
+        ray_session(None, verbose=False),
+    ):
+        pass
+    assert "RAY_AUTH_TOKEN" not in os.environ

@@ -1,0 +1,373 @@
+"""What is changed in Ray, what each change gains, and what happens on a Ray that it doesn't fit.
+
+Nobody else imports Ray's private modules. Each change names what it expects of them. A Ray that has
+something else there runs without the change: its studies take longer and come to the same results.
+`--plain-ray`, or LSTM_TUNING_PLAIN_RAY=1, leaves out all of them. LSTM_TUNING_PLAIN_RAY may also
+name some, separated by commas: to measure what one gains, and to test a study without it.
+
+Two kinds of change are made. Tune's controller is a subclass that a study makes an object of.
+Ray's own start has no such place, so there names are replaced for as long as ray.init() takes.
+"""
+
+import inspect
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lstm_model.errors import InputError
+
+PLAIN = "LSTM_TUNING_PLAIN_RAY"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that is done otherwise than Ray does it.
+
+    Attributes:
+        name: as study.json, --verbose and LSTM_TUNING_PLAIN_RAY have it.
+        what: in words, as the message says that it is left out.
+        gain: what it saves, with the date of the measurement (docs/LOG.md).
+        expects: what Ray has to have: "module:name(parameters)", or without parameters where it
+            only has to exist. Parameters are all that there are, in order, unless they end with
+            "...": then these must be among them.
+        own: of a Ray of the command's own alone; a cluster's is left as it is.
+    """
+
+    name: str
+    what: str
+    gain: str
+    expects: tuple[str, ...]
+    own: bool = True
+
+
+CONTROLLER = Change(
+    "controller",
+    "a worker takes on its next trial in one call",
+    "18 ms a trial, 0.4 s at the end (2026-11-28)",
+    (
+        "ray.tune.execution.tune_controller:TuneController.__init__(search_alg, scheduler, stopper,"
+        " callbacks, trial_checkpoint_config, storage, reuse_actors, ...)",
+        "ray.tune.execution.tune_controller:TuneController.setup_experiments"
+        "(self, experiments, total_num_samples)",
+        "ray.tune.execution.tune_controller:TuneController.is_finished(self)",
+        "ray.tune.execution.tune_controller:TuneController.step(self)",
+        "ray.tune.execution.tune_controller:TuneController.cleanup(self)",
+        "ray.tune.execution.tune_controller:TuneController.checkpoint(self, force, wait)",
+        "ray.tune.execution.tune_controller:TuneController._schedule_trial_task"
+        "(self, trial, method_name, args, kwargs, on_result, on_error, _return_future)",
+        "ray.tune.execution.tune_controller:TuneController._maybe_add_actors(self)",
+        "ray.tune.execution.tune_controller:TuneController._on_trial_reset(self, trial, success)",
+        "ray.tune.experiment:Experiment.__init__(name, run, stop, num_samples, storage_path,"
+        " storage_filesystem, checkpoint_config, trial_name_creator, trial_dirname_creator,"
+        " max_failures, ...)",
+        "ray.tune.search.search_generator:SearchGenerator.__init__(self, searcher)",
+        "ray.tune.search.search_generator:SearchGenerator.add_configurations(self, experiments)",
+    ),
+    own=False,
+)
+ENVIRONMENT = Change(
+    "environment",
+    "workers have the command's environment, and none of Tune's making",
+    "1.1 s of the start (2026-11-28)",
+    ("ray.tune.execution.class_cache:_ActorClassCache.get(self, trainable_cls)",),
+)
+SESSION = Change(
+    "session",
+    "a signal to the command's process group leaves Ray running until its trials have ended",
+    "no time: after Ctrl-C or SIGTERM to the group trials end in order",
+    ("ray._private.services:ConsolePopen",),
+)
+PROCESSES = Change(
+    "processes",
+    "Ray starts without monitor, log monitor and API server",
+    "1.1 s at the end, 0.1 s of the start (2026-11-28)",
+    (
+        "ray._private.node:Node.__init__(self, ray_params, ...)",
+        "ray._private.node:Node.start_api_server(self, include_dashboard, raise_on_failure)",
+        "ray._private.parameter:RayParams.__init__(no_monitor, include_log_monitor, ...)",
+    ),
+)
+FORK = Change(
+    "fork",
+    "workers are forked from one process that has imported what they need",
+    "1.2 s of the start (2026-11-28)",
+    (
+        "ray._private.node:Node.__init__(self, ray_params, ...)",
+        "ray._private.parameter:RayParams.__init__(setup_worker_path, ...)",
+        "ray._private.ray_constants:SETUP_WORKER_FILENAME",
+    ),
+)
+CHANGES = (CONTROLLER, ENVIRONMENT, SESSION, PROCESSES, FORK)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Those that are made, and why the others are not."""
+
+    used: frozenset[str]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def __contains__(self, change: Change) -> bool:
+        return change.name in self.used
+
+    def as_json(self) -> dict[str, Any]:
+        return {"changes": sorted(self.used), "left_out": dict(self.left_out)}
+
+
+def choose_changes(plain: bool = False, *, own: bool = True) -> Changes:
+    """The changes that this Ray bears and the user wants.
+
+    Args:
+        plain: none.
+        own: whether the Ray is the command's own, and no cluster.
+
+    Raises:
+        InputError: LSTM_TUNING_PLAIN_RAY names what is no change.
+    """
+    unwanted = unwanted_changes()
+    reasons: dict[str, str] = {}
+    candidates = [change for change in CHANGES if own or not change.own]
+    for change in candidates:
+        if plain or change.name in unwanted:
+            reasons[change.name] = "--plain-ray" if plain else f"{PLAIN} names it"
+        elif problem := first_problem(change):
+            reasons[change.name] = problem
+    return Changes(frozenset(each.name for each in candidates) - set(reasons), reasons)
+
+
+def unwanted_changes() -> set[str]:
+    """The names of those that the environment leaves out.
+
+    Raises:
+        InputError: it names what is no change.
+    """
+    names = {change.name for change in CHANGES}
+    asked = {part.strip() for part in os.environ.get(PLAIN, "").split(",") if part.strip()}
+    if asked <= {"0", "no", "false"}:
+        return set()
+    if asked <= {"1", "yes", "true"}:
+        return names
+    if unknown := asked - names:
+        raise InputError(
+            f"{PLAIN} must be 1, or name some of {', '.join(sorted(names))}, but got "
+            f"{', '.join(sorted(unknown))}"
+        )
+    return asked
+
+
+def first_problem(change: Change) -> str | None:
+    """The first thing that this Ray has otherwise than the change expects."""
+    for expected in change.expects:
+        path, _, rest = expected.partition("(")
+        try:
+            there = _look_up(path)
+        except (ImportError, AttributeError) as error:
+            return f"Ray has no {path}: {error}"
+        if rest and (problem := _parameters_differ(there, rest.removesuffix(")"))):
+            return f"{path} {problem}"
+    return None
+
+
+def _look_up(path: str) -> Any:
+    """What "module:name.name" names."""
+    module, _, names = path.partition(":")
+    value: Any = import_module(module)
+    for name in names.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _parameters_differ(function: Callable[..., Any], expected: str) -> str | None:
+    try:
+        actual = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError) as error:
+        return f"can't be looked at: {error}"
+    names = [name.strip() for name in expected.split(",")]
+    if names[-1] == "...":
+        lacking = [name for name in names[:-1] if name not in actual]
+        return f"takes no {', '.join(lacking)}" if lacking else None
+    return None if actual == names else f"takes {', '.join(actual)}, not {', '.join(names)}"
+
+
+@contextmanager
+def changed_start(changes: Changes, *, logs: bool) -> Iterator[None]:
+    """While ray.init() runs: Ray starts with the changes to its own processes.
+
+    Args:
+        logs: of the workers, shown by the command.
+    """
+    with ExitStack() as replaced:
+        if SESSION in changes:
+            replaced.enter_context(_replaced("ray._private.services", "ConsolePopen", _Apart))
+        if PROCESSES in changes or FORK in changes:
+            node = _smaller_node(changes, logs)
+            replaced.enter_context(_replaced("ray._private.node", "Node", node))
+        yield
+
+
+class _Apart(subprocess.Popen[bytes]):
+    """A process in a session of its own. Ctrl-C, `timeout` and batch systems signal to a whole
+    process group. The command ends its trials in order, and then Ray.
+    """
+
+    def __init__(self, command: list[str], **options: Any) -> None:
+        super().__init__(command, start_new_session=True, **options)
+
+
+def _smaller_node(changes: Changes, logs: bool) -> type:
+    node: type = _look_up("ray._private.node:Node")
+
+    class SmallerNode(node):  # type: ignore[misc]
+        """No nodes will join, nobody looks at workers' logs, and there is no dashboard that the
+        API server would serve. Each of these processes takes a second to start or to end.
+        """
+
+        def __init__(self, ray_params: Any, *args: Any, **options: Any) -> None:
+            if PROCESSES in changes:
+                ray_params.no_monitor = True
+                ray_params.include_log_monitor = logs
+            if FORK in changes:
+                from tuning.ray_backend import fork_server
+
+                ray_params.setup_worker_path = fork_server.__file__
+            super().__init__(ray_params, *args, **options)
+
+        def start_api_server(self, **options: Any) -> None:
+            if PROCESSES not in changes:
+                super().start_api_server(**options)
+
+    return SmallerNode
+
+
+def setup_worker_script() -> Path:
+    """Ray's own script that sets up a worker and becomes it."""
+    services = _look_up("ray._private.services:__file__")
+    name = _look_up("ray._private.ray_constants:SETUP_WORKER_FILENAME")
+    return Path(services).parent / "workers" / str(name)
+
+
+@contextmanager
+def _replaced(module: str, name: str, value: Any) -> Iterator[None]:
+    owner = import_module(module)
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+def run_controller(
+    changes: Changes,
+    trainable: type,
+    *,
+    search_alg: Any,
+    scheduler: Any,
+    stopper: Any,
+    callbacks: list[Any],
+    checkpoint_config: Any,
+    num_samples: int,
+    max_failures: int,
+    storage: Mapping[str, Any],
+    name: str,
+    trial_name: Callable[[Any], str],
+) -> None:
+    """As tune.Tuner(...).fit(), by a controller that asks a worker less often.
+
+    Tune's own snapshot of the trials is not written: their records are the study's. Nor are the
+    files read in the end that Tune's loggers would have written.
+    """
+    from ray.tune.experiment import Experiment
+    from ray.tune.search.search_generator import SearchGenerator
+
+    experiment = Experiment(
+        name,
+        trainable,
+        stop=stopper,
+        num_samples=num_samples,
+        checkpoint_config=checkpoint_config,
+        trial_name_creator=trial_name,
+        trial_dirname_creator=trial_name,
+        max_failures=max_failures,
+        **storage,
+    )
+    search = SearchGenerator(search_alg)
+    controller = _controller_class(changes)(
+        search_alg=search,
+        scheduler=scheduler,
+        stopper=experiment.stopper,
+        callbacks=callbacks,
+        trial_checkpoint_config=experiment.checkpoint_config,
+        storage=experiment.storage,
+        reuse_actors=True,
+    )
+    search.add_configurations([experiment])
+    controller.setup_experiments([experiment], total_num_samples=search.total_samples)
+    try:
+        while not controller.is_finished():
+            controller.step()
+    except Exception:
+        controller.cleanup()
+        raise
+    controller.cleanup()
+
+
+def _controller_class(changes: Changes) -> type:
+    base: type = _look_up("ray.tune.execution.tune_controller:TuneController")
+
+    class Controller(base):  # type: ignore[misc]
+        """Tune's, but that a worker takes on a new trial with the call to train, or to go on from a
+        checkpoint. Tune makes a call of its own for that, and waits for the answer.
+        """
+
+        def __init__(self, **options: Any) -> None:
+            self._new: dict[Any, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+            super().__init__(**options)
+            if ENVIRONMENT in changes:
+                self._class_cache = _ActorClasses()
+
+        def checkpoint(self, force: bool = False, wait: bool = False) -> None:
+            """Nothing: nobody restores a study from Tune's snapshot."""
+
+        def _schedule_trial_task(
+            self,
+            trial: Any,
+            method_name: str,
+            args: tuple[Any, ...] | None = None,
+            kwargs: dict[str, Any] | None = None,
+            **callbacks: Any,
+        ) -> Any:
+            args, kwargs = args or (), kwargs or {}
+            if method_name == "reset":
+                self._new[trial] = (args, kwargs)
+                return None
+            if trial in self._new:
+                kwargs = kwargs | {"new": self._new.pop(trial)}
+            return super()._schedule_trial_task(trial, method_name, args, kwargs, **callbacks)
+
+        def _maybe_add_actors(self) -> None:
+            super()._maybe_add_actors()
+            # Not earlier: Tune has yet to count them among the trials that it prepares.
+            for trial in list(self._new):
+                self._on_trial_reset(trial, success=True)
+
+    return Controller
+
+
+class _ActorClasses:
+    """As Tune's cache of them, which asks for workers with more variables in their environment, and
+    so for others than those that wait. A Ray of our own has our environment anyway.
+    """
+
+    def __init__(self) -> None:
+        self._classes: dict[type, Any] = {}
+
+    def get(self, trainable: type) -> Any:
+        if trainable not in self._classes:
+            self._classes[trainable] = import_module("ray").remote(trainable)
+        return self._classes[trainable]

@@ -1,0 +1,96 @@
+"""Requests to end a study before its trials are done: a signal, a time budget, a failure."""
+
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+from ray import tune
+
+from tuning.search import Unsaved
+
+# After a request to stop, trials may end their epoch for this long before they are cut off. With
+# what the study still has to write, a command ends within 15 s of a Ctrl-C.
+STOP_SECONDS = 10.0
+
+
+class StopRequest:
+    """Whether the study is to end before its trials are done, and why."""
+
+    def __init__(self, time_budget: float | None = None) -> None:
+        """time_budget: seconds from now."""
+        self._deadline = math.inf if time_budget is None else time.monotonic() + time_budget
+        self._requested = math.inf
+        self.signal: signal.Signals | None = None
+        self.failure: BaseException | None = None
+        self.hopeless = False
+
+    @property
+    def since(self) -> float:
+        """time.monotonic() of the request; infinite where there is none."""
+        return min(self._deadline, self._requested)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether trials have had their time to end in order."""
+        return time.monotonic() >= self.since + STOP_SECONDS
+
+    def __bool__(self) -> bool:
+        return time.monotonic() >= self.since
+
+    def fail(self, failure: BaseException) -> None:
+        """The study can't be kept any more: end it in order."""
+        self.failure = self.failure or failure
+        self._requested = min(self._requested, time.monotonic())
+
+    def give_up(self) -> None:
+        """Every trial fails: end the study."""
+        self.hopeless = True
+        self._requested = min(self._requested, time.monotonic())
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt  # a second Ctrl-C means at once
+        self.signal = signal.Signals(number)
+        self._requested = min(self._requested, time.monotonic())
+        # Not print(), which the signal may have come in the middle of. Of `... | tee log` the same
+        # Ctrl-C ends tee.
+        with suppress(OSError):
+            os.write(2, f"{self.signal.name}: stopping after the running epochs\n".encode())
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Take Ctrl-C and SIGTERM as requests to stop, and put the old handlers back after."""
+        taken = (signal.SIGINT, signal.SIGTERM)
+        old = [signal.signal(number, self._take) for number in taken]
+        try:
+            yield
+        finally:
+            for number, handler in zip(taken, old, strict=True):
+                signal.signal(number, handler)
+
+
+class CutOff(BaseException):
+    """Ends Tune's loop on the spot, where a signal is not to wait for trials any longer.
+
+    No Exception: Tune would first wait for the workers, which are in the midst of an epoch.
+    """
+
+
+class Stopper(Unsaved, tune.Stopper):  # type: ignore[misc]
+    """Ends every trial after its epoch once a stop is requested, and at once after a while."""
+
+    def __init__(self, stop: StopRequest) -> None:
+        self._stop = stop
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return bool(self._stop)
+
+    def stop_all(self) -> bool:
+        if self._stop.signal and self._stop.overdue:
+            raise CutOff
+        return self._stop.overdue
