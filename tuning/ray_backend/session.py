@@ -1,6 +1,7 @@
 """A Ray of the command's own, started and ended without a trace, or the cluster at an address."""
 
 import fcntl
+import gc
 import logging
 import math
 import os
@@ -236,12 +237,22 @@ def _shutdown() -> Iterator[Callable[[], None]]:
     processes.
     """
     early = threading.Thread(target=ray.shutdown, name="shutdown")
+    collecting = gc.isenabled()
+
+    def begin_to_end() -> None:
+        # What Tune has left behind are rings of objects that hold Ray's. One that was collected
+        # meanwhile would ask Ray, which would end this process with status 1.
+        gc.disable()
+        early.start()
+
     try:
-        yield early.start
+        yield begin_to_end
     finally:
         if early.ident is not None:
             early.join()
         ray.shutdown()
+        if collecting:
+            gc.enable()
 
 
 def _reach(address: str) -> None:
