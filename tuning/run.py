@@ -252,8 +252,8 @@ def conduct(
 
     trained: called once this Ray is needed no more, before the study's last figures are drawn.
     """
+    from tuning.ray_backend.resources import gpus_here, refuse_unshared, slots
     from tuning.ray_backend.runner import StopRequest, run_trials
-    from tuning.ray_backend.session import gpus_here, refuse_unshared, slots
 
     stop = StopRequest(manner.budget)
     resources = study.space.resources
