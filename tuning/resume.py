@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,45 @@ def searched(space: SearchSpace) -> dict[str, Any]:
         "fixed": dict(space.fixed),
         "initial_trials": [dict(point) for point in space.initial_trials],
     }
+
+
+def collect_settings(space: SearchSpace) -> dict[str, Any]:
+    """All that a study's results depend on, by dotted name."""
+    return {
+        **{f"data.{key}": value for key, value in space.data.model_dump().items()},
+        **{f"study.{key}": value for key, value in space.study.model_dump().items()},
+        "search": dict(space.search),
+        "fixed": dict(space.fixed),
+        "initial_trials": [dict(point) for point in space.initial_trials],
+    }
+
+
+def compare_settings(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """`study.trials: 20 against 50` for each setting that differs."""
+    differing = []
+    for key in first:
+        if first[key] != second[key]:
+            plain = isinstance(first[key], (str, int, float, tuple, type(None), datetime))
+            differing.append(
+                f"{key}: {_said(first[key])} against {_said(second[key])}" if plain else key
+            )
+    return differing
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def refuse_other_settings(folder: Place, asked: SearchSpace) -> None:
+    """Raises InputError where the study that exists is not the one that is asked for."""
+    other = compare_settings(collect_settings(read_space_of(folder)), collect_settings(asked))
+    if other:
+        raise InputError(
+            f"{folder} exists with other settings than are asked for: {'; '.join(other)}; choose "
+            "another --name, or ask for the same"
+        )
 
 
 def refuse_other_data(folder: Place, table: Table) -> None:
