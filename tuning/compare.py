@@ -39,6 +39,7 @@ from tuning.resume import (
     collect_settings,
     compare_settings,
     find_study,
+    is_study,
     read_space_of,
     records,
     refuse_other_settings,
@@ -245,7 +246,7 @@ def enter(
     said: set[str] = set()
     for model, settled, folder, exists in _named(studies, spaces, changes, root, name):
         table, series = load(settled, console, not console.quiet, said)
-        trials = past(folder, table, exists)
+        trials = past(folder, table, exists, settled)
         entrants.append(Entrant(model, settled, folder, exists, table, series, trials))
     refuse_unequal(entrants)
     return entrants
@@ -268,9 +269,10 @@ def _named(
     for each in spaces:
         settled = read_space(each).overridden(changes)
         folder = root / study_name(f"{name}-{stem(settled)}"[:LONGEST_NAME])
-        if folder.exists():
-            refuse_other_settings(folder, settled)
-        found.append((stem(settled), settled, folder, folder.exists()))
+        exists = is_study(folder)
+        if exists:
+            refuse_other_settings(folder, read_space_of(folder), settled)
+        found.append((stem(settled), settled, folder, exists))
     for each in studies:
         given = [FLAGS[key] for key, value in changes.items() if value is not None]
         if given:

@@ -36,7 +36,10 @@ from tuning.ray_backend import environment
 from tuning.ray_backend.fork_server import ForkServer
 from tuning.record import study_name
 from tuning.resume import (
+    ask_again,
     find_study,
+    is_complete,
+    is_study,
     read_space_of,
     read_trials,
     refuse_existing,
@@ -75,6 +78,10 @@ def run(
     horizon: options.Horizon = None,
     calendar: options.Calendar = None,
     name: Annotated[str | None, typer.Option(help="the study's name")] = None,
+    or_resume: Annotated[
+        bool,
+        typer.Option("--or-resume", help="go on with the study of that name where there is one"),
+    ] = False,
     runs: options.Runs = Path("runs"),
     storage: options.Storage = None,
     address: options.Address = None,
@@ -92,7 +99,8 @@ def run(
 ) -> None:
     """Search a space for the LSTM that forecasts best, and keep it.
 
-    A flag overrides what the file says. Trials are recorded in RUNS/NAME as they run.
+    A flag overrides what the file says. Trials are recorded in RUNS/NAME as they run. With
+    --or-resume the same command may be given again and again.
     """
     with report_errors(), ExitStack() as at_end:
         options.refuse_windows()
@@ -122,6 +130,7 @@ def run(
             raise InputError(
                 "--space FILE begins a study and --resume STUDY goes on with one: give one of them"
             )
+        refuse_unrepeatable(or_resume, name, resume)
         if resume is not None:
             refuse_changes(changes, name)
             folder = find_study(resume, root, "--resume")
@@ -132,6 +141,9 @@ def run(
             settled = read_space(space).overridden(changes)
             title = name if name is not None else f"{stem(settled)}-{datetime.now():%Y%m%d-%H%M%S}"
             folder = root / study_name(title)
+        resumed = resume is not None or (or_resume and is_study(folder))
+        if or_resume and resumed:
+            settled = ask_again(folder, settled, trials)
         server = None if check else head_start(at_end, own_ray=not address and not debug)
         if not debug:
             refuse_blind_torch(settled, address)
@@ -139,11 +151,17 @@ def run(
         if debug:
             fit_here(settled, series, console)
             return
-        resumed = resume is not None
-        trials_before = past(folder, table, resumed)
+        trials_before = past(folder, table, resumed, settled if or_resume else None)
+        complete = or_resume and is_complete(folder, trials_before or {}, settled.study.trials)
         if check:
             describe(settled, table, series, manner.budget, console)
-        else:
+        if complete:
+            console.print(
+                f"Study {folder.name}: nothing is left to do: {len(trials_before or ())} trials "
+                f"are there, in {folder}",
+                soft_wrap=True,
+            )
+        elif not check:
             from tuning.ray_backend.session import ray_session
 
             # Ray's workers import what they need, which takes them seconds, beside make().
@@ -171,6 +189,20 @@ def head_start(at_end: ExitStack, *, own_ray: bool) -> ForkServer | None:
 def stem(space: SearchSpace) -> str:
     """The space's file name without its ending, as a part of a study's name."""
     return re.sub(r"[^A-Za-z0-9_.+-]+|^[.+-]+", "_", Path(space.name).stem)[:80]
+
+
+def refuse_unrepeatable(or_resume: bool, name: str | None, resume: str | None) -> None:
+    """Raises InputError where --or-resume can't say which study it means."""
+    if or_resume and resume is not None:
+        raise InputError(
+            "--or-resume begins a study or goes on with it, and --resume goes on with one; give "
+            "one of them: --space FILE --name NAME --or-resume, or --resume STUDY"
+        )
+    if or_resume and name is None:
+        raise InputError(
+            "--or-resume goes on with the study that --name names, but got no --name; without one "
+            "each study has a name of its own: add --name NAME"
+        )
 
 
 def refuse_changes(changes: dict[str, Any], name: str | None) -> None:
@@ -210,14 +242,18 @@ def load(
     return table, Series.from_table(table.frame, table.step, space.data)
 
 
-def past(folder: Place, table: "Table", resumed: bool) -> "dict[int, Trial] | None":
+def past(
+    folder: Place, table: "Table", resumed: bool, again: SearchSpace | None = None
+) -> "dict[int, Trial] | None":
     """The trials of a study that is resumed, none of one that begins.
+
+    again: of a command that may be repeated, which takes up what it left half begun.
 
     Raises:
         InputError: the folder is none that the study can be begun or go on in.
     """
     if not resumed:
-        refuse_existing(folder)
+        refuse_existing(folder, again)
         return None
     refuse_other_data(folder, table)
     return read_trials(folder)
@@ -267,6 +303,8 @@ def conduct(
                 soft_wrap=True,
             )
         if resumed:
+            # Refuses a study that another process holds, as a killed one does in a bucket for a
+            # minute: a wait for that belongs into Study._lease(), which this reaches.
             for told in study.go_on(manner.command):
                 complain(f"warning: {told}")
         else:

@@ -613,6 +613,6 @@ def test_help_names_every_option_of_the_contract(capsys: pytest.CaptureFixture[s
         *("--space", "--trials", "--time-budget", "--max-epochs", "--data", "--horizon"),
         *("--calendar", "--name", "--runs", "--storage", "--address", "--seed"),
         *("--cpus-per-trial", "--gpus-per-trial", "--concurrency", "--verbose", "--quiet"),
-        *("--check", "--debug", "--resume"),
+        *("--check", "--debug", "--resume", "--or-resume"),
     ):
         assert option in told
