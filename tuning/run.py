@@ -288,15 +288,19 @@ def conduct(
 
     trained: called once this Ray is needed no more, before the study's last figures are drawn.
     """
-    from tuning.ray_backend.resources import gpus_here, refuse_unshared, slots
+    from tuning.ray_backend.resources import find_crowd, gpus_here, refuse_unshared, slots
     from tuning.ray_backend.runner import StopRequest, run_trials
 
     stop = StopRequest(manner.budget)
     resources = study.space.resources
     # Signals are taken once Ray runs, because it sets a handler of its own for SIGTERM.
     with stop.signals():
-        at_once = slots(resources.cpu, resources.gpu, manner.concurrency, bool(manner.address))
+        cluster = bool(manner.address)
+        at_once = slots(resources.cpu, resources.gpu, manner.concurrency, cluster)
         refuse_unshared(study.folder.parent)
+        wanted = min(at_once(), study.to_run)
+        if crowd := find_crowd(wanted, resources.cpu, resources.gpu, cluster):
+            complain(f"warning: {crowd}")
         if (gpus := gpus_here()) and not resources.gpu:
             console.print(
                 f"Ray has {gpus:g} GPUs, and no trial asks for any: see --gpus-per-trial",
@@ -309,9 +313,13 @@ def conduct(
                 complain(f"warning: {told}")
         else:
             study.begin(manner.command)
+        # Where a cluster may grow, more than fits is asked for by --concurrency alone.
+        asked = (manner.concurrency or 0) if cluster else at_once()
+        asked = min(asked, study.to_run)
+        progress = Progress(console, stopping=lambda: bool(stop))
         try:
             listen(study, console, at_once())
-            study.listeners.append(Progress(console, stopping=lambda: bool(stop)))
+            study.listeners.append(progress)
             run_trials(study, stop, concurrency=at_once, verbose=manner.verbose)
         except BaseException as error:
             # Leave what can still be written in order.
@@ -327,7 +335,10 @@ def conduct(
             study.finish("interrupted" if stop.signal else "finished" if done else "failed")
         except OSError as error:
             return unwritable(study, error)
-    return conclude(study, stop, console)
+    status = conclude(study, stop, console)
+    if status == DONE and 0 < progress.most_at_once < asked:
+        console.print(f"{asked} at once were asked for: {progress.most_at_once} ever ran at once")
+    return status
 
 
 def unwritable(study: "Study", error: OSError) -> int:

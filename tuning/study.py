@@ -117,6 +117,11 @@ class Study:
         return Counter(trial.state for trial in self.trials.values())
 
     @property
+    def to_run(self) -> int:
+        """How many trials have yet to end."""
+        return self.space.study.trials - sum(not each.under_way for each in self.trials.values())
+
+    @property
     def best(self) -> Trial | None:
         """The trial whose forecaster is in best/: of those that ended, and did not fail, the one
         with the lowest validation RMSE; the first of equals. Until one has ended, the one whose

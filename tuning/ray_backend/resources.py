@@ -1,6 +1,7 @@
-"""What Ray has to run trials on: cores, GPUs, and a storage that every node reaches."""
+"""What Ray has to run trials on: cores, memory, GPUs, and a storage that every node reaches."""
 
 import math
+import os
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,8 @@ from tuning.storage import Place, remove
 
 # How long a node may take to try the storage: its first worker has to start.
 PROBE_SECONDS = 60.0
+# Of a worker, beside what all share: 100 to 120 MB were measured, with 22 workers on the CPU.
+WORKER_BYTES = 150e6
 
 
 def slots(
@@ -29,15 +32,59 @@ def slots(
     """
     if cluster:
         return lambda: limit or _fitting(cpu, gpu) + 1
-    found = _fitting(cpu, gpu)
-    if found < 1:
+    fitting = _fitting(cpu, gpu)
+    if fitting < 1:
         have = ray.cluster_resources()
         raise InputError(
             f"each trial asks for {cpu:g} CPU and {gpu:g} GPU, but there are "
             f"{have.get('CPU', 0):g} and {have.get('GPU', 0):g}; "
             "ask for less: --cpus-per-trial, --gpus-per-trial"
         )
-    return lambda: min(found, limit or found)
+    return lambda: min(fitting, limit or fitting)
+
+
+def find_crowd(at_once: int, cpu: float, gpu: float, cluster: bool = False) -> str | None:
+    """What is to be warned of where `at_once` trials are more than the cores or the memory bear.
+
+    On a cluster more may be asked for than fits: those wait for nodes to come, and crowd nobody.
+    """
+    have = ray.cluster_resources()
+    cores = have.get("CPU", 0.0)
+    if cluster:
+        at_once = min(at_once, _fitting(cpu, gpu))
+    elif hasattr(os, "sched_getaffinity"):
+        # Ray counts a machine's cores, or a container's, but not how many of them a batch system or
+        # taskset leaves to this process.
+        cores = min(cores, len(os.sched_getaffinity(0)))
+    # Together they are what was free when Ray started: it would give a part to objects, of which
+    # a study has few.
+    free = have.get("memory", 0.0) + have.get("object_store_memory", 0.0)
+    return describe_crowd(at_once, max(1, int(cpu)), cores, free)
+
+
+def describe_crowd(at_once: int, threads: int, cores: float, free: float) -> str | None:
+    """What is to be warned of where so many trials at once, of so many threads each, share so many
+    cores, and so many bytes of memory that are free; None where they have room.
+    """
+    room = math.floor(free / WORKER_BYTES)
+    causes = []
+    if at_once * threads > cores:
+        each = f", of {threads} threads each," if threads > 1 else ""
+        longer = f"{at_once * threads / cores:.1f}".removesuffix(".0")
+        causes.append(
+            f"{at_once} trials at once{each} share {cores:g} core{'' if cores == 1 else 's'}, so "
+            f"each takes some {longer} times as long, and the search asks for {at_once} before it "
+            "has a result to learn from"
+        )
+    if at_once > room:
+        causes.append(
+            f"{at_once} trials at once need some {at_once * WORKER_BYTES / 1e9:.1f} GB of memory, "
+            f"and {free / 1e9:.1f} GB are free, so some of them may be killed"
+        )
+    if not causes:
+        return None
+    most = max(1, min(math.floor(cores / threads), room))
+    return f"{'; '.join(causes)}; ask for --concurrency {most}"
 
 
 def gpus_here() -> float:
