@@ -33,10 +33,11 @@ check: install ## lint, format and types
 cluster-test: install ## a cluster of hosts of its own, of which some are lost: root, some minutes
 	$(BIN)/python -m pytest -m cluster
 
-cluster-submit: ## a study as a job of the cluster that `ray dashboard` leads to: STORAGE=s3://... ARGS='--space ...'
+cluster-submit: ## a study as a job of the cluster that `ray dashboard` leads to: STORAGE=s3://... NAME=air ARGS='--space ...'
 	@test -n "$(STORAGE)" || { echo 'STORAGE is missing: make cluster-submit STORAGE=s3://bucket/studies' >&2; exit 2; }
 	RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 $(BIN)/ray job submit --address http://127.0.0.1:8265 \
-		--working-dir . -- python -m tuning.run --storage $(STORAGE) $(or $(ARGS),--space multivariate.yaml)
+		--working-dir . -- python -m tuning.run --storage $(STORAGE) $(or $(ARGS),--space multivariate.yaml) \
+		$(if $(NAME),--name $(NAME) --or-resume)
 
 faults: install ## studies that are killed and damaged at random moments, at most 15 minutes
 	$(BIN)/python -m tests.faults.campaign

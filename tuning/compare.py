@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -36,7 +35,15 @@ from tuning.options import Manner, to_resume
 from tuning.progress import Terminal
 from tuning.ray_backend import environment
 from tuning.record import LONGEST_NAME, study_name
-from tuning.resume import find_study, read_space_of, records
+from tuning.resume import (
+    collect_settings,
+    compare_settings,
+    find_study,
+    is_study,
+    read_space_of,
+    records,
+    refuse_other_settings,
+)
 from tuning.run import conduct, head_start, load, make, past, refuse_blind_torch, stem
 from tuning.search_space import FLAGS, SearchSpace, read_space
 from tuning.storage import Place
@@ -242,7 +249,7 @@ def enter(
     said: set[str] = set()
     for model, settled, folder, exists in _named(studies, spaces, changes, root, name):
         table, series = load(settled, console, not console.quiet, said)
-        trials = past(folder, table, exists)
+        trials = past(folder, table, exists, settled)
         entrants.append(Entrant(model, settled, folder, exists, table, series, trials))
     refuse_unequal(entrants)
     return entrants
@@ -265,9 +272,10 @@ def _named(
     for each in spaces:
         settled = read_space(each).overridden(changes)
         folder = root / study_name(f"{name}-{stem(settled)}"[:LONGEST_NAME])
-        if folder.exists():
-            refuse_other_settings(folder, settled)
-        found.append((stem(settled), settled, folder, folder.exists()))
+        exists = is_study(folder)
+        if exists:
+            refuse_other_settings(folder, read_space_of(folder), settled)
+        found.append((stem(settled), settled, folder, exists))
     for each in studies:
         given = [FLAGS[key] for key, value in changes.items() if value is not None]
         if given:
@@ -307,16 +315,6 @@ def _named(
     return found
 
 
-def refuse_other_settings(folder: Place, asked: SearchSpace) -> None:
-    """Raises InputError where the study that exists is not the one that is asked for."""
-    other = _differences(_settings(read_space_of(folder)), _settings(asked))
-    if other:
-        raise InputError(
-            f"{folder} exists with other settings than are asked for: {'; '.join(other)}; choose "
-            "another --name, or ask for the same"
-        )
-
-
 def refuse_unequal(entrants: Sequence[Entrant]) -> None:
     """Raises InputError where two models would not be compared on equal terms."""
     if len(entrants) < 2:
@@ -326,12 +324,14 @@ def refuse_unequal(entrants: Sequence[Entrant]) -> None:
     cells = ("data.missing", "data.fill", "data.types", "data.decimal")
     terms = []
     for entrant in entrants:
-        settings = {k: v for k, v in _settings(entrant.space).items() if k not in (*free, *cells)}
+        settings = {
+            k: v for k, v in collect_settings(entrant.space).items() if k not in (*free, *cells)
+        }
         data = entrant.space.data
         settings["data.missing"] = data.missing_in(data.target)
         settings["data.decimal"] = data.decimal_of(data.target)
         terms.append({"data": f"{entrant.table.source} {entrant.table.sha256[:12]}", **settings})
-    unequal = _differences(*terms)
+    unequal = compare_settings(*terms)
     if unequal:
         first, second = (entrant.name for entrant in entrants)
         raise InputError(
@@ -346,35 +346,6 @@ def refuse_unequal(entrants: Sequence[Entrant]) -> None:
                 f"equal terms, but has {there} where study.json says {budget}; mend that with: "
                 f"{to_resume(entrant.folder)} --trials {there}"
             )
-
-
-def _settings(space: SearchSpace) -> dict[str, Any]:
-    """All that a study's results depend on, by dotted name."""
-    return {
-        **{f"data.{key}": value for key, value in space.data.model_dump().items()},
-        **{f"study.{key}": value for key, value in space.study.model_dump().items()},
-        "search": dict(space.search),
-        "fixed": dict(space.fixed),
-        "initial_trials": [dict(point) for point in space.initial_trials],
-    }
-
-
-def _differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
-    """`study.trials: 20 against 50` for each setting that differs."""
-    told = []
-    for key in first:
-        if first[key] != second[key]:
-            plain = isinstance(first[key], (str, int, float, tuple, type(None), datetime))
-            told.append(
-                f"{key}: {_said(first[key])} against {_said(second[key])}" if plain else key
-            )
-    return told
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "none"
-    return str(value)
 
 
 def finished(

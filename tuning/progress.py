@@ -70,6 +70,7 @@ class Progress:
         self._best: int | None = None
         self._last: list[str] = []
         self._pace = _Pace(stopping)
+        self.most_at_once = 0
         # What is drawn, by another thread: events only say that there is a study.
         self._view: _View | None = None
         self._live: _Standing | None = None
@@ -82,6 +83,7 @@ class Progress:
 
     def started(self, study: "Study", trial: Trial) -> None:
         self._pace.begin(study)
+        self.most_at_once = max(self.most_at_once, study.counts["running"])
         self._show(study)
 
     def reported(self, study: "Study", trial: Trial) -> None:

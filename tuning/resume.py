@@ -3,7 +3,10 @@
 import json
 import os
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +23,48 @@ from tuning.storage import Place, place
 # Of study.json. Format 1 did not say how a table's cells are read: as they stand.
 FORMAT, OLD_FORMAT = 2, 1
 
+# Who runs a study that lies where files can't be locked.
+LEASE = "running.json"
+# What a kill leaves of the files that a study begins with.
+HALF_WRITTEN = (".space.yaml.*", ".study.json.*")
 
-def refuse_existing(folder: Place) -> None:
-    """Raises InputError where a new study would meet an old one."""
-    if folder.exists() and not (folder / "study.json").exists():
-        raise InputError(f"{folder} exists, and is no study: remove it, or choose another --name")
-    if folder.exists():
+
+def refuse_existing(folder: Place, asked: SearchSpace | None = None) -> None:
+    """Raises InputError where a new study would meet an old one.
+
+    asked: of a command that may be repeated. What a kill left of its own beginning, before there
+    was a study, is no obstacle.
+    """
+    if is_study(folder):
         raise InputError(
             f"{folder} exists; go on with it: --resume {shlex.quote(str(folder))}, or choose "
             "another --name"
         )
+    if folder.exists() and not (asked and _half_begun(folder, asked)):
+        raise InputError(f"{folder} exists, and is no study: remove it, or choose another --name")
+
+
+def is_study(folder: Place) -> bool:
+    return (folder / "study.json").exists()
+
+
+def _half_begun(folder: Place, asked: SearchSpace) -> bool:
+    """Whether the folder holds nothing but what this very space's study writes before study.json.
+
+    All else may be the user's, another space.yaml too.
+    """
+    if not folder.is_dir():
+        return False
+    for item in folder.iterdir():
+        if item.name == "trials" and item.is_dir():
+            ours = not any(item.iterdir())
+        elif item.name == "space.yaml":
+            ours = item.is_file() and read_bytes(item) == asked.text.encode()
+        else:
+            ours = item.name == LEASE or any(fnmatchcase(item.name, each) for each in HALF_WRITTEN)
+        if not ours:
+            return False
+    return True
 
 
 def find_study(name: str, runs: Place, flag: str) -> Place:
@@ -110,6 +145,73 @@ def searched(space: SearchSpace) -> dict[str, Any]:
         "fixed": dict(space.fixed),
         "initial_trials": [dict(point) for point in space.initial_trials],
     }
+
+
+def collect_settings(space: SearchSpace) -> dict[str, Any]:
+    """All that a study's results depend on, by dotted name."""
+    return {
+        **{f"data.{key}": value for key, value in space.data.model_dump().items()},
+        **{f"study.{key}": value for key, value in space.study.model_dump().items()},
+        "search": dict(space.search),
+        "fixed": dict(space.fixed),
+        "initial_trials": [dict(point) for point in space.initial_trials],
+    }
+
+
+def compare_settings(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """`study.trials: 20 against 50` for each setting that differs."""
+    differing = []
+    for key in first:
+        if first[key] != second[key]:
+            plain = isinstance(first[key], (str, int, float, tuple, type(None), datetime))
+            differing.append(
+                f"{key}: {_said(first[key])} against {_said(second[key])}" if plain else key
+            )
+    return differing
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def refuse_other_settings(folder: Place, before: SearchSpace, asked: SearchSpace) -> None:
+    """Raises InputError where the study that exists is not the one that is asked for."""
+    if other := compare_settings(collect_settings(before), collect_settings(asked)):
+        raise InputError(
+            f"{folder} exists with other settings than are asked for: {'; '.join(other)}; choose "
+            "another --name, or ask for the same"
+        )
+
+
+def ask_again(folder: Place, asked: SearchSpace, trials: int | None) -> SearchSpace:
+    """What a command that may be repeated asks of the study that it began before.
+
+    trials: as the command says. Where it says nothing, a study that was extended stays so.
+
+    Raises:
+        InputError: it is another study, or has more trials than the command says.
+    """
+    before = read_space_of(folder)
+    budget = {"study.trials": trials or max(asked.study.trials, before.study.trials)}
+    asked = asked.overridden(budget)
+    refuse_other_settings(folder, before.overridden(budget), asked)
+    refuse_fewer(folder, trials)
+    return asked
+
+
+def is_complete(folder: Place, trials: Mapping[int, Trial], budget: int) -> bool:
+    """Whether nothing is left of a study to do: its trials have ended, and then it has itself,
+    with its best model in place.
+    """
+    try:
+        outcome = read_json(folder / "summary.json").get("state")
+    except InputError:
+        return False  # what is derived is made again
+    under_way = any(trial.under_way for trial in trials.values())
+    model = folder / "best" / "model.safetensors"
+    return outcome == "finished" and len(trials) >= budget and not under_way and model.is_file()
 
 
 def refuse_other_data(folder: Place, table: Table) -> None:

@@ -37,7 +37,10 @@ from tuning.ray_backend.fork_server import ForkServer
 from tuning.ray_backend.patches import FORK, unwanted_changes
 from tuning.record import study_name
 from tuning.resume import (
+    ask_again,
     find_study,
+    is_complete,
+    is_study,
     read_space_of,
     read_trials,
     refuse_existing,
@@ -77,6 +80,10 @@ def run(
     horizon: options.Horizon = None,
     calendar: options.Calendar = None,
     name: Annotated[str | None, typer.Option(help="the study's name")] = None,
+    or_resume: Annotated[
+        bool,
+        typer.Option("--or-resume", help="go on with the study of that name where there is one"),
+    ] = False,
     runs: options.Runs = Path("runs"),
     storage: options.Storage = None,
     address: options.Address = None,
@@ -95,7 +102,8 @@ def run(
 ) -> None:
     """Search a space for the LSTM that forecasts best, and keep it.
 
-    A flag overrides what the file says. Trials are recorded in RUNS/NAME as they run.
+    A flag overrides what the file says. Trials are recorded in RUNS/NAME as they run. With
+    --or-resume the same command may be given again and again.
     """
     with report_errors(), ExitStack() as at_end:
         options.refuse_windows()
@@ -125,6 +133,7 @@ def run(
             raise InputError(
                 "--space FILE begins a study and --resume STUDY goes on with one: give one of them"
             )
+        refuse_unrepeatable(or_resume, name, resume)
         if resume is not None:
             refuse_changes(changes, name)
             folder = find_study(resume, root, "--resume")
@@ -135,6 +144,9 @@ def run(
             settled = read_space(space).overridden(changes)
             title = name if name is not None else f"{stem(settled)}-{datetime.now():%Y%m%d-%H%M%S}"
             folder = root / study_name(title)
+        resumed = resume is not None or (or_resume and is_study(folder))
+        if or_resume and resumed:
+            settled = ask_again(folder, settled, trials)
         forked = not (address or debug or plain_ray)
         server = None if check else head_start(at_end, forked)
         if not debug:
@@ -143,11 +155,17 @@ def run(
         if debug:
             fit_here(settled, series, console)
             return
-        resumed = resume is not None
-        trials_before = past(folder, table, resumed)
+        trials_before = past(folder, table, resumed, settled if or_resume else None)
+        complete = or_resume and is_complete(folder, trials_before or {}, settled.study.trials)
         if check:
             describe(settled, table, series, manner.budget, console)
-        else:
+        if complete:
+            console.print(
+                f"Study {folder.name}: nothing is left to do: {len(trials_before or ())} trials "
+                f"are there, in {folder}",
+                soft_wrap=True,
+            )
+        elif not check:
             from tuning.ray_backend.session import ray_session
 
             # Ray's workers import what they need, which takes them seconds, beside make().
@@ -177,6 +195,20 @@ def head_start(at_end: ExitStack, forked: bool) -> ForkServer | None:
 def stem(space: SearchSpace) -> str:
     """The space's file name without its ending, as a part of a study's name."""
     return re.sub(r"[^A-Za-z0-9_.+-]+|^[.+-]+", "_", Path(space.name).stem)[:80]
+
+
+def refuse_unrepeatable(or_resume: bool, name: str | None, resume: str | None) -> None:
+    """Raises InputError where --or-resume can't say which study it means."""
+    if or_resume and resume is not None:
+        raise InputError(
+            "--or-resume begins a study or goes on with it, and --resume goes on with one; give "
+            "one of them: --space FILE --name NAME --or-resume, or --resume STUDY"
+        )
+    if or_resume and name is None:
+        raise InputError(
+            "--or-resume goes on with the study that --name names, but got no --name; without one "
+            "each study has a name of its own: add --name NAME"
+        )
 
 
 def refuse_changes(changes: dict[str, Any], name: str | None) -> None:
@@ -216,14 +248,18 @@ def load(
     return table, Series.from_table(table.frame, table.step, space.data)
 
 
-def past(folder: Place, table: "Table", resumed: bool) -> "dict[int, Trial] | None":
+def past(
+    folder: Place, table: "Table", resumed: bool, again: SearchSpace | None = None
+) -> "dict[int, Trial] | None":
     """The trials of a study that is resumed, none of one that begins.
+
+    again: of a command that may be repeated, which takes up what it left half begun.
 
     Raises:
         InputError: the folder is none that the study can be begun or go on in.
     """
     if not resumed:
-        refuse_existing(folder)
+        refuse_existing(folder, again)
         return None
     refuse_other_data(folder, table)
     return read_trials(folder)
@@ -259,16 +295,20 @@ def conduct(
 
     trained: called once this Ray is needed no more, before the study's last figures are drawn.
     """
+    from tuning.ray_backend.resources import find_crowd, gpus_here, refuse_unshared, slots
     from tuning.ray_backend.runner import run_trials
-    from tuning.ray_backend.session import gpus_here, refuse_unshared, slots
     from tuning.ray_backend.stopping import StopRequest
 
     stop = StopRequest(manner.budget)
     resources = study.space.resources
     # Signals are taken once Ray runs, because it sets a handler of its own for SIGTERM.
     with stop.signals():
-        at_once = slots(resources.cpu, resources.gpu, manner.concurrency, bool(manner.address))
+        cluster = bool(manner.address)
+        at_once = slots(resources.cpu, resources.gpu, manner.concurrency, cluster)
         refuse_unshared(study.folder.parent)
+        wanted = min(at_once(), study.to_run)
+        if crowd := find_crowd(wanted, resources.cpu, resources.gpu, cluster):
+            complain(f"warning: {crowd}")
         if (gpus := gpus_here()) and not resources.gpu:
             console.print(
                 f"Ray has {gpus:g} GPUs, and no trial asks for any: see --gpus-per-trial",
@@ -276,6 +316,8 @@ def conduct(
             )
         about_ray = session.changes.as_json()
         if resumed:
+            # Refuses a study that another process holds, as a killed one does in a bucket for a
+            # minute: a wait for that belongs into Study._lease(), which this reaches.
             for told in study.go_on(manner.command, about_ray):
                 complain(f"warning: {told}")
         else:
@@ -286,9 +328,13 @@ def conduct(
             if not resumed:
                 remove(study.folder)
 
+        # Where a cluster may grow, more than fits is asked for by --concurrency alone.
+        asked = (manner.concurrency or 0) if cluster else at_once()
+        asked = min(asked, study.to_run)
+        progress = Progress(console, stopping=lambda: bool(stop))
         try:
             listen(study, console, at_once())
-            study.listeners.append(Progress(console, stopping=lambda: bool(stop)))
+            study.listeners.append(progress)
             with session.watch_first_trial(undo) as begun:
                 run_trials(
                     study,
@@ -312,7 +358,10 @@ def conduct(
             study.finish("interrupted" if stop.signal else "finished" if done else "failed")
         except OSError as error:
             return unwritable(study, error)
-    return conclude(study, stop, console)
+    status = conclude(study, stop, console)
+    if status == DONE and 0 < progress.most_at_once < asked:
+        console.print(f"{asked} at once were asked for: {progress.most_at_once} ever ran at once")
+    return status
 
 
 def unwritable(study: "Study", error: OSError) -> int:

@@ -35,7 +35,7 @@ from lstm_model.files import read_json, write_file, write_folder
 from lstm_model.series import Series
 from lstm_model.sources import Table
 from tuning.record import State, Trial
-from tuning.resume import FORMAT, read_trials, refuse_existing, searched
+from tuning.resume import FORMAT, LEASE, is_study, read_trials, refuse_existing, searched
 from tuning.search import Journal
 from tuning.search_space import SearchSpace
 from tuning.storage import Place, bytes_in, inside, remove
@@ -55,8 +55,8 @@ DERIVE_SHARE = 0.02
 # A model in best/ goes without what completed() adds for this long, since a better one may follow.
 COMPLETE_SECONDS = 5.0
 
-# Who runs a study that lies where files can't be locked, and how long a killed one holds it.
-LEASE, LEASE_SECONDS = "running.json", 60.0
+# How long a killed process holds a study that lies where files can't be locked.
+LEASE_SECONDS = 60.0
 
 # Beside the model in best/: which trial it is of.
 KEPT = "trial.json"
@@ -117,6 +117,11 @@ class Study:
         return Counter(trial.state for trial in self.trials.values())
 
     @property
+    def to_run(self) -> int:
+        """How many trials have yet to end."""
+        return self.space.study.trials - sum(not each.under_way for each in self.trials.values())
+
+    @property
     def best(self) -> Trial | None:
         """The trial whose forecaster is in best/: of those that ended, and did not fail, the one
         with the lowest validation RMSE; the first of equals. Until one has ended, the one whose
@@ -134,21 +139,27 @@ class Study:
         return time.monotonic() - self._begun
 
     def begin(self, command: Sequence[str], ray: Mapping[str, Any] | None = None) -> None:
-        """Make the folder, with the settings in it.
+        """Make the folder, with the settings in it; or fill it, where a kill left it half begun.
 
         ray: what is done otherwise than Ray does it.
 
         Raises:
-            InputError: the folder exists.
+            InputError: the folder is another one's, or another process is at it.
         """
         settings = self._settings(command) | ({"ray": dict(ray)} if ray else {})
-        refuse_existing(self.folder)
+        refuse_existing(self.folder, self.space)
         try:
-            self.folder.mkdir(parents=True)
-            (self.folder / "trials").mkdir()
-            write_file(self.folder / "space.yaml", self.space.text.encode())
-            write_file(self.folder / "study.json", _json(settings))
+            (self.folder / "trials").mkdir(parents=True, exist_ok=True)
+            if not (self.folder / "space.yaml").exists():
+                write_file(self.folder / "space.yaml", self.space.text.encode())
+            # Two may begin at once, and each put space.yaml there, which is what is locked. Who
+            # comes last sees the other's study.json; who comes first, that its lock is gone.
             self._lock()
+            if is_study(self.folder):
+                raise self._busy()
+            write_file(self.folder / "study.json", _json(settings))
+            if not self._holds():
+                raise self._busy()
             self._derive(last=True)
         except OSError as error:
             raise InputError(
@@ -192,6 +203,7 @@ class Study:
         before = read_json(self.folder / "study.json")
         before["format"] = FORMAT
         before["settings"]["trials"] = self.space.study.trials
+        before["resources"] = self.space.resources.model_dump(mode="json")
         before["data"]["settings"] = self.space.data.model_dump(mode="json")
         again = {"command": list(command), "at": _now()} | ({"ray": dict(ray)} if ray else {})
         before.setdefault("resumed", []).append(again)
@@ -253,9 +265,17 @@ class Study:
         try:
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(
-                f"another process is running {self.folder}; wait for its end, or stop it"
-            ) from None
+            raise self._busy() from None
+
+    def _holds(self) -> bool:
+        """Whether the space.yaml that is locked is the one that is there."""
+        if self._held is None or not isinstance(self.folder, Path):
+            return True
+        return os.path.samestat(os.fstat(self._held), os.stat(self.folder / "space.yaml"))
+
+    def _busy(self) -> InputError:
+        self.release()
+        return InputError(f"another process is running {self.folder}; wait for its end, or stop it")
 
     def _lease(self) -> None:
         """Where files can't be locked: a file that says who runs the study, and is kept fresh."""

@@ -262,6 +262,12 @@ def test_what_is_there_is_not_written_over(
     )
     (tmp_path / "runs" / "air" / "models").mkdir()  # one that was cut off while it was written
     assert exit_status(app, asked) == 0
+    # And so may the beginning of one of its studies be, but not what else lies there.
+    (tmp_path / "runs" / "air-both" / "trials").mkdir(parents=True)
+    assert exit_status(app, asked) == 0
+    (tmp_path / "runs" / "air-both" / "notes.txt").touch()
+    assert exit_status(app, asked) == 2
+    assert capsys.readouterr().err.startswith("runs/air-both exists, and is no study: remove it")
 
 
 def test_check_starts_nothing(compare: Command, pair: Callable[..., None], tmp_path: Path) -> None:

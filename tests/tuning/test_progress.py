@@ -392,6 +392,21 @@ def test_quiet_says_nothing_but_warnings(
     assert capsys.readouterr() == ("", "warning: trial 1 failed: out of memory\n")
 
 
+def test_the_most_that_ran_at_once_are_counted(study: Study) -> None:
+    progress = Progress(console(80, quiet=True))
+    end(study, 0)  # before this command
+    study.listeners.append(progress)
+    assert progress.most_at_once == 0
+    for id in (1, 2, 3):
+        start(study, id)
+    study.ended(2, "interrupted")
+    study.ended(3, "failed", "by chance")
+    start(study, 2)
+    study.ended(1, "failed", "by chance")
+    start(study, 4)
+    assert progress.most_at_once == 3
+
+
 def test_a_dumb_terminal_gets_plain_lines(study: Study) -> None:
     dumb = console(80, color_system=None, _environ={"TERM": "dumb"})
     study.listeners.append(Progress(dumb))

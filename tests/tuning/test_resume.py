@@ -130,7 +130,9 @@ def test_a_study_that_runs_is_not_run_twice(study: Study) -> None:
 
 
 def test_resuming_is_noted(study: Study) -> None:
+    study.space = study.space.overridden({"resources.cpu": 2})
     reopened(study)
+    assert read_space_of(study.folder).resources.cpu == 2
     settings = json.loads((folder_of(study) / "study.json").read_text())
     assert [each["command"] for each in settings["resumed"]] == [["--resume"]]
 

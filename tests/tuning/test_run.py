@@ -344,6 +344,35 @@ def test_a_time_budget_ends_it_as_done(run: Run, space: Space, tmp_path: Path) -
     assert shlex.split(last["TensorBoard"]) == ["tensorboard", "--logdir", "my runs"]
 
 
+@pytest.fixture
+def two_cores() -> Iterator[None]:
+    """As taskset leaves them, to the commands that are started too; one, where there is but one."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:2])
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cores are left to a process on Linux alone")
+@pytest.mark.usefixtures("two_cores")
+def test_more_at_once_than_cores_are_warned_of_and_counted(run: Run, space: Space) -> None:
+    """Trials of a moment: the first are over when the last workers come."""
+    space(trials=45, max_epochs=2, scheduler="none")
+    asked = ("--space", "tiny.yaml", "--name", "air", "--cpus-per-trial", 0.02)
+    done = run(*asked, "--concurrency", 40)
+    assert done.returncode == 0
+    assert re.fullmatch(
+        r"warning: 40 trials at once share ([12]) cores?, so each takes some [24]0 times as long, "
+        r"and the search asks for 40 before it has a result to learn from; "
+        r"ask for --concurrency \1\n",
+        done.stderr,
+    ), done.stderr
+    last = done.stdout.splitlines()[-1]
+    counted = re.fullmatch(r"40 at once were asked for: (\d+) ever ran at once", last)
+    assert counted is not None, last
+    assert 1 <= int(counted[1]) < 40
+
+
 def test_check_says_what_would_run_and_starts_nothing(
     run: Run, space: Space, tmp_path: Path
 ) -> None:
@@ -613,6 +642,6 @@ def test_help_names_every_option_of_the_contract(capsys: pytest.CaptureFixture[s
         *("--space", "--trials", "--time-budget", "--max-epochs", "--data", "--horizon"),
         *("--calendar", "--name", "--runs", "--storage", "--address", "--seed"),
         *("--cpus-per-trial", "--gpus-per-trial", "--concurrency", "--verbose", "--quiet"),
-        *("--check", "--debug", "--resume"),
+        *("--check", "--debug", "--resume", "--or-resume"),
     ):
         assert option in told

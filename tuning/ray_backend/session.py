@@ -3,7 +3,6 @@
 import fcntl
 import gc
 import logging
-import math
 import os
 import secrets
 import shutil
@@ -11,7 +10,6 @@ import socket
 import tempfile
 import threading
 import time
-import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lstm_model.command import complain
-from lstm_model.errors import InputError, reason
+from lstm_model.errors import InputError
 from tuning.ray_backend import environment, fork_server
 from tuning.ray_backend.fork_server import ForkServer
 from tuning.ray_backend.patches import (
@@ -33,12 +30,9 @@ from tuning.ray_backend.patches import (
     setup_worker_script,
 )
 from tuning.ray_backend.watchdog import HINT, RayFailed, retry_plain, watch
-from tuning.storage import Place, remove
 
 # How long a cluster may take to answer at all.
 REACH_SECONDS = 5.0
-# How long a node may take to try the storage: its first worker has to start.
-PROBE_SECONDS = 60.0
 # Ray's own folders lie here. Short, because Unix sockets in them may have names of 107 bytes.
 TEMPORARY, PREFIX, LOCK = Path("/tmp"), "lstm-ray-", "lock"  # noqa: S108 (mkdtemp follows)
 # A folder has its lock some milliseconds after it was made.
@@ -272,106 +266,6 @@ def _reach(address: str) -> None:
             return
     except (OSError, OverflowError) as error:
         raise InputError(f"{rule}: {error}") from None
-
-
-def slots(
-    cpu: float, gpu: float, limit: int | None = None, cluster: bool = False
-) -> Callable[[], int]:
-    """How many trials may run at once: as many as fit on what Ray has, asked again and again.
-
-    On a cluster, whose nodes come and go, it is `limit` where that is given, and else one more than
-    fits: the one that waits asks an autoscaler for another node.
-
-    Raises:
-        InputError: not even one fits on a Ray of our own.
-    """
-    if cluster:
-        return lambda: limit or _fitting(cpu, gpu) + 1
-    found = _fitting(cpu, gpu)
-    if found < 1:
-        have = ray.cluster_resources()
-        raise InputError(
-            f"each trial asks for {cpu:g} CPU and {gpu:g} GPU, but there are "
-            f"{have.get('CPU', 0):g} and {have.get('GPU', 0):g}; "
-            "ask for less: --cpus-per-trial, --gpus-per-trial"
-        )
-    return lambda: min(found, limit or found)
-
-
-def gpus_here() -> float:
-    """How many GPUs Ray has now."""
-    return float(ray.cluster_resources().get("GPU", 0))
-
-
-def _fitting(cpu: float, gpu: float) -> int:
-    """How many trials fit on what Ray has now."""
-    have = ray.cluster_resources()
-    fits: list[int] = [math.floor(have.get("CPU", 0) / cpu + 1e-9)]
-    if gpu:
-        # A share of a GPU is a share of one and the same.
-        each = math.floor(1 / gpu + 1e-9) if gpu < 1 else 1 / gpu
-        fits.append(math.floor(have.get("GPU", 0) * each + 1e-9))
-    return min(fits)
-
-
-def refuse_unshared(root: Place) -> None:
-    """Write to `root` and read it back, from here and from every other node there is.
-
-    Raises:
-        InputError: it can't be written, or a node does not see what another one wrote.
-    """
-    others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != _here()]
-    if isinstance(root, Path) and not others:
-        return  # the study's folder is about to be made there
-    root = root.resolve()
-    probe = root / f".probe-{uuid.uuid4().hex}"
-    try:
-        try:
-            probe.mkdir(parents=True)
-            (probe / "driver").write_bytes(b"driver")
-            (probe / "driver").read_bytes()
-        except OSError as error:
-            raise InputError(
-                f"{root} can't be written: {reason(error)}; choose another --storage"
-            ) from error
-        call = ray.remote(num_cpus=0, max_retries=0)(_seen)
-        asked = {
-            call.options(
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            ).remote(probe, node["NodeID"]): node
-            for node in others
-        }
-        for answer, node in asked.items():
-            try:
-                wrong = ray.get(answer, timeout=PROBE_SECONDS)
-                if wrong is None and (probe / node["NodeID"]).read_bytes() != b"node":
-                    wrong = "what it writes can't be read here"
-            except (ray.exceptions.RayError, OSError) as error:
-                wrong = str(error).splitlines()[0]
-            if wrong:
-                raise InputError(
-                    f"{root} must be storage that every node shares, but at node "
-                    f"{node['NodeManagerAddress']} {wrong}; name a directory that all nodes "
-                    "mount, or a bucket (s3://...), with --storage"
-                )
-    finally:
-        with suppress(OSError):
-            remove(probe)
-
-
-def _here() -> str:
-    return str(ray.get_runtime_context().get_node_id())
-
-
-def _seen(probe: Place, name: str) -> str | None:
-    """On a node: what is wrong with the storage there."""
-    try:
-        if (probe / "driver").read_bytes() != b"driver":
-            return "it holds something else"
-        (probe / name).write_bytes(b"node")
-    except OSError as error:
-        return f"it can't be used: {reason(error)}"
-    return None
 
 
 @contextmanager

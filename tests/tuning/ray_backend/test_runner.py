@@ -20,7 +20,7 @@ from ray.tune.execution.tune_controller import TuneController
 from lstm_model.baselines import evaluate_baselines
 from lstm_model.checkpoint import TrainedForecaster, write_state
 from lstm_model.configuration import Configuration
-from lstm_model.errors import InputError, TrainingFailed
+from lstm_model.errors import TrainingFailed
 from lstm_model.series import Series
 from lstm_model.sources import load_table
 from lstm_model.training import Epoch, Fit
@@ -29,7 +29,7 @@ from tuning.ray_backend.callback import FAILURES_TO_GIVE_UP, StudyCallback
 from tuning.ray_backend.fork_server import ForkServer
 from tuning.ray_backend.patches import CONTROLLER, Changes, choose_changes
 from tuning.ray_backend.runner import run_trials
-from tuning.ray_backend.session import ray_session, slots
+from tuning.ray_backend.session import ray_session
 from tuning.ray_backend.stopping import StopRequest
 from tuning.ray_backend.trainable import Trainable
 from tuning.record import Trial
@@ -559,34 +559,6 @@ def test_a_trial_that_was_resumed_at_its_very_end_is_finished(
     run_trials(again, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)
     assert (again.trials[0].state, again.trials[0].epochs) == ("finished", 3)
     assert again.trials[0].best == best
-
-
-@pytest.mark.parametrize(
-    ("cpu", "limit", "expected"),
-    [(1, None, 2), (0.5, None, 4), (2, None, 1), (0.5, 3, 3), (1, 9, 2)],
-)
-def test_as_many_trials_as_fit(
-    cpu: float, limit: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
-    assert slots(cpu, 0, limit)() == expected
-
-
-def test_on_a_cluster_one_more_waits_than_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    have = {"CPU": 0.0}
-    monkeypatch.setattr(ray, "cluster_resources", lambda: have)
-    at_once, limited = slots(1, 0, cluster=True), slots(1, 0, 16, cluster=True)
-    assert (at_once(), limited()) == (1, 16), "an autoscaler is asked for the first node"
-    have["CPU"] = 8.0
-    assert (at_once(), limited()) == (9, 16)
-
-
-def test_gpus_bound_how_many_trials_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 16.0, "GPU": 2.0})
-    assert slots(1, 0.25)() == 8
-    assert slots(1, 1)() == 2
-    with pytest.raises(InputError, match="asks for 1 CPU and 4 GPU, but there are 16 and 2"):
-        slots(1, 4)
 
 
 @pytest.mark.skipif(not LINUX, reason="workers are forked on Linux alone")
