@@ -69,3 +69,14 @@ def test_a_training_does_without_torchs_compiler() -> None:
     )
     loaded = imported_by(f"{training}\nimport tuning.ray_backend.trainable")
     assert not {"torch._dynamo", "torch.fx.experimental.symbolic_shapes"} & loaded
+
+
+def test_an_import_leaves_optunas_verbosity_alone() -> None:
+    """A notebook that imports the project keeps what it has set for its own studies."""
+    code = (
+        "import optuna\n"
+        "before = optuna.logging.get_verbosity()\n"
+        "import tuning.search\n"
+        "assert optuna.logging.get_verbosity() == before == optuna.logging.INFO"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
