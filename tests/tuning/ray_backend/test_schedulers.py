@@ -136,14 +136,12 @@ def test_the_median_rule_decides_as_tunes_own(seed: int) -> None:
     while unborn or running:
         if unborn and len(running) < 4:
             trial = unborn.pop()
-            running[trial] = 0, draw.choice([20.0, 30.0, math.inf])
+            running[trial] = 0, draw.choice([20.0, 30.0, 99.0])
             for rule in (ours, theirs):
                 rule.on_trial_add(controller, trial)
         trial = draw.choice(list(running))
         epoch, lowest = running[trial]
         lowest = min(lowest, draw.gauss(20 + 20 / (1 + epoch), 4))
-        if draw.random() < 0.02:
-            lowest = math.nan
         running[trial] = epoch + 1, lowest
         result = {"epoch": epoch + 1, "rmse": lowest}
         if epoch + 1 == epochs:  # Tune asks nothing then
@@ -161,6 +159,20 @@ def test_the_median_rule_decides_as_tunes_own(seed: int) -> None:
             if decision == TrialScheduler.STOP:
                 del running[trial]
     assert {*decisions} == {TrialScheduler.STOP, TrialScheduler.CONTINUE}, "or nothing was tried"
+
+
+def test_errors_that_are_no_numbers_are_no_samples_and_stop() -> None:
+    """As in Tune's own rule since 2.60; before, one such trial kept all others running."""
+    chosen = scheduler(StudySettings(scheduler="median", max_epochs=8))
+    trials = [Mock(trial_id=str(number), config={}) for number in range(6)]
+    decisions = [
+        chosen.on_trial_result(None, trial, {"epoch": 6, "rmse": error})
+        for trial, error in zip(trials, (20.0, math.inf, math.nan, 30.0, 40.0, 31.0), strict=True)
+    ]
+    assert decisions == ["CONTINUE", "CONTINUE", "CONTINUE", "CONTINUE", "CONTINUE", "STOP"]
+    assert chosen.on_trial_result(None, trials[2], {"epoch": 7, "rmse": math.nan}) == "CONTINUE"
+    for trial in (trials[1], trials[2]):
+        assert chosen.on_trial_result(None, trial, {"epoch": 6, "rmse": math.inf}) == "STOP"
 
 
 def test_the_median_rule_counts_an_epoch_once() -> None:
