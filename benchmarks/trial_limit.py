@@ -146,7 +146,7 @@ class Watch:
     def __init__(self, fit: Fit) -> None:
         self.seconds = 0.0
         for lstm in (fit.last.model.lstm, fit.last.averaged.lstm):
-            lstm.forward = self._timed(lstm.forward)
+            lstm.forward = self._timed(lstm.forward)  # type: ignore[method-assign]
         fast_torch.run_backward = self._timed(fast_torch.run_backward)
 
     def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -224,7 +224,7 @@ def product_seconds(squares: Sequence[Tensor]) -> float:
     plain ones, is half as fast as oneDNN, which runs the LSTM.
     """
     found = []
-    for square in squares * 2:
+    for square in [*squares, *squares]:
         begun = time.perf_counter()
         torch.nn.functional.linear(square, square)
         found.append(time.perf_counter() - begun)
