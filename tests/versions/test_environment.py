@@ -13,8 +13,8 @@ REQUIREMENTS = [Requirement(each) for group in (PROJECT["dependencies"], *EXTRAS
 
 
 def test_the_lowest_versions_are_those_of_the_bounds() -> None:
-    given = ["ray[tune]>=2.59,<3", "torch>=2.9", "my-name.x[a,b]>=6.0.2"]
-    assert lower_bounds(given) == ["ray==2.59", "torch==2.9", "my-name.x==6.0.2"]
+    bounded = ["ray[tune]>=2.59,<3", "torch>=2.9", "my-name.x[a,b]>=6.0.2"]
+    assert lower_bounds(bounded) == ["ray==2.59", "torch==2.9", "my-name.x==6.0.2"]
     for wrong in ("torch", "torch<3", "torch~=2.9", "torch>=2.9; python_version>'3'"):
         with pytest.raises(ValueError, match="no lower bound in"):
             lower_bounds([wrong])
