@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := --data simulated --trials 6 --max-epochs 20 --finalists 1 --seeds 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check cluster-test cluster-submit faults bench clean
+.PHONY: help install demo test check test-lowest test-latest cluster-test cluster-submit faults bench clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,12 @@ check: install ## lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+test-lowest: ## studies and tests with the oldest libraries that pyproject.toml allows: PYTHON=python3.12
+	$(PYTHON) -m tests.versions.environment lowest $(ARGS)
+
+test-latest: ## the same with the newest libraries there are, but for torch: ARGS=--short leaves the tests out
+	$(PYTHON) -m tests.versions.environment latest $(ARGS)
+
 cluster-test: install ## a cluster of hosts of its own, of which some are lost: root, some minutes
 	$(BIN)/python -m pytest -m cluster
 
@@ -49,5 +55,5 @@ bench: install ## how long a good model takes, what tuning costs on top, whether
 	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.time_to_quality
 
-clean: ## remove .venv and caches; studies in runs/ stay
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove virtual environments and caches; studies in runs/ stay
+	rm -rf .venv .venv-lowest .venv-latest build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

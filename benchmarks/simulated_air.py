@@ -7,6 +7,7 @@ Hours from 2014 on are dropped as the file is read: they belong to the final tes
 """
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -83,10 +84,10 @@ def statistics(air: pd.DataFrame) -> dict[str, float]:
 def series(air: pd.DataFrame, features: list[str], horizon: int = LEAD_TIMES[-1]) -> Series:
     """Trained before 2013 and validated on it."""
     settings = DataSettings(
-        features=features,
+        features=tuple(features),
         horizon=horizon,
-        validation_from=f"{SCORED}-01-01",
-        test_from=f"{RESERVED}-01-01",
+        validation_from=datetime(SCORED, 1, 1),
+        test_from=datetime(RESERVED, 1, 1),
     )
     times = pd.to_datetime(air[["year", "month", "day", "hour"]])
     frame = air[features].set_index(pd.DatetimeIndex(times, name="time"))

@@ -257,7 +257,7 @@ def trained_on_windows(
     model = LSTMForecaster.seeded(inputs.shape[1], config, series.horizon, mixed_seed(seed, 0))
     averaged = AveragedModel(
         model,
-        multi_avg_fn=get_ema_multi_avg_fn(config.weight_averaging),  # type: ignore[no-untyped-call]
+        multi_avg_fn=get_ema_multi_avg_fn(config.weight_averaging),
     )
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -280,7 +280,7 @@ def trained_on_windows(
             forecast = model(windows[chosen - (WINDOW - 1)], skip=WINDOW - 1)[:, 0]
             loss = loss_of(forecast - changes[chosen]).mean()
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
             optimiser.step()
             averaged.update_parameters(model)

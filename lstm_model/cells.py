@@ -263,9 +263,12 @@ def _readings(texts: "pd.Series[Any]", marks: "tuple[Mark, ...]") -> dict[Mark, 
     bare = texts.str.rstrip("% ").str.replace(MINUS, "-")
     readings: dict[Mark, pd.Series[float]] = {}
     for mark in marks:
-        group = f"[{',' if mark == '.' else '.'}{SPACES}]"
+        separators = f"{',' if mark == '.' else '.'}{SPACES}"
+        group = f"[{separators}]"
         decimals = rf"(?:\{mark}[0-9]*)?"
-        grouped = rf"[1-9][0-9]{{0,2}}({group})[0-9]{{3}}(?:\1[0-9]{{3}})*{decimals}"
+        # The same separator throughout; by no \1, which Arrow lacks and pandas 3.0 hands to it.
+        groups = "|".join(rf"(?:[{each}][0-9]{{3}})+" for each in separators)
+        grouped = rf"[1-9][0-9]{{0,2}}(?:{groups}){decimals}"
         whole = rf"(?:{grouped}|[0-9]+{decimals}|\{mark}[0-9]+)"
         form = rf"[-+]?{whole}(?:[eE][-+]?[0-9]+)?"
         if bare.str.fullmatch(form).all():

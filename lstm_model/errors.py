@@ -35,4 +35,6 @@ def reason(error: BaseException) -> str:
     # EIO is what pyarrow has for what the system has no words for: it comes with its own.
     if code and code != errno.EIO:
         return os.strerror(code)
+    if isinstance(error, ValueError) and "embedded null" in str(error):
+        return "embedded null byte"  # from Python 3.13 on "stat: embedded null character in path"
     return str(getattr(error, "strerror", None) or error)

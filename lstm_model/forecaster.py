@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from lstm_model import fast_torch
 from lstm_model.cell import Cell, Gates
 from lstm_model.configuration import Configuration
 from lstm_model.metrics import Doubles
@@ -87,7 +88,7 @@ class LSTMForecaster(nn.Module):
             torch.mm(by_hour, weight, out=by_read.view(len(hours), -1))
             if kept is not None:
                 by_read.mul_(kept)
-        _go_back(short_term, by_short_term)
+        fast_torch.run_backward(short_term, by_short_term)
 
     def _zeros_before(self, skip: int, like: Tensor) -> Tensor:
         """Room of that shape, where the first `skip` steps are zero and the others anything: the
@@ -117,15 +118,6 @@ class LSTMForecaster(nn.Module):
         decided = Gates(*(torch.cat(values) for values in zip(*steps, strict=True)))
         found = decided._asdict() | {k: v[0] for k, v in memories._asdict().items()}
         return {k: np.asarray(v[skip:].cpu().numpy(), np.float64) for k, v in found.items()}
-
-
-def _go_back(tensor: Tensor, gradient: Tensor) -> None:
-    """tensor.backward(gradient), for which torch would first import its compiler's symbols, for
-    most of a second, and then take longer to check what it was given.
-    """
-    torch.autograd.Variable._execution_engine.run_backward(
-        (tensor,), (gradient,), False, False, (), allow_unreachable=True, accumulate_grad=True
-    )
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from lstm_model import fast_torch
+from lstm_model.fast_torch import AdamW
+
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 
@@ -51,23 +54,15 @@ class Optimiser:
         averaging = self._averaging if self._taken else 0.0
         self._taken += 1
         self._steps.fill_(self._taken)
-        torch._fused_adamw_(
+        fast_torch.adamw_step(
             self._weights,
             self._gradients,
             self._first,
             self._second,
-            [],
-            [self._steps] * len(self._weights),
-            lr=rate,
-            beta1=BETA1,
-            beta2=BETA2,
-            weight_decay=self._decay,
-            # The gradients are divided by it, so to a norm of 1 instead of the clip: AdamW knows
-            # their scale by epsilon alone.
-            grad_scale=norm.clamp(min=self._clip),
-            eps=EPSILON / self._clip,
-            amsgrad=False,
-            maximize=False,
+            self._steps,
+            # To a norm of 1 instead of the clip: AdamW knows the gradients' scale by epsilon alone.
+            norm.clamp(min=self._clip),
+            AdamW(rate, BETA1, BETA2, self._decay, EPSILON / self._clip),
         )
         for average, weight in zip(self._averages, self._weights, strict=True):
             average.lerp_(weight, 1 - averaging)

@@ -35,24 +35,6 @@ def test_a_study_begins_without_torch() -> None:
     assert "torch" not in imported_by(f"import {', '.join(before)}, tuning.ray_backend.runner")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc and the library's name are Linux's")
-def test_torchs_library_is_loaded_without_an_import() -> None:
-    """Which would hold all threads of the command for a quarter of a second."""
-    code = (
-        "import sys\n"
-        "from tuning.artist import _load_library\n"
-        "_load_library()\n"
-        "assert 'torch' not in sys.modules\n"
-        "loaded = 'libtorch_cpu.so' in open('/proc/self/maps').read()\n"
-        "import torch\n"
-        "print(loaded, float(torch.ones(2).sum()))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stdout.split() == ["True", "2.0"]
-
-
 def test_a_training_does_without_torchs_compiler() -> None:
     """Whose import would take each worker as long as that of torch."""
     training = (
@@ -69,3 +51,14 @@ def test_a_training_does_without_torchs_compiler() -> None:
     )
     loaded = imported_by(f"{training}\nimport tuning.ray_backend.trainable")
     assert not {"torch._dynamo", "torch.fx.experimental.symbolic_shapes"} & loaded
+
+
+def test_an_import_leaves_optunas_verbosity_alone() -> None:
+    """A notebook that imports the project keeps what it has set for its own studies."""
+    code = (
+        "import optuna\n"
+        "before = optuna.logging.get_verbosity()\n"
+        "import tuning.search\n"
+        "assert optuna.logging.get_verbosity() == before == optuna.logging.INFO"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

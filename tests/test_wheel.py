@@ -1,7 +1,8 @@
 """The wheel alone, in an empty environment away from the checkout: the commands, and its types.
 
 test_package.py looks into the wheel without installing it, which takes seconds and no index. Here
-it brings its own dependencies, so what is imported and not declared is missing.
+it brings its own dependencies, so what is imported and not declared is missing. They are the newest
+that there are, as a user gets them, but for torch, which is the pinned one for its size.
 """
 
 import csv
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.versions.environment import constraints
 
 ROOT = Path(__file__).parents[1]
 # Of several values of an option the last one holds.
@@ -87,6 +90,8 @@ def pip(*arguments: object) -> None:
         [sys.executable, "-m", "pip", *map(str, arguments)],
         capture_output=True,
         text=True,
+        # With a path to this checkout it would count what is to be installed as installed.
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         timeout=900,
         check=False,
     )
@@ -117,9 +122,11 @@ def installed(wheel: Path) -> Iterator[Installed]:
         python = environment / "bin" / "python"
         # Compiling all files takes as long as installing them, and few of them are imported. The
         # type checker and pandas' types are what a user brings who wants types.
+        pins = Path(folder) / "pins.txt"
+        pins.write_text("\n".join(constraints("latest")))
         pip(
             *("--python", python, "install", "--quiet", "--no-compile"),
-            *("--constraint", ROOT / "constraints.txt", wheel, "mypy", "pandas-stubs"),
+            *("--constraint", pins, wheel, "mypy", "pandas-stubs"),
         )
         yield Installed(environment / "bin", here)
 
@@ -128,7 +135,7 @@ def test_it_holds_both_packages_with_their_spaces_and_nothing_else(wheel: Path) 
     files = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     packages = [ROOT / "lstm_model", ROOT / "tuning"]
     expected = {f"{each.name}/py.typed" for each in packages}
-    expected |= {f"{each.name}/{file.name}" for each in packages for file in each.glob("*.py")}
+    expected |= {str(file.relative_to(ROOT)) for each in packages for file in each.rglob("*.py")}
     spaces = {f"tuning/search_spaces/{file.name}" for file in ROOT.glob("search_spaces/*.yaml")}
     assert len(spaces) >= 3
     assert files == expected | spaces

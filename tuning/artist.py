@@ -1,15 +1,10 @@
 """When a study's figures are drawn: beside its trials, seldom enough not to hold them up."""
 
-import ctypes
-import importlib.util
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lstm_model.command import complain
@@ -25,7 +20,6 @@ if TYPE_CHECKING:
 # waited for, there is less to be drawn: the model was drawn while the last trials trained.
 SHARE = 0.01
 LEAST_SECONDS = 60.0
-SWITCH_SECONDS = 0.0005
 
 Drawn = Mapping[str, bytes]
 
@@ -88,9 +82,6 @@ class Artist:
         return True
 
     def _begin(self, work: Callable[..., None], *given: Any) -> None:
-        # The thread that gives out trials waits for files many times a trial. Each time this one
-        # may take over, and would have five milliseconds to itself.
-        sys.setswitchinterval(SWITCH_SECONDS)
         self._thread = threading.Thread(target=work, args=given, name="figures")
         self._thread.start()
 
@@ -133,18 +124,7 @@ class Artist:
 def _import_drawing() -> None:
     """torch and matplotlib take seconds: neither before the first trials nor at the end."""
     with suppress(Exception):  # it is told when something is to be drawn
-        _load_library()
         # First what the study imports too, by the same door: of two threads that come to a ring of
         # modules from two sides, Python lets one see half of a module.
         import lstm_model.checkpoint  # noqa: F401
         import tuning.study_figures  # noqa: F401
-
-
-def _load_library() -> None:
-    """Load torch's library, where Linux's wheels have it, while other threads go on: for a quarter
-    of a second an import of torch would hold them all.
-    """
-    torch = importlib.util.find_spec("torch")
-    assert torch and torch.origin
-    library = Path(torch.origin).parent / "lib" / "libtorch_cpu.so"
-    ctypes.CDLL(None).dlopen(os.fsencode(library), os.RTLD_LAZY)

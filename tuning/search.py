@@ -14,10 +14,7 @@ from bisect import insort
 from collections.abc import Callable, Container, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
-from unittest import mock
 
-import numpy as np
-import numpy.typing as npt
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -27,7 +24,6 @@ from optuna.distributions import (
 )
 from optuna.importance import get_param_importances
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.samplers._tpe import _truncnorm
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -55,7 +51,15 @@ MOST_SHOWN, BEST_SHOWN = 500, 100
 # Fewer say next to nothing of which hyperparameter mattered.
 LEAST_FOR_IMPORTANCES = 8
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+def _create_study(name: str | None, storage: BaseStorage) -> optuna.Study:
+    """Without the line that Optuna logs for each, and with its verbosity as it was afterwards."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
+    try:
+        return optuna.create_study(study_name=name, direction="minimize", storage=storage)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 class _TPE(TPESampler):
@@ -74,46 +78,6 @@ class _TPE(TPESampler):
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         return self._together
-
-    def _sample(self, *given: Any) -> dict[str, Any]:
-        with mock.patch.object(_truncnorm, "_log_ndtr", log_ndtr):
-            return super()._sample(*given)
-
-
-# From here on down, the series that log_ndtr() adds up changes no more after so many terms.
-TAIL, TERMS = -20.0, 10
-ROOT_HALF = math.sqrt(0.5)
-
-
-def log_ndtr(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The logarithm of the normal distribution function: half of what an answer of TPE takes.
-
-    Optuna works it out number by number, each remembered in a cache that some thousand numbers a
-    question overflow. Here it is the same formulas, to the last bit but in the tail, where they are
-    an asymptotic series (Abramowitz and Stegun 1964, 26.2.12).
-    """
-    in_tail = values < TAIL
-    scaled = np.where(in_tail, 0.0, values) / math.sqrt(2)
-    found = np.array([_log_half_erfc(x) for x in scaled.ravel().tolist()]).reshape(values.shape)
-    if in_tail.any():
-        far = values[in_tail]
-        square = far * far
-        term = total = np.ones_like(far)
-        for number in range(1, TERMS):
-            term = term * (1 - 2 * number) / square
-            total = total + term
-        found[in_tail] = np.log(total) - square / 2 - np.log(-far) - math.log(2 * math.pi) / 2
-    return found
-
-
-def _log_half_erfc(x: float) -> float:
-    """log(erfc(-x) / 2), by the formula that keeps most digits there."""
-    if x < -ROOT_HALF:
-        return math.log(0.5 * math.erfc(-x))
-    if x < ROOT_HALF:
-        return math.log(0.5 + 0.5 * math.erf(x))
-    tail = 0.5 * math.erfc(x)
-    return math.log(1.0 - tail) if x <= 6 * ROOT_HALF else -tail
 
 
 def sampler(name: str, seed: int, entries: Iterable[Entry]) -> BaseSampler:
@@ -234,7 +198,7 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
         """concurrency: how many trials may be under way. stopping: whether to suggest no more."""
         super().__init__(metric="rmse", mode="min")
         self._space, self._concurrency, self._stopping = space, concurrency, stopping
-        self._optuna = optuna.create_study(direction="minimize", storage=_Thinned())
+        self._optuna = _create_study(None, _Thinned())
         self._live: dict[str, optuna.Trial] = {}
         self._points = list(space.initial_trials)
         self._unfinished: list[Trial] = []
@@ -340,7 +304,7 @@ def importances(trials: Iterable[Trial], space: SearchSpace) -> dict[str, float]
     the trials only. None where fewer than LEAST_FOR_IMPORTANCES trials finished, or nothing is
     searched.
     """
-    study = optuna.create_study(direction="minimize", storage=InMemoryStorage())
+    study = _create_study(None, InMemoryStorage())
     finished = [trial for trial in trials if trial.state == "finished"]
     if len(finished) < LEAST_FOR_IMPORTANCES:
         return None
@@ -372,8 +336,7 @@ class Journal:
     def __init__(self, name: str, space: SearchSpace) -> None:
         self._space = space
         self._lines = _LogLines()
-        storage: BaseStorage = JournalStorage(self._lines)
-        self._optuna = optuna.create_study(study_name=name, direction="minimize", storage=storage)
+        self._optuna = _create_study(name, JournalStorage(self._lines))
         self._head = list(self._lines.logs)
         self._trials: dict[int, list[dict[str, Any]]] = {}
 

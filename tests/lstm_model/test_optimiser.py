@@ -1,10 +1,12 @@
 import copy
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from lstm_model import fast_torch
 from lstm_model.optimiser import Optimiser
 
 
@@ -36,9 +38,11 @@ def weights(model: nn.Module) -> Tensor:
 
 
 @pytest.mark.parametrize("flat", [True, False])
+@pytest.mark.parametrize("way", ["private", "public"])
 def test_it_does_what_torchs_clipping_adamw_and_averaging_do(
-    flat: bool, monkeypatch: pytest.MonkeyPatch
+    way: Literal["private", "public"], flat: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(fast_torch, "override", way)
     if not flat:  # as on a GPU
         pieces = "lstm_model.optimiser._pieces"
         monkeypatch.setattr(pieces, lambda parameters: [each.detach() for each in parameters])

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-import scipy.special
-from optuna.samplers._tpe import _truncnorm
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
@@ -22,7 +20,6 @@ from tuning.search import (
     distribution,
     frozen,
     importances,
-    log_ndtr,
     sampler,
 )
 from tuning.search_space import Entry, SearchSpace, read_space
@@ -302,31 +299,6 @@ def test_tpe_asks_as_optunas_own_would(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "digits"),
-    # Above 1 it is the logarithm of nearly 1: digits of it are digits of what is missing to 1.
-    [(-1e4, -20.0, 14), (-20.5, -19.5, 14), (-20.0, 1.0, 13), (1.0, 6.0, 6), (6.0, 9.0, 7)],
-)
-def test_the_logarithm_of_the_normal_distribution(low: float, high: float, digits: int) -> None:
-    values = np.linspace(low, high, 20_001).reshape(3, -1)
-    found = log_ndtr(values)
-    np.testing.assert_allclose(found, scipy.special.log_ndtr(values), rtol=10.0**-digits, atol=0)
-    np.testing.assert_allclose(found, _truncnorm._log_ndtr(values), rtol=1e-15, atol=0)
-
-
-def test_tpe_asks_for_that_logarithm(monkeypatch: pytest.MonkeyPatch, tiny: SearchSpace) -> None:
-    def refused(value: float) -> float:
-        raise AssertionError("optuna's own takes half of an answer's time")
-
-    search = searcher(tiny)
-    for number in range(AT_RANDOM):
-        suggestion = search.suggest(str(number))
-        assert isinstance(suggestion, dict)
-        search.on_trial_complete(str(number), {"rmse": 20.0 + number, "epoch": 10})
-    monkeypatch.setattr(_truncnorm, "_log_ndtr_single", refused)
-    assert search.suggest("by TPE")
-
-
-@pytest.mark.parametrize(
     ("entry", "expected"),
     [
         (
@@ -419,3 +391,21 @@ def test_importances_are_of_the_trials_that_finished(space: Callable[..., Path])
     # Seven finished trials say next to nothing.
     assert importances(trials[:14], settled) is None
     assert importances(trials[:16], settled) is not None
+
+
+def test_optunas_verbosity_stays_as_it_was(
+    tiny: SearchSpace, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = optuna.logging.get_verbosity()
+    try:
+        for verbosity in (optuna.logging.INFO, optuna.logging.ERROR):
+            optuna.logging.set_verbosity(verbosity)
+            optuna.logging.enable_propagation()
+            searcher(tiny)
+            Journal("air", tiny)
+            importances([], tiny)
+            assert optuna.logging.get_verbosity() == verbosity
+            assert not caplog.records
+    finally:
+        optuna.logging.disable_propagation()
+        optuna.logging.set_verbosity(before)

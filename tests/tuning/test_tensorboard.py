@@ -1,5 +1,6 @@
 """What TensorBoard's own readers find in the events of studies and of a comparison."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -293,6 +294,7 @@ def test_figures_are_drawn_at_most_once_a_minute_while_trials_go_on(
     artist.finish(study)
     assert drawn == [2, 2]
     assert not [thread for thread in threading.enumerate() if thread.name == "figures"]
+    assert sys.getswitchinterval() == pytest.approx(0.005), "Python's own: the process is not ours"
 
 
 def test_the_model_is_drawn_while_the_last_trials_train(make: Make) -> None:

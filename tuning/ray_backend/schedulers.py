@@ -2,15 +2,11 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from statistics import fmean, median
 from typing import Any
 
-from ray.tune.schedulers import (
-    AsyncHyperBandScheduler,
-    FIFOScheduler,
-    MedianStoppingRule,
-    TrialScheduler,
-)
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
 from tuning.record import Trial
 from tuning.search_space import StudySettings
@@ -21,6 +17,8 @@ REDUCTION = 3
 # says little about the order at the end (rank correlation 0.4 univariate), because large learning
 # rates look bad until they have come down; at half of it much (0.75 to 0.95; docs/LOG.md).
 GRACE = 0.5
+# The median of fewer trials' errors says little: Tune's own rule has this number too.
+LEAST_FOR_MEDIAN = 3
 
 
 def grace_period(max_epochs: int) -> int:
@@ -50,20 +48,51 @@ class _ASHA(AsyncHyperBandScheduler):  # type: ignore[misc]
             self.on_trial_result(tune_controller, trial, result)
 
 
-class _Median(MedianStoppingRule):  # type: ignore[misc]
-    """What a resumed trial did before is remembered, and not decided on once more. A trial that was
-    told to stop may come again, where its worker died before it had: Tune's own rule fails then.
+class _Median(FIFOScheduler):  # type: ignore[misc]
+    """The median stopping rule (Golovin et al. 2017, "Google Vizier: A Service for Black-Box
+    Optimization", doi:10.1145/3097983.3098043).
+
+    A trial stops where its lowest RMSE is above the median of the others' running means, of those
+    that came as far. What a resumed trial did before counts, and is not decided on once more. An
+    epoch counts once, be it trained twice, as after a worker's death. No trial is paused to wait
+    for others: it would need a checkpoint and a worker anew.
     """
 
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        super().on_trial_add(tune_controller, trial)
-        self._stopped_trials.discard(trial)
-        if trial not in self._results and (past := _past(trial)):
-            self._results[trial] = past
+    def __init__(self, grace_period: int) -> None:
+        """grace_period: epochs that every trial runs; running means begin there too."""
+        super().__init__()
+        self._grace_period = grace_period
+        self._curves: dict[str, dict[int, float]] = {}  # RMSE by epoch, by trial
 
-    def _on_insufficient_samples(self, *_: Any) -> str:
-        """Never pause a trial to wait for others: it would need a checkpoint and a worker anew."""
-        return str(TrialScheduler.CONTINUE)
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        for result in _past(trial):
+            self._keep(trial, result)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        self._keep(trial, result)
+        epoch, lowest = result["epoch"], min(self._curves[trial.trial_id].values())
+        if epoch < self._grace_period:
+            return str(TrialScheduler.CONTINUE)
+        means = [
+            self._running_mean(curve, epoch)
+            for name, curve in self._curves.items()
+            if name != trial.trial_id and max(curve) >= epoch
+        ]
+        means = [mean for mean in means if math.isfinite(mean)]
+        # A trial whose RMSE is no number stops too.
+        stops = len(means) >= LEAST_FOR_MEDIAN and not lowest <= median(means)
+        return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        if "rmse" in result:  # not in that of a trial that ends before its first epoch
+            self._keep(trial, result)
+
+    def _keep(self, trial: Any, result: dict[str, Any]) -> None:
+        self._curves.setdefault(trial.trial_id, {})[result["epoch"]] = result["rmse"]
+
+    def _running_mean(self, curve: dict[int, float], epoch: int) -> float:
+        values = [rmse for at, rmse in curve.items() if self._grace_period <= at <= epoch]
+        return fmean(values) if values else math.nan
 
 
 def _past(trial: Any) -> list[dict[str, Any]]:
@@ -90,12 +119,12 @@ def scheduler(settings: StudySettings, past: Iterable[Trial] = ()) -> TrialSched
     return chosen
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Ended:
     """What a scheduler looks at in a trial."""
 
     trial_id: str
-    config: dict[str, Any] = field(hash=False)
+    config: dict[str, Any]
     status: str = "TERMINATED"
 
 
@@ -110,10 +139,5 @@ def _scheduler(settings: StudySettings) -> TrialScheduler:
             reduction_factor=REDUCTION,
         )
     if settings.scheduler == "median":
-        return _Median(
-            time_attr="epoch",
-            metric="rmse",
-            mode="min",
-            grace_period=grace_period(settings.max_epochs),
-        )
+        return _Median(grace_period(settings.max_epochs))
     return FIFOScheduler()

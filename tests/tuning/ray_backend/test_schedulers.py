@@ -1,10 +1,12 @@
 """One life cycle through every scheduler: bad trials beside good ones, on made-up results."""
 
+import math
+import random
 from collections.abc import Sequence
 from unittest.mock import Mock
 
 import pytest
-from ray.tune.schedulers import TrialScheduler
+from ray.tune.schedulers import MedianStoppingRule, TrialScheduler
 
 from tuning.ray_backend.schedulers import grace_period, judged_at, scheduler
 from tuning.record import Trial
@@ -115,6 +117,88 @@ def test_the_median_rule_goes_on_with_a_resumed_trial() -> None:
     assert chosen.on_trial_result(None, bad, {"epoch": 13, "rmse": 29.0}) == TrialScheduler.STOP
     better = chosen.on_trial_result(None, trial, {"epoch": 13, "rmse": 20.5})
     assert better == TrialScheduler.CONTINUE
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_median_rule_decides_as_tunes_own(seed: int) -> None:
+    """On random errors of trials that run beside each other, in any order, some without end."""
+    draw = random.Random(seed)
+    epochs = draw.choice([4, 9, 20])
+    settings = StudySettings(scheduler="median", max_epochs=epochs)
+    ours = scheduler(settings)
+    theirs = MedianStoppingRule(
+        time_attr="epoch", metric="rmse", mode="min", grace_period=grace_period(epochs)
+    )
+    controller = Mock(get_live_trials=list)  # nobody waits, so theirs pauses nobody
+    running: dict[Mock, tuple[int, float]] = {}
+    decisions = []
+    unborn = [Mock(trial_id=str(number), config={}) for number in range(30)]
+    while unborn or running:
+        if unborn and len(running) < 4:
+            trial = unborn.pop()
+            running[trial] = 0, draw.choice([20.0, 30.0, 99.0])
+            for rule in (ours, theirs):
+                rule.on_trial_add(controller, trial)
+        trial = draw.choice(list(running))
+        epoch, lowest = running[trial]
+        lowest = min(lowest, draw.gauss(20 + 20 / (1 + epoch), 4))
+        running[trial] = epoch + 1, lowest
+        result = {"epoch": epoch + 1, "rmse": lowest}
+        if epoch + 1 == epochs:  # Tune asks nothing then
+            for rule in (ours, theirs):
+                rule.on_trial_complete(controller, trial, result)
+            del running[trial]
+        elif draw.random() < 0.02:
+            for rule in (ours, theirs):
+                rule.on_trial_error(controller, trial)
+            del running[trial]
+        else:
+            decision = theirs.on_trial_result(controller, trial, result)
+            assert ours.on_trial_result(controller, trial, result) == decision
+            decisions.append(decision)
+            if decision == TrialScheduler.STOP:
+                del running[trial]
+    assert {*decisions} == {TrialScheduler.STOP, TrialScheduler.CONTINUE}, "or nothing was tried"
+
+
+def test_errors_that_are_no_numbers_are_no_samples_and_stop() -> None:
+    """As in Tune's own rule since 2.60; before, one such trial kept all others running."""
+    chosen = scheduler(StudySettings(scheduler="median", max_epochs=8))
+    trials = [Mock(trial_id=str(number), config={}) for number in range(6)]
+    decisions = [
+        chosen.on_trial_result(None, trial, {"epoch": 6, "rmse": error})
+        for trial, error in zip(trials, (20.0, math.inf, math.nan, 30.0, 40.0, 31.0), strict=True)
+    ]
+    assert decisions == ["CONTINUE", "CONTINUE", "CONTINUE", "CONTINUE", "CONTINUE", "STOP"]
+    assert chosen.on_trial_result(None, trials[2], {"epoch": 7, "rmse": math.nan}) == "CONTINUE"
+    for trial in (trials[1], trials[2]):
+        assert chosen.on_trial_result(None, trial, {"epoch": 6, "rmse": math.inf}) == "STOP"
+
+
+def test_the_median_rule_counts_an_epoch_once() -> None:
+    """Which is trained again from the last checkpoint where its worker died."""
+    settings = StudySettings(scheduler="median", max_epochs=8)
+    chosen = scheduler(settings)
+    trials = [Mock(trial_id=str(number), config={}) for number in range(5)]
+    for trial, error in zip(trials, (20.0, 30.0, 40.0), strict=False):
+        chosen.on_trial_add(None, trial)
+        for epoch in (*range(1, 7), 4, 5, 5, 5):
+            result = {"epoch": epoch, "rmse": error + (10 if epoch == 5 else 0)}
+            chosen.on_trial_result(None, trial, result)
+    # The median of 23.3, 33.3 and 43.3.
+    assert chosen.on_trial_result(None, trials[3], {"epoch": 6, "rmse": 33.2}) == "CONTINUE"
+    # Behind the others again, they still have come as far: of 23.3, 33.3, 33.2 and 43.3.
+    assert chosen.on_trial_result(None, trials[4], {"epoch": 6, "rmse": 33.4}) == "STOP"
+
+
+def test_a_trial_that_ends_before_its_first_epoch_is_no_sample() -> None:
+    settings = StudySettings(scheduler="median", max_epochs=8)
+    chosen = scheduler(settings)
+    stopped = Mock(trial_id="stopped", config={})
+    chosen.on_trial_add(None, stopped)
+    chosen.on_trial_complete(None, stopped, {})
+    trial = Mock(trial_id="trial", config={})
+    assert chosen.on_trial_result(None, trial, {"epoch": 5, "rmse": 20.0}) == "CONTINUE"
 
 
 def test_no_scheduler_stops_nothing() -> None:
