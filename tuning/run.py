@@ -140,7 +140,7 @@ def run(
             fit_here(settled, series, console)
             return
         resumed = resume is not None
-        trials_before = past(folder, table, resumed)
+        trials_before = past(folder, table, resumed, read=check or isinstance(folder, Path))
         if check:
             describe(settled, table, series, manner.budget, console)
         else:
@@ -210,8 +210,14 @@ def load(
     return table, Series.from_table(table.frame, table.step, space.data)
 
 
-def past(folder: Place, table: "Table", resumed: bool) -> "dict[int, Trial] | None":
+def past(
+    folder: Place, table: "Table", resumed: bool, read: bool = True
+) -> "dict[int, Trial] | None":
     """The trials of a study that is resumed, none of one that begins.
+
+    Args:
+        read: False leaves the records, each of which is two requests in a bucket, to go_on(). It
+            reads them once more in any case, when nobody else writes them.
 
     Raises:
         InputError: the folder is none that the study can be begun or go on in.
@@ -220,7 +226,7 @@ def past(folder: Place, table: "Table", resumed: bool) -> "dict[int, Trial] | No
         refuse_existing(folder)
         return None
     refuse_other_data(folder, table)
-    return read_trials(folder)
+    return read_trials(folder) if read else None
 
 
 def make(
@@ -294,6 +300,11 @@ def conduct(
 
 def unwritable(study: "Study", error: OSError) -> int:
     """Say that the study's folder can't be written, and what next; the exit status."""
+    from tuning.lock import LostLease  # which Windows has no module for
+
+    if isinstance(error, LostLease):
+        complain(f"error: {error}")
+        return FAILED
     complain(
         f"error: {study.folder} can't be written any more: {reason(error)}. "
         "What was saved there is in order; when it can be written again, go on with: "
