@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := --data simulated --trials 6 --max-epochs 20 --finalists 1 --seeds 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check test-lowest test-latest cluster-test cluster-submit faults bench clean
+.PHONY: help install demo test check test-lowest test-latest cluster-test cluster-submit faults bench bench-bucket clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ bench: install ## how long a good model takes, what tuning costs on top, whether
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.time_to_quality
+
+bench-bucket: install ## what a bucket of 20 ms a request costs a study, beside a disk: some minutes
+	$(BIN)/python -m benchmarks.bucket
 
 clean: ## remove virtual environments and caches; studies in runs/ stay
 	rm -rf .venv .venv-lowest .venv-latest build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -47,6 +47,7 @@ from tuning.record import Trial  # noqa: E402
 from tuning.resume import read_trials  # noqa: E402
 from tuning.search import OptunaSearcher, distribution  # noqa: E402
 from tuning.search_space import SearchSpace, read_space  # noqa: E402
+from tuning.storage import Place  # noqa: E402
 from tuning.study import Study  # noqa: E402
 from tuning.tensorboard import TensorBoard  # noqa: E402
 
@@ -176,7 +177,7 @@ class Data:
         self.series = Series.from_table(self.table.frame, self.table.step, self.space.data)
         self.baselines = evaluate_baselines(self.series)
 
-    def study(self, folder: Path, trials: int, max_epochs: int) -> WithoutModel:
+    def study(self, folder: Place, trials: int, max_epochs: int) -> WithoutModel:
         space = self.space.overridden({"study.max_epochs": max_epochs})
         space = replace_trials(space, trials)
         begun = time.monotonic()

@@ -51,9 +51,15 @@ class Shown:
 class Artist:
     """Draws while a study goes on, without holding up its trials: in a thread, now and then."""
 
-    def __init__(self, show: Callable[[Drawn, int], None]) -> None:
-        """show: takes PNGs by tag, and how many trials had ended; called in the thread."""
-        self._show = show
+    def __init__(
+        self, show: Callable[[Drawn, int], None], put: Callable[[], None] = lambda: None
+    ) -> None:
+        """
+        Args:
+            show: takes PNGs by tag, and how many trials had ended; called in the thread.
+            put: called in the thread after that, also where no figure could be drawn.
+        """
+        self._show, self._put = show, put
         self._thread: threading.Thread | None = None
         self._due = time.monotonic() + LEAST_SECONDS
         self._model: tuple[int, float] | None = None  # the best trial and its RMSE when drawn
@@ -78,7 +84,7 @@ class Artist:
             return False
         self._last = self._last or last
         self._due = time.monotonic() + LEAST_SECONDS
-        self._begin(self._draw, *self._new(Shown.now(study), search=not last))
+        self._begin(self._draw_and_put, *self._new(Shown.now(study), search=not last))
         return True
 
     def _begin(self, work: Callable[..., None], *given: Any) -> None:
@@ -103,6 +109,13 @@ class Artist:
         new = bool(model) and model != self._model, count != self._count
         self._model, self._count = model or self._model, count
         return shown, *new
+
+    def _draw_and_put(self, shown: Shown, model: bool, trials: bool) -> None:
+        self._draw(shown, model, trials)
+        # It mostly waits for a bucket, and so has no part in the share of the time.
+        with suppress(OSError):  # as in _draw()
+            self._put()
+        self._due = max(self._due, time.monotonic() + LEAST_SECONDS)
 
     def _draw(self, shown: Shown, model: bool, trials: bool) -> None:
         begun = time.monotonic()

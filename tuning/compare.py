@@ -138,6 +138,7 @@ def compare(
             address=address,
             concurrency=concurrency,
             verbose=verbose,
+            wait=True,
         )
         changes = options.overrides(
             trials=trials,

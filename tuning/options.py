@@ -60,6 +60,7 @@ class Manner:
     address: str | None
     concurrency: int | None
     verbose: bool
+    wait: bool = False  # for a dead driver's lease to end
 
 
 def refuse_windows() -> None:

@@ -16,17 +16,16 @@ from lstm_model.configuration import AS_IT_STANDS, DataSettings
 from lstm_model.errors import InputError, reason
 from lstm_model.files import read_bytes, read_json
 from lstm_model.sources import Table
+from tuning.lock import CLAIM
 from tuning.record import Trial
 from tuning.search_space import Resources, SearchSpace, StudySettings, parse_space
-from tuning.storage import Place, place
+from tuning.storage import Place, map_files, place
 
 # Of study.json. Format 1 did not say how a table's cells are read: as they stand.
 FORMAT, OLD_FORMAT = 2, 1
 
-# Who runs a study that lies where files can't be locked.
-LEASE = "running.json"
 # What a kill leaves of the files that a study begins with.
-HALF_WRITTEN = (".space.yaml.*", ".study.json.*")
+HALF_WRITTEN = (".space.yaml.*", ".study.json.*", f"{CLAIM}-*-*.json")
 
 
 def refuse_existing(folder: Place, asked: SearchSpace | None = None) -> None:
@@ -61,7 +60,7 @@ def _half_begun(folder: Place, asked: SearchSpace) -> bool:
         elif item.name == "space.yaml":
             ours = item.is_file() and read_bytes(item) == asked.text.encode()
         else:
-            ours = item.name == LEASE or any(fnmatchcase(item.name, each) for each in HALF_WRITTEN)
+            ours = any(fnmatchcase(item.name, each) for each in HALF_WRITTEN)
         if not ours:
             return False
     return True
@@ -246,17 +245,10 @@ def read_trials(folder: Place) -> dict[int, Trial]:
     Raises:
         InputError: records are damaged; a line for each names the file and the way on.
     """
-    trials, damaged = {}, []
-    for file in sorted(records(folder), key=lambda file: int(file.stem)):
-        try:
-            trial = Trial.from_json(read_json(file))
-            if file.name != f"{trial.id}.json":
-                raise ValueError(f"it is of trial {trial.id}")
-            trials[trial.id] = trial
-        except InputError as error:
-            damaged.append(str(error))
-        except ValueError as error:
-            damaged.append(f"{file} is damaged: {error}")
+    files = sorted(records(folder), key=lambda file: int(file.stem))
+    read = map_files(_read_trial, files)
+    trials = {trial.id: trial for trial in read if isinstance(trial, Trial)}
+    damaged = [problem for problem in read if isinstance(problem, str)]
     if damaged:
         whole = f"the records of {len(trials)} other trials are whole"
         raise InputError(
@@ -265,3 +257,16 @@ def read_trials(folder: Place) -> dict[int, Trial]:
             )
         )
     return trials
+
+
+def _read_trial(file: Place) -> Trial | str:
+    """A trial, or what is wrong with its record."""
+    try:
+        trial = Trial.from_json(read_json(file))
+        if file.name != f"{trial.id}.json":
+            raise ValueError(f"it is of trial {trial.id}")
+    except InputError as error:
+        return str(error)
+    except ValueError as error:
+        return f"{file} is damaged: {error}"
+    return trial

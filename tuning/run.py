@@ -116,6 +116,7 @@ def run(
             address=address,
             concurrency=concurrency,
             verbose=verbose,
+            wait=or_resume,
         )
         changes = options.overrides(
             trials=trials,
@@ -155,7 +156,8 @@ def run(
         if debug:
             fit_here(settled, series, console)
             return
-        trials_before = past(folder, table, resumed, settled if or_resume else None)
+        read = check or or_resume or isinstance(folder, Path)
+        trials_before = past(folder, table, resumed, settled if or_resume else None, read=read)
         complete = or_resume and is_complete(folder, trials_before or {}, settled.study.trials)
         if check:
             describe(settled, table, series, manner.budget, console)
@@ -249,11 +251,19 @@ def load(
 
 
 def past(
-    folder: Place, table: "Table", resumed: bool, again: SearchSpace | None = None
+    folder: Place,
+    table: "Table",
+    resumed: bool,
+    again: SearchSpace | None = None,
+    *,
+    read: bool = True,
 ) -> "dict[int, Trial] | None":
     """The trials of a study that is resumed, none of one that begins.
 
-    again: of a command that may be repeated, which takes up what it left half begun.
+    Args:
+        again: of a command that may be repeated, which takes up what it left half begun.
+        read: False leaves the records, each of which is two requests in a bucket, to go_on(). It
+            reads them once more in any case, when nobody else writes them.
 
     Raises:
         InputError: the folder is none that the study can be begun or go on in.
@@ -262,7 +272,7 @@ def past(
         refuse_existing(folder, again)
         return None
     refuse_other_data(folder, table)
-    return read_trials(folder)
+    return read_trials(folder) if read else None
 
 
 def make(
@@ -316,12 +326,10 @@ def conduct(
             )
         about_ray = session.changes.as_json()
         if resumed:
-            # Refuses a study that another process holds, as a killed one does in a bucket for a
-            # minute: a wait for that belongs into Study._lease(), which this reaches.
-            for told in study.go_on(manner.command, about_ray):
+            for told in study.go_on(manner.command, about_ray, wait=manner.wait):
                 complain(f"warning: {told}")
         else:
-            study.begin(manner.command, about_ray)
+            study.begin(manner.command, about_ray, wait=manner.wait)
 
         def undo() -> None:
             study.release()
@@ -366,6 +374,11 @@ def conduct(
 
 def unwritable(study: "Study", error: OSError) -> int:
     """Say that the study's folder can't be written, and what next; the exit status."""
+    from tuning.lock import LostLease  # which Windows has no module for
+
+    if isinstance(error, LostLease):
+        complain(f"error: {error}")
+        return FAILED
     complain(
         f"error: {study.folder} can't be written any more: {reason(error)}. "
         "What was saved there is in order; when it can be written again, go on with: "

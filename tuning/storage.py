@@ -2,15 +2,23 @@
 
 import fnmatch
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
+import pyarrow
 from pyarrow import ArrowException, fs
 
 from lstm_model.errors import InputError
+
+# A request takes a bucket 20 ms and more, whatever else it is asked.
+REQUESTS_AT_ONCE = 32
+
+T = TypeVar("T")
+PlaceT = TypeVar("PlaceT", bound="Path | RemotePath")
 
 
 class RemotePath:
@@ -18,11 +26,39 @@ class RemotePath:
 
     A file is put whole or not at all. Some of these systems have no folders: there a folder is
     where files are.
+
+    Every question is a request, which takes 20 ms and more. So a path that came out of a listing
+    keeps what the listing said of it (kind, size, time), until it is written by this very path.
     """
 
-    def __init__(self, system: fs.FileSystem, path: str, uri: tuple[str, str]) -> None:
-        """path: in the system's own terms. uri: what comes before and after it in the URI."""
+    def __init__(
+        self,
+        system: fs.FileSystem,
+        path: str,
+        uri: tuple[str, str],
+        guard: Callable[[], None] | None = None,
+        listed: fs.FileInfo | None = None,
+    ) -> None:
+        """
+        Args:
+            path: in the system's own terms.
+            uri: what comes before and after it in the URI.
+            guard: called before every write; raises where there is to be none.
+            listed: what a listing said of it.
+        """
         self.system, self.path, self._uri = system, path, uri
+        self._guard, self._listed = guard, listed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # In another process neither the guard nor the listing holds.
+        return RemotePath, (self.system, self.path, self._uri)
+
+    def guarded(self, guard: Callable[[], None]) -> "RemotePath":
+        """This path; the guard holds for all paths that come out of it too."""
+        return RemotePath(self.system, self.path, self._uri, guard)
+
+    def unguarded(self) -> "RemotePath":
+        return RemotePath(self.system, self.path, self._uri)
 
     def __str__(self) -> str:
         before, after = self._uri
@@ -40,8 +76,8 @@ class RemotePath:
     def __lt__(self, other: "RemotePath") -> bool:
         return self.path < other.path
 
-    def _at(self, path: str) -> "RemotePath":
-        return RemotePath(self.system, path, self._uri)
+    def _at(self, path: str, listed: fs.FileInfo | None = None) -> "RemotePath":
+        return RemotePath(self.system, path, self._uri, self._guard, listed)
 
     def __truediv__(self, name: str | PurePosixPath) -> "RemotePath":
         return self._at(f"{self.path}/{name}")
@@ -61,22 +97,33 @@ class RemotePath:
     def resolve(self) -> "RemotePath":
         return self
 
-    def _kind(self) -> fs.FileType:
-        return self.system.get_file_info(self.path).type
+    def _info(self) -> fs.FileInfo:
+        return self._listed or self.system.get_file_info(self.path)
 
     def exists(self) -> bool:
-        return bool(self._kind() != fs.FileType.NotFound)
+        return bool(self._info().type != fs.FileType.NotFound)
 
     def is_file(self) -> bool:
-        return bool(self._kind() == fs.FileType.File)
+        return bool(self._info().type == fs.FileType.File)
 
     def is_dir(self) -> bool:
-        return bool(self._kind() == fs.FileType.Directory)
+        return bool(self._info().type == fs.FileType.Directory)
 
     def stat(self) -> Any:
-        return SimpleNamespace(st_size=self.system.get_file_info(self.path).size or 0)
+        return SimpleNamespace(st_size=self._info().size or 0)
+
+    def modified(self) -> float:
+        """When it was last written, in seconds by the server's clock."""
+        return float(self._info().mtime_ns or 0) / 1e9
+
+    def _written(self) -> None:
+        """Called before every write."""
+        self._listed = None
+        if self._guard:
+            self._guard()
 
     def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
+        self._written()
         self.system.create_dir(self.path, recursive=True)
 
     def read_bytes(self) -> bytes:
@@ -84,32 +131,39 @@ class RemotePath:
             return bytes(file.read())
 
     def write_bytes(self, content: bytes) -> None:
+        self._written()
         with self.system.open_output_stream(self.path) as file:
             file.write(content)
 
     def unlink(self) -> None:
+        self._written()
         self.system.delete_file(self.path)
+
+    def delete_tree(self) -> None:
+        self._written()
+        self.system.delete_dir(self.path)
 
     def glob(self, pattern: str) -> Iterator["RemotePath"]:
         """As Path.glob(), for patterns without **."""
         first, _, rest = pattern.partition("/")
-        for found in self._listed(recursive=False):
-            if fnmatch.fnmatchcase(found.name, first):
-                yield from found.glob(rest) if rest else [found]
+        for path in self._list(recursive=False):
+            if fnmatch.fnmatchcase(path.name, first):
+                yield from path.glob(rest) if rest else [path]
 
     def iterdir(self) -> Iterator["RemotePath"]:
         return self.glob("*")
 
     def rglob(self, pattern: str) -> Iterator["RemotePath"]:
         """All that lies in the folder, however deep, and has such a name."""
-        for found in self._listed(recursive=True):
-            if fnmatch.fnmatchcase(found.name, pattern):
-                yield found
+        for path in self._list(recursive=True):
+            if fnmatch.fnmatchcase(path.name, pattern):
+                yield path
 
-    def _listed(self, recursive: bool) -> Iterator["RemotePath"]:
+    def _list(self, recursive: bool) -> Iterator["RemotePath"]:
+        """One request for a thousand files, however deep they lie."""
         selected = fs.FileSelector(self.path, recursive=recursive, allow_not_found=True)
-        for found in self.system.get_file_info(selected):
-            yield self._at(found.path)
+        for info in self.system.get_file_info(selected):
+            yield self._at(info.path, info)
 
 
 Place = Path | RemotePath
@@ -123,8 +177,11 @@ def place(text: str) -> Place:
     """
     if "://" not in text:
         return Path(text)
+    # What pyarrow writes goes through threads of its own: 8, if nobody asks for more.
+    if pyarrow.io_thread_count() < REQUESTS_AT_ONCE:
+        pyarrow.set_io_thread_count(REQUESTS_AT_ONCE)
     try:
-        system, path = fs.FileSystem.from_uri(text)
+        system, path = fs.FileSystem.from_uri(_with_few_requests(text))
     except (ArrowException, OSError, ValueError) as error:
         raise InputError(
             f"a storage must be a directory or a URI such as s3://bucket/studies, but got "
@@ -136,6 +193,27 @@ def place(text: str) -> Place:
     path = path.rstrip("/")
     before = plain.rstrip("/").removesuffix(path)
     return RemotePath(system, path, (before, f"{mark}{query}"))
+
+
+def _with_few_requests(uri: str) -> str:
+    """A file that is opened in a bucket for writing is one request, not three."""
+    option = "allow_delayed_open"
+    if not uri.startswith("s3://") or option in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}{option}=true"
+
+
+def map_files(work: Callable[[PlaceT], T], files: Iterable[PlaceT]) -> list[T]:
+    """The work's result for each file, in their order. Requests to a bucket go many at once."""
+    files = list(files)
+    if len(files) < 2 or isinstance(files[0], Path):
+        return [work(file) for file in files]
+    with ThreadPoolExecutor(min(REQUESTS_AT_ONCE, len(files)), "requests") as pool:
+        try:
+            return list(pool.map(work, files))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # what went wrong once would a hundred times
+            raise
 
 
 def inside(folder: Place, path: str | Path) -> str:
@@ -155,7 +233,7 @@ def remove(what: Place) -> None:
         return
     with suppress(FileNotFoundError):
         if what.is_dir():
-            what.system.delete_dir(what.path)
+            what.delete_tree()
         else:
             what.unlink()
 

@@ -10,17 +10,15 @@ Every file is moved into place whole.
 """
 
 import csv
-import fcntl
 import io
 import json
 import math
-import os
 import platform
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,14 +29,15 @@ import numpy as np
 from lstm_model import __version__
 from lstm_model.baselines import Baselines
 from lstm_model.errors import InputError, reason
-from lstm_model.files import read_json, write_file, write_folder
+from lstm_model.files import read_bytes, read_json, write_file, write_folder
 from lstm_model.series import Series
 from lstm_model.sources import Table
+from tuning.lock import Lock, LostLease, hold
 from tuning.record import State, Trial
-from tuning.resume import FORMAT, LEASE, is_study, read_trials, refuse_existing, searched
+from tuning.resume import FORMAT, is_study, read_trials, records, refuse_existing, searched
 from tuning.search import Journal
 from tuning.search_space import SearchSpace
-from tuning.storage import Place, bytes_in, inside, remove
+from tuning.storage import Place, bytes_in, inside, map_files, remove
 
 if TYPE_CHECKING:
     # torch takes seconds to import, and the first trials don't wait for it.
@@ -55,8 +54,8 @@ DERIVE_SHARE = 0.02
 # A model in best/ goes without what completed() adds for this long, since a better one may follow.
 COMPLETE_SECONDS = 5.0
 
-# How long a killed process holds a study that lies where files can't be locked.
-LEASE_SECONDS = 60.0
+# After a driver that never let go of the study, its records are looked through so often.
+RECLAIM_SECONDS = 15.0
 
 # Beside the model in best/: which trial it is of.
 KEPT = "trial.json"
@@ -103,8 +102,10 @@ class Study:
         self._starts: ColdStarts | None = None
         self._journal = Journal(self.name, space)
         self._derive_at = self._journal_at = -math.inf
-        self._held: int | None = None
-        self._leased: float | None = None
+        self._lock: Lock | None = None
+        # When each record was written, as the store lists it, and when that was last looked at.
+        self._listed: dict[Place, tuple[float, int]] = {}
+        self._reclaim_at = -math.inf
         # Of the whole folder, when it was last begun, taken up or finished.
         self.disk_bytes = 0
 
@@ -138,10 +139,14 @@ class Study:
     def wall_seconds(self) -> float:
         return time.monotonic() - self._begun
 
-    def begin(self, command: Sequence[str], ray: Mapping[str, Any] | None = None) -> None:
+    def begin(
+        self, command: Sequence[str], ray: Mapping[str, Any] | None = None, *, wait: bool = False
+    ) -> None:
         """Make the folder, with the settings in it; or fill it, where a kill left it half begun.
 
-        ray: what is done otherwise than Ray does it.
+        Args:
+            ray: what is done otherwise than Ray does it.
+            wait: as of hold().
 
         Raises:
             InputError: the folder is another one's, or another process is at it.
@@ -149,28 +154,39 @@ class Study:
         settings = self._settings(command) | ({"ray": dict(ray)} if ray else {})
         refuse_existing(self.folder, self.space)
         try:
-            (self.folder / "trials").mkdir(parents=True, exist_ok=True)
-            if not (self.folder / "space.yaml").exists():
-                write_file(self.folder / "space.yaml", self.space.text.encode())
-            # Two may begin at once, and each put space.yaml there, which is what is locked. Who
-            # comes last sees the other's study.json; who comes first, that its lock is gone.
-            self._lock()
-            if is_study(self.folder):
-                raise self._busy()
-            write_file(self.folder / "study.json", _json(settings))
-            if not self._holds():
-                raise self._busy()
-            self._derive(last=True)
+            with self._released_if_it_fails():
+                (self.folder / "trials").mkdir(parents=True, exist_ok=True)
+                if not isinstance(self.folder, Path):
+                    self._hold(wait)
+                if not (self.folder / "space.yaml").exists():
+                    write_file(self.folder / "space.yaml", self.space.text.encode())
+                # On a disk two may begin at once, and each put space.yaml there, which is what is
+                # locked. Who comes last sees the other's study.json; who comes first, that its
+                # lock is of a file that is gone.
+                if self._lock is None:
+                    self._hold(wait)
+                if is_study(self.folder):
+                    refuse_existing(self.folder)
+                write_file(self.folder / "study.json", _json(settings))
+                if self._lock is not None:
+                    self._lock.check()
+                self._derive(last=True)
+        except LostLease as lost:
+            raise InputError(str(lost)) from None
         except OSError as error:
             raise InputError(
                 f"{self.folder} can't be written: {reason(error)}; choose another --runs "
                 "directory or --storage"
             ) from error
 
-    def go_on(self, command: Sequence[str], ray: Mapping[str, Any] | None = None) -> list[str]:
+    def go_on(
+        self, command: Sequence[str], ray: Mapping[str, Any] | None = None, *, wait: bool = False
+    ) -> list[str]:
         """Take up the folder again, with the trials that it holds.
 
-        ray: what is done otherwise than Ray does it, this time.
+        Args:
+            ray: what is done otherwise than Ray does it, this time.
+            wait: as of hold().
 
         Returns:
             What was found damaged and is made again, to be told.
@@ -178,7 +194,13 @@ class Study:
         Raises:
             InputError: another process is at it, or a record is damaged.
         """
-        self._lock()
+        with self._released_if_it_fails():
+            self._hold(wait)
+            return self._take_up(command, ray)
+
+    def _take_up(self, command: Sequence[str], ray: Mapping[str, Any] | None) -> list[str]:
+        if self._lock is not None and self._lock.took_over:
+            self._listed = _list_records(self.folder)
         self.trials = read_trials(self.folder)  # now that nobody else writes them
         self._one_ended = any(
             trial.saved and trial.state in ("finished", "stopped_early")
@@ -256,56 +278,55 @@ class Study:
             if left not in needed:
                 remove(left)
 
-    def _lock(self) -> None:
-        """Hold the study until this process ends, however it does. space.yaml is never replaced."""
-        if not isinstance(self.folder, Path):
-            self._lease()
-            return
-        self._held = os.open(self.folder / "space.yaml", os.O_RDONLY)
+    def _hold(self, wait: bool) -> None:
+        """Hold the study until this process ends, however it does."""
+        self._lock = hold(self.folder, wait=wait)
+        self.folder = self._lock.guarded(self.folder)
+
+    @contextmanager
+    def _released_if_it_fails(self) -> Iterator[None]:
+        """So that what is mended can be tried again at once."""
         try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise self._busy() from None
-
-    def _holds(self) -> bool:
-        """Whether the space.yaml that is locked is the one that is there."""
-        if self._held is None or not isinstance(self.folder, Path):
-            return True
-        return os.path.samestat(os.fstat(self._held), os.stat(self.folder / "space.yaml"))
-
-    def _busy(self) -> InputError:
-        self.release()
-        return InputError(f"another process is running {self.folder}; wait for its end, or stop it")
-
-    def _lease(self) -> None:
-        """Where files can't be locked: a file that says who runs the study, and is kept fresh."""
-        try:
-            other = read_json(self.folder / LEASE)
-        except InputError:
-            other = {}  # there is none
-        age = time.time() - float(other.get("at", 0))
-        if age < LEASE_SECONDS:
-            raise InputError(
-                f"another process ({other.get('by')}) ran {self.folder} {age:.0f} s ago; wait for "
-                f"its end, or, if it was killed, until {LEASE_SECONDS:g} s have passed"
-            )
-        self._leased = -math.inf
-        self.alive()
+            yield
+        except BaseException:
+            self.release()
+            raise
 
     def alive(self) -> None:
-        """Called again and again while trials run."""
+        """Called again and again while trials run.
+
+        Raises:
+            LostLease: another process runs the study now.
+        """
         now = time.monotonic()
-        if self._leased is not None and now - self._leased >= LEASE_SECONDS / 4:
-            self._leased = now
-            by = f"process {os.getpid()} on {platform.node()}"
-            write_file(self.folder / LEASE, _json({"by": by, "at": time.time()}))
+        if self._lock is not None:
+            self._lock.check()
+        if now >= self._reclaim_at:
+            self._reclaim()
+            self._reclaim_at = time.monotonic() + RECLAIM_SECONDS
         if self._incomplete is not None and now - self._incomplete >= COMPLETE_SECONDS:
             self._complete()
+
+    def _reclaim(self) -> None:
+        """Write a record again where a write of the driver before has replaced it: one that was on
+        its way for more than half a term, and came when this driver had entered.
+        """
+        if self._lock is None or not self._lock.took_over:
+            return
+        listed = _list_records(self.folder)
+        changed = [file for file, facts in listed.items() if self._listed.get(file) != facts]
+        for file, content in zip(changed, map_files(read_bytes, changed), strict=True):
+            trial = self.trials.get(int(file.stem))
+            if trial is None:
+                remove(file)  # its number will be that of another trial
+            elif content != trial.content():
+                self._write(trial)
+        self._listed = listed
 
     def attempt(self) -> Place:
         """A folder for the checkpoints of this run of the study."""
         folder = self.folder / "checkpoints"
-        numbers = [int(there.name) for there in folder.glob("*") if there.name.isdecimal()]
+        numbers = [int(each.name) for each in folder.glob("*") if each.name.isdecimal()]
         return folder / str(max(numbers, default=-1) + 1)
 
     def _back_to_checkpoint(self, trial: Trial) -> str | None:
@@ -367,12 +388,15 @@ class Study:
             self._kept = self._incomplete = None
             remove(self.folder / "best")
         trial.state, trial.reason = state, reason
+        # A worker that died may have left a part of one. On a disk it costs nothing to look.
+        has_checkpoints = trial.checkpoint is not None or isinstance(self.folder, Path)
         if state != "interrupted":
             trial.checkpoint = None
         self._write(trial)
-        if state != "interrupted":
+        if state != "interrupted" and has_checkpoints:
             for attempt in (self.folder / "checkpoints").glob("*"):
                 remove(attempt / str(id))
+        if state != "interrupted":
             self._journal.add(trial)
         self._derive()
         for listener in self.listeners:
@@ -402,8 +426,10 @@ class Study:
         }
         # As it lies: go_on() looks whether it can be read.
         forecaster = self.folder / trial.checkpoint / "best"
-        files = {file.name: file.read_bytes() for file in forecaster.iterdir()}
-        write_folder(self.folder / "best", {**files, KEPT: _json(kept)})
+        files: list[Place] = list(forecaster.iterdir())
+        contents = map_files(read_bytes, files)
+        model = {file.name: content for file, content in zip(files, contents, strict=True)}
+        write_folder(self.folder / "best", {**model, KEPT: _json(kept)})
         self._kept = kept
         if self._incomplete is None:
             self._incomplete = time.monotonic()
@@ -450,6 +476,7 @@ class Study:
             for trial in self.trials.values():
                 if trial.state == "running":
                     self.ended(trial.id, "interrupted")
+            self._reclaim()
             if not any(trial.under_way for trial in self.trials.values()):
                 remove(self.folder / "checkpoints")
             self._complete()
@@ -466,13 +493,9 @@ class Study:
 
     def release(self) -> None:
         """Let another process have the study."""
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
-        if self._leased is not None:
-            self._leased = None
-            with suppress(OSError):  # then it ends by itself
-                remove(self.folder / LEASE)
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def summary(self) -> dict[str, Any]:
         """The outcome so far, as summary.json has it."""
@@ -568,6 +591,12 @@ class Study:
 def _next(begun: float, seconds: float) -> float:
     """When to write again what was begun to be written then and has just been done."""
     return begun + max(seconds, (time.monotonic() - begun) / DERIVE_SHARE)
+
+
+def _list_records(folder: Place) -> dict[Place, tuple[float, int]]:
+    """When each record was written, by the server's clock, and its size."""
+    files = [file for file in records(folder) if not isinstance(file, Path)]
+    return {file: (file.modified(), file.stat().st_size) for file in files}
 
 
 def trials_csv(trials: Mapping[int, Trial], space: SearchSpace) -> bytes:

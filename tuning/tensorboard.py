@@ -18,10 +18,12 @@ import os
 import shutil
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, get_args
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
@@ -44,11 +46,12 @@ from tensorboard.plugins.text import metadata as texts
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from lstm_model.configuration import HYPERPARAMETERS, Hyperparameter
+from lstm_model.files import read_bytes
 from lstm_model.metrics import Score
 from lstm_model.wording import significant
 from tuning.artist import Artist, Drawn
 from tuning.record import State, Trial
-from tuning.storage import Place, inside, remove
+from tuning.storage import Place, RemotePath, inside, map_files, remove
 from tuning.summary import best_rows, in_words, short
 
 if TYPE_CHECKING:
@@ -104,8 +107,10 @@ class TensorBoard:
     """
 
     def __init__(self, study: "Study") -> None:
-        self._place = study.folder / "tensorboard"
-        self._folder = _local(self._place)
+        self._mirror = Mirror(study.folder / "tensorboard")
+        self._folder = self._mirror.folder
+        runs = [_number(trial) for trial in study.trials.values() if trial.under_way]
+        self._mirror.fetch([f"{state}/{run}" for state in ("running", "trials") for run in runs])
         self._trials: dict[int, Events] = {}
         self._done = sum(not trial.under_way for trial in study.trials.values())
         self._best: tuple[int, int] | None = None  # the trial and its epochs in the run `best`
@@ -118,13 +123,14 @@ class TensorBoard:
         self._root.text("settings", _settings(study))
         self._write_outcome(study)
         self._write_baselines(study)
-        self._artist = Artist(self._show)
+        self._artist = Artist(self._show, self._mirror.put)
 
     def started(self, study: "Study", trial: Trial) -> None:
         if trial.id in self._trials:
             return  # tried again after its worker died: the same run goes on
         place = self._folder / "running" / _number(trial)
-        _move(self._folder / "trials" / _number(trial), place)  # of a study that goes on
+        # Of a study that goes on.
+        self._mirror.move(self._folder / "trials" / _number(trial), place)
         _write_row(place, study, trial)
         events = self._trials[trial.id] = Events(place)
         events.begin_after(trial.epochs)  # those that come now were there before it was cut off
@@ -143,7 +149,7 @@ class TensorBoard:
         events.close()
         place = self._folder / "trials" / _number(trial)
         _write_row(place, study, trial)
-        _move(self._folder / "running" / _number(trial), place)
+        self._mirror.move(self._folder / "running" / _number(trial), place)
         self._done += not trial.under_way
         if study.best:
             self._root.scalars({SO_FAR: study.best.rmse}, self._done)
@@ -157,9 +163,10 @@ class TensorBoard:
                 self._artist.finish(study)
         finally:
             self.close()
-        _put(self._folder, self._place)
-        if self._folder != self._place:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            self._mirror.put()
+        finally:
+            self._mirror.close()
 
     def close(self) -> None:
         """Leave no thread and no open file."""
@@ -172,14 +179,13 @@ class TensorBoard:
         if self._artist.look(study):
             self._write_best(study)
             self._write_outcome(study)
-            _put(self._folder, self._place)
 
     def _write_baselines(self, study: "Study") -> None:
         """As long as the trials' curves, so that a chart shows them from end to end."""
         epochs, trials = study.space.study.max_epochs, study.space.study.trials
         for name, score in study.baselines.leading.items():
             place = self._folder / name
-            shutil.rmtree(place, ignore_errors=True)  # a study may go on with more trials
+            self._mirror.remove(name)  # a study may go on with more trials
             events = Events(place)
             _level(events, score, "validation", range(1, epochs + 1))
             for done in range(1, trials + 1):
@@ -216,7 +222,8 @@ def write_comparison(
     from tuning.report import answer  # brings matplotlib, which a study is to start without
 
     remove(folder / "tensorboard")  # of the same comparison, made before
-    place = _local(folder / "tensorboard")
+    mirror = Mirror(folder / "tensorboard")
+    place = mirror.folder
     root = Events(place)
     root.add(_layout(_of_comparisons()))
     root.text("answer", answer(comparison))
@@ -235,7 +242,8 @@ def write_comparison(
         for number, epoch in enumerate(histories.get(model, ()), start=1):
             events.scalars({FINALIST + name: epoch[name] for name in (*METRICS, "loss")}, number)
         events.close()
-    _put(place, folder / "tensorboard")
+    mirror.put()
+    mirror.close()
 
 
 # Tags of a comparison: what it breaks down by numbers, and the epochs of a finalist's trial.
@@ -321,31 +329,95 @@ class Events:
         self._records.flush()
 
 
-def _local(place: Place) -> Path:
-    """The place itself, or a folder with what is there: an object store can't append to files."""
-    if isinstance(place, Path):
-        return place
-    folder = Path(tempfile.mkdtemp(prefix="tensorboard-"))
-    for file in place.rglob("*"):
-        if file.is_file():
-            copy = folder / inside(place, file.path)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(file.read_bytes())
-    return folder
+class Mirror:
+    """Where event files are written: the place itself on a disk. An object store can't append to
+    files: of that `folder` has what was written here, and put() brings it there.
+
+    Files are never read again, so none has to be fetched but those that move.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        # Taken by whoever moves files or looks which there are: each is seen, and once.
+        self._moving = threading.Lock()
+        self._putting = threading.Lock()
+        # What the place has of `folder`, with its size; and what it has besides.
+        self._sizes: dict[str, int] = {}
+        self._others: dict[str, RemotePath] = {}
+        if isinstance(place, Path):
+            self.folder = place
+            return
+        self.folder = Path(tempfile.mkdtemp(prefix="tensorboard-"))
+        self._others = {
+            inside(place, file.path): file for file in place.rglob("*") if file.is_file()
+        }
+
+    def fetch(self, runs: Iterable[str]) -> None:
+        """What the place has of these runs."""
+        wanted = {name: file for name, file in self._others.items() if _run(name) in set(runs)}
+        contents = map_files(read_bytes, list(wanted.values()))
+        for name, content in zip(wanted, contents, strict=True):
+            file = self.folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+            self._sizes[name] = len(content)
+            del self._others[name]
+
+    def move(self, old: Path, new: Path) -> None:
+        """A trial's curves, if there are any; its row is left behind, and goes."""
+        with self._moving:
+            if not old.exists():
+                return
+            new.mkdir(parents=True, exist_ok=True)
+            for file in old.iterdir():
+                if file.suffix != ROW:
+                    file.rename(new / file.name)
+            shutil.rmtree(old)
+
+    def remove(self, run: str) -> None:
+        with self._moving:
+            shutil.rmtree(self.folder / run, ignore_errors=True)
+            for name in [name for name in self._others if _run(name) == run]:
+                self._sizes[name] = self._others.pop(name).stat().st_size  # put() misses it here
+
+    def put(self) -> None:
+        """Make the place like the folder, if it is another one."""
+        place = self._place
+        if isinstance(place, Path):
+            return
+        with self._putting:
+            with self._moving:
+                files = {
+                    str(file.relative_to(self.folder)): file.stat().st_size
+                    for file in self.folder.rglob("*")
+                    if file.is_file()
+                }
+            grown = [name for name, size in files.items() if self._sizes.get(name) != size]
+            gone = [name for name in self._sizes if name not in files]
+
+            def put_file(file: RemotePath) -> None:
+                name = inside(place, file.path)
+                with suppress(FileNotFoundError):  # moved meanwhile: the next time
+                    content = (self.folder / name).read_bytes()
+                    file.write_bytes(content)
+                    self._sizes[name] = len(content)
+
+            def remove_file(file: RemotePath) -> None:
+                with suppress(FileNotFoundError):
+                    file.unlink()
+                del self._sizes[inside(place, file.path)]
+
+            map_files(put_file, [place / name for name in grown])
+            map_files(remove_file, [place / name for name in gone])
+
+    def close(self) -> None:
+        if self.folder != self._place:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _put(folder: Path, place: Place) -> None:
-    """Make the place like the folder that _local() gave for it."""
-    if isinstance(place, Path):
-        return
-    there = {inside(place, file.path): file for file in place.rglob("*") if file.is_file()}
-    for file in folder.rglob("*"):
-        if file.is_file():
-            old = there.pop(name := str(file.relative_to(folder)), None)
-            if old is None or old.stat().st_size != file.stat().st_size:
-                (place / name).write_bytes(file.read_bytes())
-    for gone in there.values():
-        gone.unlink()
+def _run(name: str) -> str:
+    """The run that an event file is of."""
+    return str(PurePosixPath(name).parent)
 
 
 def _number(trial: Trial) -> str:
@@ -377,17 +449,6 @@ def _write_row(place: Path, study: "Study", trial: Trial) -> None:
     if trial.state in STATUS:
         row.add(_session_end(STATUS[trial.state]))
     row.close()
-
-
-def _move(old: Path, new: Path) -> None:
-    """A trial's curves, if there are any; its row is left behind, and goes."""
-    if not old.exists():
-        return
-    new.mkdir(parents=True, exist_ok=True)
-    for file in old.iterdir():
-        if file.suffix != ROW:
-            file.rename(new / file.name)
-    shutil.rmtree(old)
 
 
 def _session_end(status: int) -> Summary:

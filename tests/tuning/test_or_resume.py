@@ -16,7 +16,7 @@ from rich.console import Console
 from lstm_model.command import exit_status
 from lstm_model.errors import InputError
 from lstm_model.files import write_file
-from tuning import run
+from tuning import lock, run
 from tuning import study as study_module
 from tuning.ray_backend import session
 from tuning.search_space import read_space
@@ -351,15 +351,16 @@ def test_of_two_that_begin_at_once_one_has_the_study(
         patch.setattr(study_module, "write_file", meanwhile)
         with pytest.raises(InputError, match=r"^another process is running runs/air; wait for"):
             first.begin([])
-    assert first._held is None
+    assert first._lock is None
     assert second.go_on([]) == [], "nobody holds it any more"
 
-    def late(study: Study) -> None:
+    def late(folder: Path, wait: bool) -> lock.Lock:
         (ready / "runs" / "air" / "study.json").write_text("{}")
+        return lock.hold(folder, wait=wait)
 
     shutil.rmtree(ready / "runs")
     with monkeypatch.context() as patch:
-        patch.setattr(Study, "_lock", late)
-        with pytest.raises(InputError, match=r"^another process is running runs/air; wait for"):
+        patch.setattr(study_module, "hold", late)
+        with pytest.raises(InputError, match=r"^runs/air exists; go on with it: --resume"):
             first.begin([])
     assert (ready / "runs" / "air" / "study.json").read_text() == "{}", "it is the other's"

@@ -8,37 +8,40 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from lstm_model.checkpoint import TrainedForecaster
 from lstm_model.errors import InputError
+from tests.bucket_server import KEYS, Front, create_bucket, server_clock
+from tests.tuning.test_study import CONFIG, report
+from tuning import study as study_module
 from tuning.resume import read_trials
-from tuning.storage import RemotePath, bytes_in, inside, place, remove
+from tuning.storage import RemotePath, bytes_in, inside, map_files, place, remove
+from tuning.study import Study
+from tuning.tensorboard import TensorBoard
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Space = Callable[..., Path]
 
-KEYS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_DEFAULT_REGION": "us-east-1",
-}
+pytest_plugins = ("tests.tuning.test_study",)
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """The URI of a bucket's folder, its server named as an environment of AWS's own does."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
+def front() -> Iterator[Front]:
+    """A bucket's server, named as an environment of AWS's own does."""
+    front = Front()
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**KEYS, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
+        for name, value in {**KEYS, "AWS_ENDPOINT_URL": front.endpoint}.items():
             patch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="bucket")
-        yield "s3://bucket/studies"
-    server.stop()
+        create_bucket(front)
+        yield front
+    front.close()
+
+
+@pytest.fixture(scope="module")
+def bucket(front: Front) -> str:
+    """The URI of a bucket's folder."""
+    return "s3://bucket/studies"
 
 
 def test_a_place_is_a_directory_or_what_a_uri_names(bucket: str, tmp_path: Path) -> None:
@@ -81,6 +84,92 @@ def test_files_of_a_bucket(bucket: str) -> None:
     assert not folder.exists()
 
 
+def count(front: Front) -> Callable[[], int]:
+    """A function that says how many requests came since it was last asked."""
+    before = front.requests.total()
+
+    def since() -> int:
+        nonlocal before
+        total = front.requests.total()
+        before, new = total, total - before
+        return new
+
+    return since
+
+
+def test_what_a_listing_said_is_not_asked_again(front: Front, bucket: str) -> None:
+    folder = place(bucket) / "listed"
+    assert isinstance(folder, RemotePath)
+    requests = count(front)
+    (folder / "a.json").write_bytes(b"1")
+    assert requests() == 1
+    (folder / "deep" / "b.json").write_bytes(b"22")
+    requests()
+    files = [file for file in folder.rglob("*") if file.is_file() and file.exists()]
+    assert sum(file.stat().st_size for file in files) == bytes_in(folder) == 3
+    assert requests() == 2
+    file = next(file for file in files if file.name == "a.json")
+    file.write_bytes(b"333")
+    assert file.stat().st_size == 3, "it was written since"
+
+
+def test_files_are_asked_for_many_at_once_in_their_order(front: Front, bucket: str) -> None:
+    folder = place(bucket) / "many"
+    files = [folder / str(number) for number in range(64)]
+    front.seconds, front.most_at_once = 0.02, 0
+    try:
+        map_files(lambda file: file.write_bytes(file.name.encode()), files)
+        assert front.most_at_once > 8
+        contents = map_files(lambda file: file.read_bytes(), files)
+    finally:
+        front.seconds = 0.0
+    assert contents == [file.name.encode() for file in files]
+    with pytest.raises(FileNotFoundError):
+        map_files(lambda file: file.read_bytes(), [*files, folder / "none"])
+    remove(folder)
+
+
+def test_requests_of_a_study(
+    study: Study, front: Front, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each may take 20 ms: two for a trial while it runs, two for its events, two to read it."""
+    monkeypatch.setattr(study_module, "DERIVE_SECONDS", 1e6)
+    trials, few = 40, 45
+
+    def new(folder: RemotePath) -> Study:
+        return Study(folder, study.space, study.table, study.series, study.baselines, 0.0)
+
+    folder = place(bucket) / "counted"
+    assert isinstance(folder, RemotePath)
+    first = new(folder)
+    requests = count(front)
+    first.begin([])
+    first.listeners.append(TensorBoard(first))
+    assert requests() < few
+    for id in range(trials):
+        first.started(id, CONFIG)
+        first.reported(id, report(1, 9.0))
+        first.ended(id, "failed", "out of memory")
+        first.alive()
+    assert requests() <= 2 * trials + 10
+    first.finish("failed")
+    assert requests() <= 2 * trials + few
+
+    again = new(folder)
+    again.go_on([])
+    assert requests() <= 2 * trials + few
+    assert again.trials == first.trials
+    events = TensorBoard(again)
+    assert requests() == 1
+    events._mirror.put()
+    assert 0 < requests() < few
+    events._mirror.put()
+    assert requests() == 0, "nothing is new"
+    events.close()
+    again.finish("failed")
+    assert requests() < few
+
+
 @pytest.mark.slow
 def test_a_study_in_a_bucket_goes_on_after_a_kill(
     run: Run, space: Space, bucket: str, tmp_path: Path, environment: dict[str, str]
@@ -109,9 +198,9 @@ def test_a_study_in_a_bucket_goes_on_after_a_kill(
     refused = run("--resume", f"{bucket}/air")
     assert refused.returncode == 2
     assert "another process (process " in refused.stderr
-    remove(folder / "running.json")  # as if a minute had passed
-
-    done = run("--resume", "air", "--storage", bucket)
+    with server_clock() as turn_on:
+        turn_on(61)
+        done = run("--resume", "air", "--storage", bucket)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "runs").exists()
     after = read_trials(folder)

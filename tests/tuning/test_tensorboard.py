@@ -282,7 +282,8 @@ def test_figures_are_drawn_at_most_once_a_minute_while_trials_go_on(
         drawn.append(step)
 
     minute = time.monotonic() + artist_module.LEAST_SECONDS
-    artist = artist_module.Artist(show)
+    put_by: list[str] = []
+    artist = artist_module.Artist(show, lambda: put_by.append(threading.current_thread().name))
     monkeypatch.setattr("tuning.artist.time.monotonic", lambda: minute + 1)
     assert artist.look(study)
     assert not drawn, "nobody waits for what is drawn"
@@ -290,6 +291,7 @@ def test_figures_are_drawn_at_most_once_a_minute_while_trials_go_on(
     gate.set()
     artist.close()
     assert drawn == [2]
+    assert put_by == ["figures"], "a bucket holds up no trial"
     assert not artist.look(study), "the next minute has not gone"
     artist.finish(study)
     assert drawn == [2, 2]
