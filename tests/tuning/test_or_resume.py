@@ -103,7 +103,7 @@ def ready(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LSTM_TUNING_DATA", raising=False)
 
-    def no_ray(*_: object) -> None:
+    def no_ray(*_: object, **__: object) -> None:
         raise AssertionError("Ray was started")
 
     monkeypatch.setattr(session, "ray_session", no_ray)
