@@ -83,7 +83,8 @@ class Progress:
 
     def started(self, study: "Study", trial: Trial) -> None:
         self._pace.begin(study)
-        self.most_at_once = max(self.most_at_once, study.counts["running"])
+        running = sum(each.state == "running" for each in study.trials.values())
+        self.most_at_once = max(self.most_at_once, running)
         self._show(study)
 
     def reported(self, study: "Study", trial: Trial) -> None:

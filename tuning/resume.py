@@ -24,8 +24,9 @@ from tuning.storage import Place, map_files, place
 # Of study.json. Format 1 did not say how a table's cells are read: as they stand.
 FORMAT, OLD_FORMAT = 2, 1
 
-# What a kill leaves of the files that a study begins with.
-HALF_WRITTEN = (".space.yaml.*", ".study.json.*", f"{CLAIM}-*-*.json")
+# What a kill leaves of the files that a study begins with, as write_file() names them, and of who
+# began it.
+HALF_WRITTEN = (".space.yaml.????????", ".study.json.????????", f"{CLAIM}-*-*.json")
 
 
 def refuse_existing(folder: Place, asked: SearchSpace | None = None) -> None:

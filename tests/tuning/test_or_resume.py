@@ -79,8 +79,8 @@ def test_the_same_command_begins_goes_on_after_a_kill_and_says_when_it_is_done(
 
     left = contents(folder)
     done = run(*ASKED)
-    said = "Study air: nothing is left to do: 6 trials are there, in runs/air\n"
-    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+    complete = "Study air: nothing is left to do: 6 trials are there, in runs/air\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, complete, "")
     assert contents(folder) == left
 
     more = run(*ASKED, "--trials", 7)
@@ -89,7 +89,7 @@ def test_the_same_command_begins_goes_on_after_a_kill_and_says_when_it_is_done(
     assert sorted(records(folder)) == list(range(7))
     # The file still says 6: a study that was extended stays so.
     done = run(*ASKED)
-    assert (done.returncode, done.stdout) == (0, said.replace("6 trials", "7 trials"))
+    assert (done.returncode, done.stdout) == (0, complete.replace("6 trials", "7 trials"))
 
 
 @pytest.fixture
@@ -158,10 +158,10 @@ def test_where_nothing_is_left_no_ray_is_started(
     assert ask(*ASKED) == (0, DONE, "")
     assert ask(*ASKED, "--cpus-per-trial", 2) == (0, DONE, ""), "no result depends on it"
     assert ask(*ASKED, "--quiet") == (0, "", "")
-    status, told, complaint = ask(*ASKED, "--check")
+    status, output, complaint = ask(*ASKED, "--check")
     assert (status, complaint) == (0, "")
-    assert told.startswith("space           tiny.yaml")
-    assert told.endswith(DONE)
+    assert output.startswith("space           tiny.yaml")
+    assert output.endswith(DONE)
     assert contents(finished) == before
 
 
@@ -182,7 +182,7 @@ def test_what_is_left_is_done(finished: Path, ask: Callable[..., Answer], left: 
 
 
 @pytest.mark.parametrize(
-    ("changed", "arguments", "told"),
+    ("changed", "arguments", "message"),
     [
         (None, ("--seed", 1), "study.seed: 0 against 1"),
         (None, ("--max-epochs", 9), "study.max_epochs: 4 against 9"),
@@ -196,7 +196,7 @@ def test_another_study_of_that_name_is_refused(
     ask: Callable[..., Answer],
     changed: tuple[str, str] | None,
     arguments: tuple[object, ...],
-    told: str,
+    message: str,
 ) -> None:
     shutil.copy("own.csv", "other.csv")
     if changed:
@@ -204,8 +204,8 @@ def test_another_study_of_that_name_is_refused(
         file.write_text(file.read_text().replace(*changed))
     before = contents(finished)
     refusal = (
-        f"runs/air exists with other settings than are asked for: {told}; choose another --name, "
-        "or ask for the same\n"
+        f"runs/air exists with other settings than are asked for: {message}; choose another "
+        "--name, or ask for the same\n"
     )
     assert ask(*ASKED, *arguments) == (2, "", refusal)
     assert contents(finished) == before
@@ -216,16 +216,16 @@ def test_other_data_of_the_same_name_are_refused(
 ) -> None:
     with open("own.csv", "a") as file:
         file.write("2020-03-03 12:00:00,50,10,NW\n")
-    status, told, complaint = ask(*ASKED)
-    assert (status, told) == (2, "")
+    status, output, complaint = ask(*ASKED)
+    assert (status, output) == (2, "")
     assert complaint.startswith("runs/air was begun with other data: own.csv of SHA-256 ")
 
 
 def test_fewer_trials_than_there_are_are_refused(
     finished: Path, ask: Callable[..., Answer]
 ) -> None:
-    status, told, complaint = ask(*ASKED, "--trials", 1)
-    assert (status, told) == (2, "")
+    status, output, complaint = ask(*ASKED, "--trials", 1)
+    assert (status, output) == (2, "")
     assert complaint.startswith("--trials must be at least 2, since runs/air has records of so ")
     # A file that asks for fewer changes nothing.
     file = Path("tiny.yaml")
@@ -235,7 +235,7 @@ def test_fewer_trials_than_there_are_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("--space", "tiny.yaml", "--or-resume"), "--or-resume goes on with the study that --name"),
         (("--resume", "air", "--or-resume"), "--or-resume begins a study or goes on with it, and"),
@@ -243,11 +243,11 @@ def test_fewer_trials_than_there_are_are_refused(
     ],
 )
 def test_which_study_is_meant_has_to_be_said(
-    ready: Path, ask: Callable[..., Answer], arguments: tuple[str, ...], told: str
+    ready: Path, ask: Callable[..., Answer], arguments: tuple[str, ...], message: str
 ) -> None:
     status, out, complaint = ask(*arguments)
     assert (status, out) == (2, "")
-    assert complaint.startswith(told)
+    assert complaint.startswith(message)
     assert not (ready / "runs").exists()
 
 
@@ -259,7 +259,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(
-    "left", [(), (".space.yaml.a1b2",), ("space.yaml",), ("space.yaml", ".study.json.c3d4")]
+    "left", [(), (".space.yaml.ab_d5678",), ("space.yaml",), ("space.yaml", ".study.json.efg_1234")]
 )
 def test_a_beginning_that_was_cut_off_is_begun_anew(
     ready: Path, ask: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch, left: tuple[str, ...]
@@ -309,6 +309,7 @@ def test_a_beginning_that_was_cut_off_right_after_its_mkdir_is_begun_anew(ready:
         ("trials/0.json", "{}"),
         ("trials", "mine"),
         (".hidden", "mine"),
+        (".space.yaml.swp", "mine"),  # as an editor leaves it
     ],
 )
 def test_what_may_be_the_users_is_left_alone(

@@ -60,7 +60,7 @@ def test_trials_that_have_room_are_not_warned_of(
 
 
 @pytest.mark.parametrize(
-    ("crowd", "told"),
+    ("crowd", "warning"),
     [
         ((50, 1, 2.0, 20 * GB), f"{SHARED}; ask for --concurrency 2"),
         (
@@ -97,9 +97,9 @@ def test_trials_that_have_room_are_not_warned_of(
     ],
 )
 def test_more_than_cores_or_memory_bear_is_warned_of_with_both_numbers(
-    crowd: tuple[int, int, float, float], told: str
+    crowd: tuple[int, int, float, float], warning: str
 ) -> None:
-    assert describe_crowd(*crowd) == told
+    assert describe_crowd(*crowd) == warning
 
 
 @pytest.fixture
@@ -118,24 +118,28 @@ def test_as_many_as_fit_crowd_nobody(machine: dict[str, float], cpu: float, gpu:
 
 
 def test_shares_of_a_core_crowd_it(machine: dict[str, float]) -> None:
-    told = find_crowd(slots(0.25, 0)(), 0.25, 0)
-    assert told is not None
-    assert told.startswith("64 trials at once share 16 cores, so each takes some 4 times as long")
+    warning = find_crowd(slots(0.25, 0)(), 0.25, 0)
+    assert warning is not None
+    assert warning.startswith(
+        "64 trials at once share 16 cores, so each takes some 4 times as long"
+    )
     assert find_crowd(slots(0.25, 0, 16)(), 0.25, 0) is None
 
 
 def test_memory_is_what_was_free_when_ray_started(machine: dict[str, float]) -> None:
     machine["memory"], machine["object_store_memory"] = 1.4 * GB, 0.6 * GB
-    told = find_crowd(16, 1, 0)
-    assert told is not None
-    assert told.startswith("16 trials at once need some 2.4 GB of memory, and 2.0 GB are free")
+    warning = find_crowd(16, 1, 0)
+    assert warning is not None
+    assert warning.startswith("16 trials at once need some 2.4 GB of memory, and 2.0 GB are free")
 
 
 def test_on_a_cluster_those_that_wait_for_nodes_crowd_nobody(machine: dict[str, float]) -> None:
     assert find_crowd(64, 1, 0, cluster=True) is None
-    told = find_crowd(64, 0.5, 0, cluster=True)
-    assert told is not None
-    assert told.startswith("32 trials at once share 16 cores, so each takes some 2 times as long")
+    warning = find_crowd(64, 0.5, 0, cluster=True)
+    assert warning is not None
+    assert warning.startswith(
+        "32 trials at once share 16 cores, so each takes some 2 times as long"
+    )
     machine.update(CPU=0.0, memory=0.0)
     assert find_crowd(64, 0.5, 0, cluster=True) is None
 
@@ -144,7 +148,7 @@ def test_cores_that_a_batch_system_gives_to_others_are_not_counted(
     machine: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
-    told = find_crowd(16, 1, 0)
-    assert told is not None
-    assert told.startswith("16 trials at once share 4 cores, so each takes some 4 times as long")
+    warning = find_crowd(16, 1, 0)
+    assert warning is not None
+    assert warning.startswith("16 trials at once share 4 cores, so each takes some 4 times as long")
     assert find_crowd(16, 1, 0, cluster=True) is None, "of a cluster's nodes nothing is known"
