@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults.campaign import SPACE as UNDER_FIRE
 from tests.faults.campaign import campaign, write_table
+from tuning.ray_backend.patches import PLAIN
 from tuning.resume import read_trials
 
 
@@ -20,7 +21,8 @@ def test_nothing_is_lost_or_counted_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_study_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize("plain", ["", "1"], ids=["changed", "plain"])
+def test_a_study_that_was_killed_ends_as_one_that_was_not(plain: str, tmp_path: Path) -> None:
     """One worker, killed between a checkpoint and its record, and between two checkpoints."""
     write_table(tmp_path / "air.csv")
     (tmp_path / "air.yaml").write_text(
@@ -33,6 +35,7 @@ def test_a_study_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> Non
             "WITNESS": str(tmp_path / f"{name}.witness"),
             "KILL_AT": kill_at,
             "CHECKPOINT_SECONDS": "0.1",
+            PLAIN: plain,
             "PYTHONPATH": str(Path(__file__).parents[2]),
         }
         return subprocess.run(

@@ -45,11 +45,11 @@ def summary(folder: Path) -> Any:
     return json.loads((folder / "summary.json").read_text())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["changed", "plain"])
 def finished(
-    tmp_path_factory: pytest.TempPathFactory, table: Path
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, table: Path
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A study of eight trials at horizon 2, and what its command said."""
+    """A study of eight trials at horizon 2, and what its command said; with Ray as it is, too."""
     from tests.tuning.conftest import SPACE
 
     home = tmp_path_factory.mktemp("finished")
@@ -57,7 +57,8 @@ def finished(
         SPACE.format(source=table, trials=8, max_epochs=6, horizon=2, scheduler="asha")
     )
     done = subprocess.run(
-        [sys.executable, "-m", "tuning.run", "--space", "tiny.yaml", "--name", "air"],
+        [sys.executable, "-m", "tuning.run", "--space", "tiny.yaml", "--name", "air"]
+        + (["--plain-ray"] if request.param == "plain" else []),
         capture_output=True,
         text=True,
         cwd=home,
