@@ -419,7 +419,7 @@ def test_a_study_that_another_process_just_began_is_refused(
     first, second = (in_bucket(study, folder) for folder in folders)
     look, looks = refuse_existing, list[object]()
 
-    def look_too_early(folder: Place) -> None:
+    def look_too_early(folder: Place, *_: object) -> None:
         looks.append(folder)
         if len(looks) > 1:
             look(folder)
