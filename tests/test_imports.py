@@ -1,12 +1,17 @@
 """Imports point one way; each is looked at in a fresh process."""
 
+import ast
 import pkgutil
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import lstm_model
+
+ROOT = Path(__file__).parents[1]
 
 
 def imported_by(statement: str) -> set[str]:
@@ -22,6 +27,50 @@ def test_the_model_knows_nothing_of_studies() -> None:
     loaded = imported_by("import " + ", ".join(modules))
     assert set(modules) <= loaded
     assert not {"ray", "optuna", "tuning"} & loaded
+
+
+def imports_of(file: Path) -> set[str]:
+    """The modules that a file names in its imports, wherever they stand."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def sources() -> list[Path]:
+    return [file for package in ("lstm_model", "tuning") for file in (ROOT / package).rglob("*.py")]
+
+
+def test_ray_and_optuna_have_each_their_room() -> None:
+    def importing(library: str) -> set[str]:
+        return {
+            str(file.parent.relative_to(ROOT) if "ray_backend" in str(file) else file.name)
+            for file in sources()
+            if any(name.partition(".")[0] == library for name in imports_of(file))
+        }
+
+    # Optuna's searcher has Tune's as its base class.
+    assert importing("ray") == {"tuning/ray_backend", "search.py"}
+    assert importing("optuna") == {"search.py"}
+
+
+@pytest.mark.parametrize(
+    ("name", "room"),
+    [
+        (r"ray\._private|ray\.tune\.execution|ray\.air\b|ConsolePopen", "patches.py"),
+        (r"\boptuna(\.\w+)*\._", None),
+        (r"_fused_adamw|_execution_engine", "fast_torch.py"),
+        (r"unittest", None),
+    ],
+)
+def test_private_names_of_libraries_stand_in_one_room(name: str, room: str | None) -> None:
+    assert {file.name for file in sources() if re.search(name, file.read_text())} == (
+        {room} if room else set()
+    )
 
 
 @pytest.mark.parametrize("module", ["tuning.search_space", "tuning.run"])

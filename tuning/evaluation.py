@@ -30,12 +30,12 @@ from tuning.finalists import (
     best_trials,
     boosting_jobs,
     candidates,
-    fan_out,
     fresh_seeds,
     refitting_jobs,
     training_jobs,
 )
 from tuning.period import Period, Protocol, Span, final_series
+from tuning.ray_backend.jobs import fan_out
 from tuning.ray_backend.stopping import StopRequest
 from tuning.report import write_report
 from tuning.report_figures import drawn

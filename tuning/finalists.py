@@ -4,13 +4,10 @@ One trial's error is partly luck, and the best of many trials is the luckiest: w
 part of it. So the finalist is chosen by trainings with seeds that no trial had.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import ray
-import torch
 
 from lstm_model.baselines import boosted
 from lstm_model.checkpoint import TrainedForecaster
@@ -19,13 +16,9 @@ from lstm_model.errors import TrainingFailed
 from lstm_model.metrics import Doubles, Score, mean_score
 from lstm_model.series import Series
 from lstm_model.training import Best, Fit, Training, Validation
-from tuning.ray_backend.callback import RETRIES
-from tuning.ray_backend.stopping import StopRequest
+from tuning.ray_backend.jobs import Job, share
 from tuning.record import Trial
-from tuning.search_space import Resources, SearchSpace
-
-# How often a stop is looked for while trainings run.
-POLL_SECONDS = 0.2
+from tuning.search_space import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -58,16 +51,6 @@ class Candidate:
         return int(np.median([run.epoch for run in self.runs]) + 0.5)
 
 
-@dataclass(frozen=True)
-class Job:
-    """A function of this module for a worker to call; ray.put() references among its arguments
-    are their values there.
-    """
-
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-
-
 def fresh_seeds(space: SearchSpace, count: int) -> list[int]:
     """Seeds that no trial of the study had."""
     return [space.study.seed + number for number in range(1, count + 1)]
@@ -93,7 +76,7 @@ def training_jobs(
     space: SearchSpace, series: Series, trials: Sequence[Trial], seeds: Sequence[int]
 ) -> list[Job]:
     """Every trial's configuration with every seed, validated as in the study."""
-    shared = ray.put(series)
+    shared = share(series)
     return [
         Job(_train, (Configuration(**trial.config), shared, space.study.max_epochs, seed))
         for trial in trials
@@ -137,7 +120,7 @@ def refitting_jobs(
 
     The learning rate follows the same schedule, and stops at the finalist's median best epoch.
     """
-    shared = ray.put(final.learned)
+    shared = share(final.learned)
     config = Configuration(**finalist.trial.config)
     settings = (config, shared, space.data.target, space.study.max_epochs, finalist.epochs)
     return [Job(_refit, (*settings, seed)) for seed in seeds]
@@ -145,47 +128,8 @@ def refitting_jobs(
 
 def boosting_jobs(final: Series) -> list[Job]:
     """LightGBM for every lead time of `final`."""
-    shared = ray.put(final)
+    shared = share(final)
     return [Job(_boost, (shared, lead)) for lead in range(1, final.horizon + 1)]
-
-
-def fan_out(
-    jobs: Sequence[Job],
-    resources: Resources,
-    stop: StopRequest,
-    told: Callable[[int], None],
-) -> list[Any]:
-    """The jobs' results, in their order; as many run at once as their share of the Ray allows.
-
-    Args:
-        told: called with the number of those done, each time it grows.
-
-    Raises:
-        KeyboardInterrupt: `stop` asks to.
-    """
-    call = ray.remote(
-        num_cpus=resources.cpu, num_gpus=resources.gpu, max_retries=RETRIES, max_calls=0
-    )(_call)
-    threads, gpu = max(1, int(resources.cpu)), resources.gpu > 0
-    waiting = [call.remote(job.function, threads, gpu, *job.arguments) for job in jobs]
-    results = {ref: number for number, ref in enumerate(waiting)}
-    found: list[Any] = [None] * len(jobs)
-    while waiting:
-        if stop:
-            for ref in waiting:
-                ray.cancel(ref, force=True)
-            raise KeyboardInterrupt
-        ready, waiting = ray.wait(waiting, timeout=POLL_SECONDS)
-        for ref in ready:
-            found[results[ref]] = ray.get(ref)
-        if ready:
-            told(len(jobs) - len(waiting))
-    return found
-
-
-def _call(function: Callable[..., Any], threads: int, gpu: bool, *arguments: Any) -> Any:
-    torch.set_num_threads(threads)
-    return function(*arguments, device="cuda" if gpu else "cpu")
 
 
 def _train(

@@ -21,12 +21,12 @@ from tuning.finalists import (
     Run,
     best_trials,
     candidates,
-    fan_out,
     fresh_seeds,
     refitting_jobs,
     training_jobs,
 )
 from tuning.ray_backend import environment
+from tuning.ray_backend.jobs import fan_out
 from tuning.ray_backend.session import ray_session
 from tuning.ray_backend.stopping import StopRequest
 from tuning.record import Trial

@@ -17,6 +17,8 @@ SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
+    # Tune's snapshots of all trials, which nobody reads: in plain mode there are as few as can be.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     # Signals are ours: Tune's handler would stay installed, and SIGTERM would end Ray at once.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Workers start side by side: the searcher itself gives out no more trials than there are slots.
