@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm_model.files import write_file
+from tuning.ray_backend.patches import choose_changes
 
 RESULTS = Path(__file__).parent / "results"  # not kept in git: docs/LOG.md has what counts
 LIBRARIES = ("lstm-tuning", "torch", "ray", "optuna", "numpy", "pandas")
@@ -40,7 +41,10 @@ def write(name: str, results: dict[str, Any], output: Path | None = None) -> Pat
     """Write the figures with the date and the machine beside them; where they went."""
     file = output or RESULTS / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
+    ray = choose_changes().as_json()
     facts = {"benchmark": name, "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", **machine()}
+    facts["ray"] = ray
+    print(f"Ray changed: {', '.join(ray['changes'])}" if ray["changes"] else "Ray as it is")
     write_file(file, (json.dumps({**facts, **results}, indent=1) + "\n").encode())
     return file
 

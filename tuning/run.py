@@ -305,41 +305,28 @@ def conduct(
 
     trained: called once this Ray is needed no more, before the study's last figures are drawn.
     """
-    from tuning.ray_backend.resources import find_crowd, gpus_here, refuse_unshared, slots
     from tuning.ray_backend.runner import run_trials
     from tuning.ray_backend.stopping import StopRequest
 
     stop = StopRequest(manner.budget)
-    resources = study.space.resources
+    at_once = find_slots(study, manner, console)
+    # Before signals are requests to stop: Ctrl-C ends a wait for a dead driver's lease at once.
+    if resumed:
+        for message in study.go_on(manner.command, session.changes.as_json(), wait=manner.wait):
+            complain(f"warning: {message}")
+    else:
+        study.begin(manner.command, session.changes.as_json(), wait=manner.wait)
+
+    def undo() -> None:
+        study.release()
+        if not resumed:
+            remove(study.folder)
+
+    # Where a cluster may grow, more than fits is asked for by --concurrency alone.
+    asked = min((manner.concurrency or 0) if manner.address else at_once(), study.to_run)
+    progress = Progress(console, stopping=lambda: bool(stop))
     # Signals are taken once Ray runs, because it sets a handler of its own for SIGTERM.
     with stop.signals():
-        cluster = bool(manner.address)
-        at_once = slots(resources.cpu, resources.gpu, manner.concurrency, cluster)
-        refuse_unshared(study.folder.parent)
-        wanted = min(at_once(), study.to_run)
-        if crowd := find_crowd(wanted, resources.cpu, resources.gpu, cluster):
-            complain(f"warning: {crowd}")
-        if (gpus := gpus_here()) and not resources.gpu:
-            console.print(
-                f"Ray has {gpus:g} GPUs, and no trial asks for any: see --gpus-per-trial",
-                soft_wrap=True,
-            )
-        about_ray = session.changes.as_json()
-        if resumed:
-            for told in study.go_on(manner.command, about_ray, wait=manner.wait):
-                complain(f"warning: {told}")
-        else:
-            study.begin(manner.command, about_ray, wait=manner.wait)
-
-        def undo() -> None:
-            study.release()
-            if not resumed:
-                remove(study.folder)
-
-        # Where a cluster may grow, more than fits is asked for by --concurrency alone.
-        asked = (manner.concurrency or 0) if cluster else at_once()
-        asked = min(asked, study.to_run)
-        progress = Progress(console, stopping=lambda: bool(stop))
         try:
             listen(study, console, at_once())
             study.listeners.append(progress)
@@ -370,6 +357,28 @@ def conduct(
     if status == DONE and 0 < progress.most_at_once < asked:
         console.print(f"{asked} at once were asked for: {progress.most_at_once} ever ran at once")
     return status
+
+
+def find_slots(study: "Study", manner: Manner, console: Console) -> Callable[[], int]:
+    """How many trials may run at once on the Ray that is there; what is odd about it is said.
+
+    Raises:
+        InputError: none fits, or not every node reaches the study's folder.
+    """
+    from tuning.ray_backend.resources import find_crowd, gpus_here, refuse_unshared, slots
+
+    resources, cluster = study.space.resources, bool(manner.address)
+    at_once = slots(resources.cpu, resources.gpu, manner.concurrency, cluster)
+    refuse_unshared(study.folder.parent)
+    wanted = min(at_once(), study.to_run)
+    if crowd := find_crowd(wanted, resources.cpu, resources.gpu, cluster):
+        complain(f"warning: {crowd}")
+    if (gpus := gpus_here()) and not resources.gpu:
+        console.print(
+            f"Ray has {gpus:g} GPUs, and no trial asks for any: see --gpus-per-trial",
+            soft_wrap=True,
+        )
+    return at_once
 
 
 def unwritable(study: "Study", error: OSError) -> int:
