@@ -62,6 +62,8 @@ def finished(
         capture_output=True,
         text=True,
         cwd=home,
+        env={**os.environ, "HOME": str(home / "user")},
+        umask=0o022,  # whatever is written there, others may read
         timeout=180,
         check=False,
     )
@@ -176,6 +178,12 @@ def test_nothing_is_left_running_or_lying_about(finished: Finished) -> None:
             assert os.readlink(process / "cwd") != ours
         except OSError:
             continue  # gone meanwhile, or not ours to look at
+
+
+def test_no_token_is_left_behind(finished: Finished) -> None:
+    """Whoever reads it can run programs in that user's Rays."""
+    folder, _ = finished
+    assert not list((folder.parent.parent / "user").rglob("*token*"))
 
 
 def test_a_name_that_exists_is_refused(finished: Finished) -> None:
