@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 # waited for, there is less to be drawn: the model was drawn while the last trials trained.
 SHARE = 0.01
 LEAST_SECONDS = 60.0
+<<<<<<< ours
+=======
+# What is new is put in a bucket so often: the less is left for the end, which has to be waited for.
+PUT_SECONDS = 15.0
+SWITCH_SECONDS = 0.0005
+>>>>>>> theirs
 
 Drawn = Mapping[str, bytes]
 
@@ -52,16 +58,17 @@ class Artist:
     """Draws while a study goes on, without holding up its trials: in a thread, now and then."""
 
     def __init__(
-        self, show: Callable[[Drawn, int], None], put: Callable[[], None] = lambda: None
+        self, show: Callable[[Drawn, int], None], put: Callable[[], None] | None = None
     ) -> None:
         """
         Args:
             show: takes PNGs by tag, and how many trials had ended; called in the thread.
-            put: called in the thread after that, also where no figure could be drawn.
+            put: called in the thread after that, also where no figure could be drawn, and between.
         """
         self._show, self._put = show, put
         self._thread: threading.Thread | None = None
         self._due = time.monotonic() + LEAST_SECONDS
+        self._put_due = time.monotonic() + PUT_SECONDS
         self._model: tuple[int, float] | None = None  # the best trial and its RMSE when drawn
         self._count = 0
         self._last = False  # whether the last trial had been given out when something was drawn
@@ -81,6 +88,8 @@ class Artist:
         if time.monotonic() < self._due and not last:
             if not self._thread:
                 self._begin(_import_drawing)
+            elif self._put and time.monotonic() >= self._put_due:
+                self._begin(self._put_new, self._put)
             return False
         self._last = self._last or last
         self._due = time.monotonic() + LEAST_SECONDS
@@ -112,10 +121,14 @@ class Artist:
 
     def _draw_and_put(self, shown: Shown, model: bool, trials: bool) -> None:
         self._draw(shown, model, trials)
+        if self._put:
+            self._put_new(self._put)
+
+    def _put_new(self, put: Callable[[], None]) -> None:
         # It mostly waits for a bucket, and so has no part in the share of the time.
         with suppress(OSError):  # as in _draw()
-            self._put()
-        self._due = max(self._due, time.monotonic() + LEAST_SECONDS)
+            put()
+        self._put_due = time.monotonic() + PUT_SECONDS
 
     def _draw(self, shown: Shown, model: bool, trials: bool) -> None:
         begun = time.monotonic()

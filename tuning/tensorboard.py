@@ -123,7 +123,7 @@ class TensorBoard:
         self._root.text("settings", _settings(study))
         self._write_outcome(study)
         self._write_baselines(study)
-        self._artist = Artist(self._show, self._mirror.put)
+        self._artist = Artist(self._show, self._mirror.put if self._mirror.is_remote else None)
 
     def started(self, study: "Study", trial: Trial) -> None:
         if trial.id in self._trials:
@@ -351,6 +351,10 @@ class Mirror:
         self._others = {
             inside(place, file.path): file for file in place.rglob("*") if file.is_file()
         }
+
+    @property
+    def is_remote(self) -> bool:
+        return not isinstance(self._place, Path)
 
     def fetch(self, runs: Iterable[str]) -> None:
         """What the place has of these runs."""

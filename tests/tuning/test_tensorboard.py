@@ -293,6 +293,10 @@ def test_figures_are_drawn_at_most_once_a_minute_while_trials_go_on(
     assert drawn == [2]
     assert put_by == ["figures"], "a bucket holds up no trial"
     assert not artist.look(study), "the next minute has not gone"
+    monkeypatch.setattr("tuning.artist.time.monotonic", lambda: minute + 20)
+    assert not artist.look(study)
+    artist.close()
+    assert put_by == ["figures"] * 2, "that is not as dear as to draw"
     artist.finish(study)
     assert drawn == [2, 2]
     assert not [thread for thread in threading.enumerate() if thread.name == "figures"]
