@@ -20,12 +20,8 @@ if TYPE_CHECKING:
 # waited for, there is less to be drawn: the model was drawn while the last trials trained.
 SHARE = 0.01
 LEAST_SECONDS = 60.0
-<<<<<<< ours
-=======
 # What is new is put in a bucket so often: the less is left for the end, which has to be waited for.
 PUT_SECONDS = 15.0
-SWITCH_SECONDS = 0.0005
->>>>>>> theirs
 
 Drawn = Mapping[str, bytes]
 

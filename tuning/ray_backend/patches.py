@@ -12,7 +12,7 @@ Ray's own start has no such place, so there names are replaced for as long as ra
 import inspect
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -102,7 +102,10 @@ FORK = Change(
         "ray._private.ray_constants:SETUP_WORKER_FILENAME",
     ),
 )
-CHANGES = (CONTROLLER, ENVIRONMENT, SESSION, PROCESSES, FORK)
+# Of how Ray starts, and of how Tune runs trials: what the first are looked at for is imported within
+# milliseconds, for the others Tune takes a second, in which Ray's workers can start.
+OF_START, OF_TRIALS = (SESSION, PROCESSES, FORK), (CONTROLLER, ENVIRONMENT)
+CHANGES = (*OF_START, *OF_TRIALS)
 
 
 @dataclass(frozen=True)
@@ -115,12 +118,17 @@ class Changes:
     def __contains__(self, change: Change) -> bool:
         return change.name in self.used
 
+    def __or__(self, other: "Changes") -> "Changes":
+        return Changes(self.used | other.used, {**self.left_out, **other.left_out})
+
     def as_json(self) -> dict[str, Any]:
         return {"changes": sorted(self.used), "left_out": dict(self.left_out)}
 
 
-def choose_changes(plain: bool = False, *, own: bool = True) -> Changes:
-    """The changes that this Ray bears and the user wants.
+def choose_changes(
+    plain: bool = False, *, own: bool = True, among: Sequence[Change] = CHANGES
+) -> Changes:
+    """Of some changes those that this Ray bears and the user wants.
 
     Args:
         plain: none.
@@ -131,7 +139,7 @@ def choose_changes(plain: bool = False, *, own: bool = True) -> Changes:
     """
     unwanted = unwanted_changes()
     reasons: dict[str, str] = {}
-    candidates = [change for change in CHANGES if own or not change.own]
+    candidates = [change for change in among if own or not change.own]
     for change in candidates:
         if plain or change.name in unwanted:
             reasons[change.name] = "--plain-ray" if plain else f"{PLAIN} names it"

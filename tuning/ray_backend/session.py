@@ -24,6 +24,8 @@ from tuning.ray_backend import environment, fork_server
 from tuning.ray_backend.fork_server import ForkServer
 from tuning.ray_backend.patches import (
     FORK,
+    OF_START,
+    OF_TRIALS,
     Changes,
     changed_start,
     choose_changes,
@@ -137,10 +139,8 @@ def ray_session(
             f"{ray.get_runtime_context().gcs_address}), and can be to one alone; call "
             "ray.shutdown() first, or run the study in a process of its own"
         )
-    changes = choose_changes(plain, own=not address)
-    if verbose:
-        for name, problem in changes.left_out.items():
-            complain(f"Ray is left as it is ({name}): {problem}")
+    own = not address
+    changes = choose_changes(plain, own=own, among=OF_START)
     with ExitStack() as at_end:
         if not verbose:
             # Ray and Tune warn of much that the user did not choose.
@@ -152,7 +152,11 @@ def ray_session(
         else:
             advice = _start(changes, verbose, server, at_end)
         begin_to_end = at_end.enter_context(_shutdown())
-        yield Session(changes, not address, advice, begin_to_end)
+        changes = changes | choose_changes(plain, own=own, among=OF_TRIALS)
+        if verbose:
+            for name, problem in changes.left_out.items():
+                complain(f"Ray is left as it is ({name}): {problem}")
+        yield Session(changes, own, advice, begin_to_end)
 
 
 def _level(verbose: bool) -> int:
