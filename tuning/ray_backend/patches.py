@@ -36,6 +36,7 @@ class Change:
             only has to exist. Parameters are all that there are, in order, unless they end with
             "...": then these must be among them.
         own: of a Ray of the command's own alone; a cluster's is left as it is.
+        needs: changes without which this one can't be.
     """
 
     name: str
@@ -43,25 +44,22 @@ class Change:
     gain: str
     expects: tuple[str, ...]
     own: bool = True
+    needs: "tuple[Change, ...]" = ()
 
 
+_TUNE = "ray.tune.execution.tune_controller:TuneController"
 CONTROLLER = Change(
     "controller",
-    "a worker takes on its next trial in one call",
-    "18 ms a trial, 0.4 s at the end (2026-11-28)",
+    "Tune writes no snapshots of the trials, which nobody reads",
+    "six requests a trial where the study lies in a bucket (2026-11-28)",
     (
-        "ray.tune.execution.tune_controller:TuneController.__init__(search_alg, scheduler, stopper,"
-        " callbacks, trial_checkpoint_config, storage, reuse_actors, ...)",
-        "ray.tune.execution.tune_controller:TuneController.setup_experiments"
-        "(self, experiments, total_num_samples)",
-        "ray.tune.execution.tune_controller:TuneController.is_finished(self)",
-        "ray.tune.execution.tune_controller:TuneController.step(self)",
-        "ray.tune.execution.tune_controller:TuneController.cleanup(self)",
-        "ray.tune.execution.tune_controller:TuneController.checkpoint(self, force, wait)",
-        "ray.tune.execution.tune_controller:TuneController._schedule_trial_task"
-        "(self, trial, method_name, args, kwargs, on_result, on_error, _return_future)",
-        "ray.tune.execution.tune_controller:TuneController._maybe_add_actors(self)",
-        "ray.tune.execution.tune_controller:TuneController._on_trial_reset(self, trial, success)",
+        f"{_TUNE}.__init__(search_alg, scheduler, stopper, callbacks, trial_checkpoint_config,"
+        " storage, reuse_actors, ...)",
+        f"{_TUNE}.setup_experiments(self, experiments, total_num_samples)",
+        f"{_TUNE}.is_finished(self)",
+        f"{_TUNE}.step(self)",
+        f"{_TUNE}.cleanup(self)",
+        f"{_TUNE}.checkpoint(self, force, wait)",
         "ray.tune.experiment:Experiment.__init__(name, run, stop, num_samples, storage_path,"
         " storage_filesystem, checkpoint_config, trial_name_creator, trial_dirname_creator,"
         " max_failures, ...)",
@@ -70,17 +68,26 @@ CONTROLLER = Change(
     ),
     own=False,
 )
+_ENVIRONMENT = "ray.tune.execution.class_cache:_ActorClassCache.get(self, trainable_cls)"
 ENVIRONMENT = Change(
     "environment",
     "workers have the command's environment, and none of Tune's making",
-    "1.1 s of the start (2026-11-28)",
-    ("ray.tune.execution.class_cache:_ActorClassCache.get(self, trainable_cls)",),
+    "1 s of the start (2026-11-28)",
+    (_ENVIRONMENT,),
 )
 SESSION = Change(
     "session",
     "a signal to the command's process group leaves Ray running until its trials have ended",
     "no time: after Ctrl-C or SIGTERM to the group trials end in order",
     ("ray._private.services:ConsolePopen",),
+)
+AGENTS = Change(
+    "agents",
+    "Ray starts without its two agents: for a dashboard, and for environments of workers' own",
+    "2 s of the start (2026-11-28)",
+    ("ray._private.services:ConsolePopen",),
+    # A worker with an environment of its own waits for an agent, and Ray dies of it after 33 s.
+    needs=(CONTROLLER, ENVIRONMENT),
 )
 PROCESSES = Change(
     "processes",
@@ -102,9 +109,9 @@ FORK = Change(
         "ray._private.ray_constants:SETUP_WORKER_FILENAME",
     ),
 )
-# Of how Ray starts, and of how Tune runs trials: what the first are looked at for is imported within
-# milliseconds, for the others Tune takes a second, in which Ray's workers can start.
-OF_START, OF_TRIALS = (SESSION, PROCESSES, FORK), (CONTROLLER, ENVIRONMENT)
+# Of how Ray starts, and of how Tune runs trials. To look at Tune it has to be imported: for a second,
+# in which Ray's workers start.
+OF_START, OF_TRIALS = (SESSION, AGENTS, PROCESSES, FORK), (CONTROLLER, ENVIRONMENT)
 CHANGES = (*OF_START, *OF_TRIALS)
 
 
@@ -120,6 +127,9 @@ class Changes:
 
     def __or__(self, other: "Changes") -> "Changes":
         return Changes(self.used | other.used, {**self.left_out, **other.left_out})
+
+    def without(self, change: Change, reason: str) -> "Changes":
+        return Changes(self.used - {change.name}, {**self.left_out, change.name: reason})
 
     def as_json(self) -> dict[str, Any]:
         return {"changes": sorted(self.used), "left_out": dict(self.left_out)}
@@ -141,8 +151,9 @@ def choose_changes(
     reasons: dict[str, str] = {}
     candidates = [change for change in among if own or not change.own]
     for change in candidates:
-        if plain or change.name in unwanted:
-            reasons[change.name] = "--plain-ray" if plain else f"{PLAIN} names it"
+        named = unwanted & {each.name for each in (change, *change.needs)}
+        if plain or named:
+            reasons[change.name] = "--plain-ray" if plain else f"{PLAIN} names {min(named)}"
         elif problem := first_problem(change):
             reasons[change.name] = problem
     return Changes(frozenset(each.name for each in candidates) - set(reasons), reasons)
@@ -210,21 +221,46 @@ def changed_start(changes: Changes, *, logs: bool) -> Iterator[None]:
         logs: of the workers, shown by the command.
     """
     with ExitStack() as replaced:
-        if SESSION in changes:
-            replaced.enter_context(_replaced("ray._private.services", "ConsolePopen", _Apart))
+        if SESSION in changes or AGENTS in changes:
+            process = _process(changes)
+            replaced.enter_context(_replaced("ray._private.services", "ConsolePopen", process))
         if PROCESSES in changes or FORK in changes:
             node = _smaller_node(changes, logs)
             replaced.enter_context(_replaced("ray._private.node", "Node", node))
         yield
 
 
-class _Apart(subprocess.Popen[bytes]):
-    """A process in a session of its own. Ctrl-C, `timeout` and batch systems signal to a whole
-    process group. The command ends its trials in order, and then Ray.
-    """
+# A raylet's options for agents that are not there.
+NO_AGENTS = {
+    "--dashboard_agent_command": "cat",
+    "--runtime_env_agent_command": "cat",
+    "--metrics-agent-port": "-1",
+    "--metrics_export_port": "-1",
+    "--runtime_env_agent_port": "-1",
+}
+# One more, which Ray leaves to the agent to say.
+LISTEN_PORT = "--dashboard_agent_listen_port=-1"
 
-    def __init__(self, command: list[str], **options: Any) -> None:
-        super().__init__(command, start_new_session=True, **options)
+
+def _process(changes: Changes) -> type:
+    class Process(subprocess.Popen[bytes]):
+        """One of Ray's, in a session of its own. Ctrl-C, `timeout` and batch systems signal to a
+        whole process group. The command ends its trials in order, and then Ray.
+
+        The raylet starts no worker before both agents have told it their ports, which takes them
+        seconds. It insists on a process for each, and ends when one of them does: `cat` lives
+        until the raylet does.
+        """
+
+        def __init__(self, command: list[str], **options: Any) -> None:
+            given = {part.partition("=")[0] for part in command}
+            # The last of an option given twice counts. A raylet without one of them is another one.
+            if AGENTS in changes and given >= set(NO_AGENTS):
+                instead = [f"{name}={value}" for name, value in NO_AGENTS.items()]
+                command = [*command, *instead, LISTEN_PORT]
+            super().__init__(command, start_new_session=SESSION in changes, **options)
+
+    return Process
 
 
 def _smaller_node(changes: Changes, logs: bool) -> type:
@@ -285,11 +321,7 @@ def run_controller(
     name: str,
     trial_name: Callable[[Any], str],
 ) -> None:
-    """As tune.Tuner(...).fit(), by a controller that asks a worker less often.
-
-    Tune's own snapshot of the trials is not written: their records are the study's. Nor are the
-    files read in the end that Tune's loggers would have written.
-    """
+    """As tune.Tuner(...).fit(), by a controller that writes no snapshots."""
     from ray.tune.experiment import Experiment
     from ray.tune.search.search_generator import SearchGenerator
 
@@ -329,40 +361,13 @@ def _controller_class(changes: Changes) -> type:
     base: type = _look_up("ray.tune.execution.tune_controller:TuneController")
 
     class Controller(base):  # type: ignore[misc]
-        """Tune's, but that a worker takes on a new trial with the call to train, or to go on from a
-        checkpoint. Tune makes a call of its own for that, and waits for the answer.
-        """
-
         def __init__(self, **options: Any) -> None:
-            self._new: dict[Any, tuple[tuple[Any, ...], dict[str, Any]]] = {}
             super().__init__(**options)
             if ENVIRONMENT in changes:
                 self._class_cache = _ActorClasses()
 
         def checkpoint(self, force: bool = False, wait: bool = False) -> None:
             """Nothing: nobody restores a study from Tune's snapshot."""
-
-        def _schedule_trial_task(
-            self,
-            trial: Any,
-            method_name: str,
-            args: tuple[Any, ...] | None = None,
-            kwargs: dict[str, Any] | None = None,
-            **callbacks: Any,
-        ) -> Any:
-            args, kwargs = args or (), kwargs or {}
-            if method_name == "reset":
-                self._new[trial] = (args, kwargs)
-                return None
-            if trial in self._new:
-                kwargs = kwargs | {"new": self._new.pop(trial)}
-            return super()._schedule_trial_task(trial, method_name, args, kwargs, **callbacks)
-
-        def _maybe_add_actors(self) -> None:
-            super()._maybe_add_actors()
-            # Not earlier: Tune has yet to count them among the trials that it prepares.
-            for trial in list(self._new):
-                self._on_trial_reset(trial, success=True)
 
     return Controller
 

@@ -20,9 +20,10 @@ import ray
 
 from lstm_model.command import complain
 from lstm_model.errors import InputError
-from tuning.ray_backend import environment, fork_server
+from tuning.ray_backend import environment, fork_server, watchdog
 from tuning.ray_backend.fork_server import ForkServer
 from tuning.ray_backend.patches import (
+    AGENTS,
     FORK,
     OF_START,
     OF_TRIALS,
@@ -93,7 +94,11 @@ class Session:
                 retry(problem)
             complain(f"warning: {problem}. {HINT}")
 
-        with watch("first worker", self.advice, give_up) as end:
+        # Without agents a Ray that wants them would be dead after half a minute, and this process
+        # with it.
+        hurried = AGENTS in self.changes
+        seconds = watchdog.AGENTLESS_SECONDS if hurried else watchdog.WAIT_SECONDS
+        with watch("first worker", self.advice, give_up, seconds) as end:
 
             def begin() -> None:
                 nonlocal begun
@@ -153,6 +158,13 @@ def ray_session(
             advice = _start(changes, verbose, server, at_end)
         begin_to_end = at_end.enter_context(_shutdown())
         changes = changes | choose_changes(plain, own=own, among=OF_TRIALS)
+        if AGENTS in changes and not all(each in changes for each in AGENTS.needs):
+            # Found out after the start, since Tune is imported while Ray's workers start. The
+            # fork server listens to one Ray.
+            ray.shutdown()
+            changes = changes.without(AGENTS, "it needs what is left out")
+            changes = changes.without(FORK, "Ray was started anew")
+            advice = _start(changes, verbose, None, at_end)
         if verbose:
             for name, problem in changes.left_out.items():
                 complain(f"Ray is left as it is ({name}): {problem}")
@@ -193,7 +205,7 @@ def _start(changes: Changes, verbose: bool, server: ForkServer | None, at_end: E
         with (
             environment.variables(variables),
             changed_start(changes, logs=verbose),
-            watch("Ray", logs, retry or complain),
+            watch("Ray", logs, retry or complain, watchdog.WAIT_SECONDS),
         ):
             ray.init(
                 address="local",  # whatever RAY_ADDRESS says

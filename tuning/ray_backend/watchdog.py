@@ -15,7 +15,7 @@ from lstm_model.errors import TrainingFailed
 from tuning.ray_backend.patches import PLAIN, Changes
 
 # Ray starts within seconds, and so does a worker. After this long it is said what is waited for.
-WAIT_SECONDS = 60.0
+WAIT_SECONDS, AGENTLESS_SECONDS = 60.0, 25.0
 # How long Ctrl-C or SIGTERM may take while the main thread is somewhere inside Ray, which does not
 # hear of it. A study that was asked to stop is through with its trials before.
 INTERRUPT_SECONDS = 13.0
@@ -28,13 +28,15 @@ class RayFailed(TrainingFailed):
 
 
 @contextmanager
-def watch(what: str, where: str, give_up: Callable[[str], object]) -> Iterator[Callable[[], None]]:
-    """While the block waits for Ray: say so after a minute, and end the process on Ctrl-C.
+def watch(
+    what: str, where: str, give_up: Callable[[str], object], seconds: float
+) -> Iterator[Callable[[], None]]:
+    """While the block waits for Ray: say so after a while, and end the process on Ctrl-C.
 
     Args:
         what: is waited for.
         where: to look for the reason.
-        give_up: is called with what there is to say, in a thread, after WAIT_SECONDS.
+        give_up: is called with what there is to say, in a thread, after each so many seconds.
 
     Yields:
         A call that ends the watch before the block ends.
@@ -43,7 +45,7 @@ def watch(what: str, where: str, give_up: Callable[[str], object]) -> Iterator[C
     with _signals() as signals:
         thread = threading.Thread(
             target=_watch,
-            args=(end_read, signals, f"no {what} after {WAIT_SECONDS:g} s; {where}", give_up),
+            args=(end_read, signals, f"no {what} after {seconds:g} s; {where}", give_up, seconds),
             name="watchdog",
             daemon=True,
         )
@@ -82,9 +84,15 @@ def _signals() -> Iterator[int | None]:
         os.close(write)
 
 
-def _watch(end: int, signals: int | None, problem: str, give_up: Callable[[str], object]) -> None:
+def _watch(
+    end: int,
+    signals: int | None,
+    problem: str,
+    give_up: Callable[[str], object],
+    seconds: float,
+) -> None:
     sources = [end] if signals is None else [end, signals]
-    deadline, interrupted = time.monotonic() + WAIT_SECONDS, False
+    deadline, interrupted = time.monotonic() + seconds, False
     while True:
         ready = select.select(sources, [], [], max(0.0, deadline - time.monotonic()))[0]
         if end in ready:
@@ -97,7 +105,7 @@ def _watch(end: int, signals: int | None, problem: str, give_up: Callable[[str],
             os._exit(INTERRUPTED)
         elif not ready:
             give_up(problem)
-            deadline = time.monotonic() + WAIT_SECONDS
+            deadline = time.monotonic() + seconds
 
 
 def retry_plain(changes: Changes) -> Callable[[str], NoReturn] | None:

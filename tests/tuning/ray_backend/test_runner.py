@@ -62,26 +62,6 @@ class Fragile(Trainable):
         return super().step()
 
 
-class Diary(Trainable):
-    """Writes down what it is asked."""
-
-    def _note(self, call: str) -> None:
-        with Path(os.environ["TMPDIR_OF_TEST"], "diary").open("a") as file:
-            file.write(f"{call}\n")
-
-    def train(self, *given: Any, **named: Any) -> dict[str, Any]:
-        self._note("train")
-        return super().train(*given, **named)
-
-    def reset(self, *given: Any, **named: Any) -> bool:
-        self._note("reset")
-        return bool(super().reset(*given, **named))
-
-    def save(self, *given: Any, **named: Any) -> Any:
-        self._note("save")
-        return super().save(*given, **named)
-
-
 class Reluctant(Trainable):
     """Can't take another trial on the first time: as where its disk is full for a moment."""
 
@@ -216,19 +196,6 @@ def assert_own_epochs(made: Study) -> None:
         config = Configuration(**trial.config)
         alone = Fit(config, made.series, max_epochs=settings.max_epochs, seed=settings.seed)
         assert [each["loss"] for each in trial.history] == [epoch.loss for epoch in alone]
-
-
-def test_a_worker_takes_a_new_trial_on_in_one_call(
-    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Tune has another one for that, and waits for its answer."""
-    monkeypatch.setattr(runner, "Trainable", Diary)
-    made = study([8, 4, 6], max_epochs=1)
-    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
-    assert made.counts == {"finished": 3}
-    calls = Path(os.environ["TMPDIR_OF_TEST"], "diary").read_text().split()
-    assert [call for call in calls if call != "save"] == ["train", *["train", "reset"] * 2]
-    assert_own_epochs(made)
 
 
 def test_a_trial_that_cannot_be_begun_is_tried_again(

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import ray
 
-from tuning.ray_backend import watchdog
 from tuning.ray_backend.patches import PLAIN
 from tuning.ray_backend.session import ray_session
 from tuning.ray_backend.watchdog import RayFailed, watch
@@ -40,7 +39,7 @@ def broken(*_, **__):
 def impatient_after(start):
     def started(**options):
         start(**options)
-        watchdog.WAIT_SECONDS = 0.5
+        watchdog.AGENTLESS_SECONDS = watchdog.WAIT_SECONDS = 0.5
     return started
 
 if not os.environ.get("LSTM_TUNING_PLAIN_RAY"):
@@ -144,8 +143,7 @@ def test_ctrl_c_does_not_wait_for_an_epoch_that_takes_minutes(tmp_path: Path) ->
     assert (trial["state"], trial["history"]) == ("interrupted", [])
 
 
-def test_it_is_said_what_is_waited_for_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "WAIT_SECONDS", 0.01)
+def test_it_is_said_what_is_waited_for_again_and_again() -> None:
     problems: list[str] = []
     twice = threading.Event()
 
@@ -154,15 +152,15 @@ def test_it_is_said_what_is_waited_for_again_and_again(monkeypatch: pytest.Monke
         if len(problems) == 2:
             twice.set()
 
-    with watch("spring", "look outside", give_up):
+    with watch("spring", "look outside", give_up, 0.01):
         assert twice.wait(60)
     assert problems[:2] == ["no spring after 0.01 s; look outside"] * 2
 
 
-def test_nothing_is_said_where_the_wait_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_said_where_the_wait_is_over() -> None:
     watching = threading.active_count()
     wakeup = signal.set_wakeup_fd(-1)
-    with watch("spring", "look outside", pytest.fail) as end:
+    with watch("spring", "look outside", pytest.fail, 60.0) as end:
         end()
         end()
     assert threading.active_count() == watching
