@@ -84,6 +84,24 @@ def test_a_study_begins_without_torch() -> None:
     assert "torch" not in imported_by(f"import {', '.join(before)}, tuning.ray_backend.runner")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc and the library's name are Linux's")
+def test_torchs_library_is_loaded_without_an_import() -> None:
+    """Which would hold all threads of the command for a quarter of a second."""
+    code = (
+        "import sys\n"
+        "from tuning.artist import _load_library\n"
+        "_load_library()\n"
+        "assert 'torch' not in sys.modules\n"
+        "loaded = 'libtorch_cpu.so' in open('/proc/self/maps').read()\n"
+        "import torch\n"
+        "print(loaded, float(torch.ones(2).sum()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["True", "2.0"]
+
+
 def test_a_training_does_without_torchs_compiler() -> None:
     """Whose import would take each worker as long as that of torch."""
     training = (

@@ -1,10 +1,15 @@
 """When a study's figures are drawn: beside its trials, seldom enough not to hold them up."""
 
+import ctypes
+import importlib.util
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lstm_model.command import complain
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
 # waited for, there is less to be drawn: the model was drawn while the last trials trained.
 SHARE = 0.01
 LEAST_SECONDS = 60.0
+# The thread that gives out trials waits for files many times a trial. Each time this one may take
+# over, and would have five milliseconds to itself.
+SWITCH_SECONDS = 0.0005
 # What is new is put in a bucket so often: the less is left for the end, which has to be waited for.
 PUT_SECONDS = 15.0
 
@@ -93,7 +101,7 @@ class Artist:
         return True
 
     def _begin(self, work: Callable[..., None], *given: Any) -> None:
-        self._thread = threading.Thread(target=work, args=given, name="figures")
+        self._thread = threading.Thread(target=_give_way, args=(work, *given), name="figures")
         self._thread.start()
 
     def finish(self, study: "Study") -> None:
@@ -143,10 +151,31 @@ class Artist:
         self._due = max(self._due, time.monotonic() + spent / SHARE)
 
 
+def _give_way(work: Callable[..., None], *arguments: Any) -> None:
+    """Call it, with other threads' turns as soon as they can be; and as before afterwards."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        work(*arguments)
+    finally:
+        sys.setswitchinterval(before)
+
+
 def _import_drawing() -> None:
     """torch and matplotlib take seconds: neither before the first trials nor at the end."""
     with suppress(Exception):  # it is told when something is to be drawn
+        _load_library()
         # First what the study imports too, by the same door: of two threads that come to a ring of
         # modules from two sides, Python lets one see half of a module.
         import lstm_model.checkpoint  # noqa: F401
         import tuning.study_figures  # noqa: F401
+
+
+def _load_library() -> None:
+    """Load torch's library, where Linux's wheels have it, while other threads go on: for a quarter
+    of a second an import of torch would hold them all.
+    """
+    torch = importlib.util.find_spec("torch")
+    assert torch and torch.origin
+    library = Path(torch.origin).parent / "lib" / "libtorch_cpu.so"
+    ctypes.CDLL(None).dlopen(os.fsencode(library), os.RTLD_LAZY)

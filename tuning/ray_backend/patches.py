@@ -109,8 +109,8 @@ FORK = Change(
         "ray._private.ray_constants:SETUP_WORKER_FILENAME",
     ),
 )
-# Of how Ray starts, and of how Tune runs trials. To look at Tune it has to be imported: for a second,
-# in which Ray's workers start.
+# Of how Ray starts, and of how Tune runs trials. To look at Tune it has to be imported, for a
+# second: Ray's workers start meanwhile.
 OF_START, OF_TRIALS = (SESSION, AGENTS, PROCESSES, FORK), (CONTROLLER, ENVIRONMENT)
 CHANGES = (*OF_START, *OF_TRIALS)
 
