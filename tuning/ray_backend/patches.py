@@ -222,7 +222,7 @@ def changed_start(changes: Changes, *, logs: bool) -> Iterator[None]:
     """
     with ExitStack() as replaced:
         if SESSION in changes or AGENTS in changes:
-            process = _process(changes)
+            process = process_class(changes)
             replaced.enter_context(_replaced("ray._private.services", "ConsolePopen", process))
         if PROCESSES in changes or FORK in changes:
             node = _smaller_node(changes, logs)
@@ -242,7 +242,7 @@ NO_AGENTS = {
 LISTEN_PORT = "--dashboard_agent_listen_port=-1"
 
 
-def _process(changes: Changes) -> type:
+def process_class(changes: Changes) -> type:
     class Process(subprocess.Popen[bytes]):
         """One of Ray's, in a session of its own. Ctrl-C, `timeout` and batch systems signal to a
         whole process group. The command ends its trials in order, and then Ray.

@@ -15,11 +15,13 @@ from tuning.ray_backend.patches import (
     CHANGES,
     CONTROLLER,
     FORK,
+    NO_AGENTS,
     PLAIN,
     PROCESSES,
     Change,
     choose_changes,
     first_problem,
+    process_class,
 )
 
 NEXT_RELEASE = Path(__file__).parent / "next_release"
@@ -68,6 +70,16 @@ def test_changes_are_left_out_one_by_one(monkeypatch: pytest.MonkeyPatch) -> Non
     assert FORK in changes
 
 
+@pytest.mark.parametrize("lacking", [None, *NO_AGENTS])
+def test_a_raylet_that_lacks_an_option_keeps_its_agents(lacking: str | None) -> None:
+    options = [f"{name}=0" for name in NO_AGENTS if name != lacking]
+    arguments = [sys.executable, "-c", "import sys; print(*sys.argv[1:])", *options]
+    with process_class(choose_changes())(arguments, stdout=subprocess.PIPE) as process:
+        given = process.communicate()[0].decode().split()
+    assert given[: len(options)] == options
+    assert bool(given[len(options) :]) == (lacking is None)
+
+
 @pytest.mark.parametrize(
     ("value", "left_out"),
     [
@@ -76,6 +88,7 @@ def test_changes_are_left_out_one_by_one(monkeypatch: pytest.MonkeyPatch) -> Non
         ("1", {each.name for each in CHANGES}),
         ("fork", {"fork"}),
         ("fork, session", {"fork", "session"}),
+        ("environment", {"environment", "agents"}),  # which needs it
     ],
 )
 def test_the_environment_leaves_changes_out(
@@ -99,7 +112,6 @@ def test_a_change_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 # What a next release may have otherwise. CI tries one name of each change, a night's run all.
 RENAMED = (
-    "_schedule_trial_task",
     "_ActorClassCache",
     "ConsolePopen",
     "start_api_server",
@@ -107,8 +119,6 @@ RENAMED = (
     *(
         pytest.param(name, marks=pytest.mark.nightly)
         for name in (
-            "_maybe_add_actors",
-            "_on_trial_reset",
             "setup_experiments",
             "add_configurations",
             "_class_cache",
@@ -119,15 +129,18 @@ RENAMED = (
         )
     ),
 )
-# What those changes are called that are not made then: a name that is only set may be missed.
+# What those changes are called that are not made then. A name that is only set may be missed, and
+# what is not there is not replaced.
 LEFT_OUT: dict[str, set[str]] = {
-    "_class_cache": set(),
-    "_ActorClassCache": {"environment"},
-    "ConsolePopen": {"session"},
+    "_ActorClassCache": {"environment", "agents", "fork"},
+    "ConsolePopen": {"session", "agents"},
     "start_api_server": {"processes"},
+    "setup_worker_path": {"fork"},
+    "setup_experiments": {"controller", "agents", "fork"},
+    "add_configurations": {"controller", "agents", "fork"},
+    "_class_cache": set(),
     "no_monitor": {"processes"},
     "include_log_monitor": {"processes"},
-    "setup_worker_path": {"fork"},
     "SETUP_WORKER_FILENAME": {"fork"},
     "pickled_error_file": set(),
 }
@@ -192,7 +205,7 @@ def test_a_study_ends_the_same_where_ray_renamed(
 ) -> None:
     found = results(name, [[rf"\b{name}\b", f"{name}_of_next_release"]])
     assert_the_same(found, usual)
-    assert set(found["ray"]["left_out"]) == LEFT_OUT.get(name, {"controller"})
+    assert set(found["ray"]["left_out"]) == LEFT_OUT[name]
 
 
 @pytest.mark.slow
