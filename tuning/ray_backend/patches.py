@@ -30,7 +30,7 @@ class Change:
 
     Attributes:
         name: as study.json, --verbose and LSTM_TUNING_PLAIN_RAY have it.
-        what: in words, as the message says that it is left out.
+        what: comes of it; --verbose says so where it is left out.
         gain: what it saves, with the date of the measurement (docs/LOG.md).
         expects: what Ray has to have: "module:name(parameters)", or without parameters where it
             only has to exist. Parameters are all that there are, in order, unless they end with
@@ -77,7 +77,7 @@ ENVIRONMENT = Change(
 )
 SESSION = Change(
     "session",
-    "a signal to the command's process group leaves Ray running until its trials have ended",
+    "a signal to the command's process group lets trials end in order",
     "no time: after Ctrl-C or SIGTERM to the group trials end in order",
     ("ray._private.services:ConsolePopen",),
 )

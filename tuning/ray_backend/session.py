@@ -24,6 +24,7 @@ from tuning.ray_backend import environment, fork_server, watchdog
 from tuning.ray_backend.fork_server import ForkServer
 from tuning.ray_backend.patches import (
     AGENTS,
+    CHANGES,
     FORK,
     OF_START,
     OF_TRIALS,
@@ -166,8 +167,9 @@ def ray_session(
             changes = changes.without(FORK, "Ray was started anew")
             advice = _start(changes, verbose, None, at_end)
         if verbose:
-            for name, problem in changes.left_out.items():
-                complain(f"Ray is left as it is ({name}): {problem}")
+            for change in CHANGES:
+                if problem := changes.left_out.get(change.name):
+                    complain(f"Ray is not changed so that {change.what}: {problem}")
         yield Session(changes, own, advice, begin_to_end)
 
 
