@@ -550,7 +550,7 @@ def test_a_table_cut_or_garbled(home: Path) -> None:
 App = typer.Typer
 
 
-class RayAsked(Exception):
+class RayAsked(BaseException):
     """A command came as far as Ray."""
 
 

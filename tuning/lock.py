@@ -21,7 +21,6 @@ Conditional puts would do the same with one file. pyarrow's interface has none, 
 rules above hold in every store that lists what was written.
 """
 
-import fcntl
 import json
 import os
 import platform
@@ -95,6 +94,8 @@ class FileLock:
     took_over = False
 
     def __init__(self, folder: Path) -> None:
+        import fcntl  # which Windows has not: there studies are refused before
+
         self._path = folder / "space.yaml"
         self._file = os.open(self._path, os.O_RDONLY)
         try:

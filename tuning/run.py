@@ -30,6 +30,7 @@ from lstm_model.configuration import HYPERPARAMETERS
 from lstm_model.errors import InputError, reason
 from lstm_model.wording import significant
 from tuning import options
+from tuning.lock import LostLease
 from tuning.options import Manner, program, to_resume
 from tuning.progress import Progress, Terminal
 from tuning.ray_backend import environment
@@ -383,8 +384,6 @@ def find_slots(study: "Study", manner: Manner, console: Console) -> Callable[[],
 
 def unwritable(study: "Study", error: OSError) -> int:
     """Say that the study's folder can't be written, and what next; the exit status."""
-    from tuning.lock import LostLease  # which Windows has no module for
-
     if isinstance(error, LostLease):
         complain(f"error: {error}")
         return FAILED

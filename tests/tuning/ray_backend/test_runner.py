@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +28,7 @@ from lstm_model.training import Epoch, Fit
 from tuning.ray_backend import callback, environment, fork_server, runner
 from tuning.ray_backend.callback import FAILURES_TO_GIVE_UP, StudyCallback
 from tuning.ray_backend.fork_server import ForkServer
-from tuning.ray_backend.patches import CONTROLLER, Changes, choose_changes
+from tuning.ray_backend.patches import AGENTS, CONTROLLER, PLAIN, Changes, choose_changes
 from tuning.ray_backend.runner import run_trials
 from tuning.ray_backend.session import ray_session
 from tuning.ray_backend.stopping import StopRequest
@@ -100,7 +101,11 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     # Workers can't import this module: send it along.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     server = ForkServer() if LINUX else None
-    with ray_session(None, verbose=False, server=server):
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as at_end:
+        # Tune as it is gives workers an environment of their own, which takes Ray's agents.
+        patch.setenv(PLAIN, AGENTS.name)
+        at_end.enter_context(ray_session(None, verbose=False, server=server))
+        patch.undo()
         yield
     if server:
         server.end()
