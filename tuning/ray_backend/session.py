@@ -147,6 +147,8 @@ def ray_session(
         )
     own = not address
     changes = choose_changes(plain, own=own, among=OF_START)
+    if server is None and FORK in changes:
+        changes = changes.without(FORK, "there is no process to fork them from")
     with ExitStack() as at_end:
         if not verbose:
             # Ray and Tune warn of much that the user did not choose.
@@ -198,7 +200,8 @@ def _start(changes: Changes, verbose: bool, server: ForkServer | None, at_end: E
     logs = f"Ray's logs are in {temporary}/session_latest/logs"
     retry = retry_plain(changes)
     variables = dict(LOCAL_ENVIRONMENT)
-    if server and FORK in changes:
+    if FORK in changes:
+        assert server is not None
         variables[fork_server.LISTENER] = os.path.join(temporary, "fork")
         variables[fork_server.SETUP] = str(setup_worker_script())
         server.listen(variables[fork_server.LISTENER])
