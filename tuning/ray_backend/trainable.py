@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # While no trial has ended, checkpoints are the models that there are: the first one comes after so
 # long, the others after twice as long each.
 EARLY_SECONDS = 1.0
+# The arguments of a call, and those that have a name.
+Call = tuple[tuple[Any, ...], dict[str, Any]]
 # What ends a trial and not its worker.
 OWN_FAULTS = (TrainingFailed, InputError, MemoryError)
 
@@ -70,6 +72,24 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         self._report_seconds, self._checkpoint_seconds = report_seconds, checkpoint_seconds
         self._made: Fit | None = None
         self._begin(config)
+
+    def train(self, new: Call | None = None) -> dict[str, Any]:
+        """Take a step: of another trial where there is what Tune would call reset() with."""
+        self._reset_to(new)
+        result: dict[str, Any] = super().train()
+        return result
+
+    def restore(self, checkpoint_path: Any, new: Call | None = None) -> None:
+        """Go on from a checkpoint: of another trial where there is what Tune would call reset()
+        with.
+        """
+        self._reset_to(new)
+        super().restore(checkpoint_path)
+
+    def _reset_to(self, new: Call | None) -> None:
+        if new is not None:
+            arguments, named = new
+            self.reset(*arguments, **named)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take on another trial: nothing of the last one stays but the process and the data."""

@@ -112,6 +112,7 @@ def test_a_change_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 # What a next release may have otherwise. CI tries one name of each change, a night's run all.
 RENAMED = (
+    "_schedule_trial_task",
     "_ActorClassCache",
     "ConsolePopen",
     "start_api_server",
@@ -119,6 +120,8 @@ RENAMED = (
     *(
         pytest.param(name, marks=pytest.mark.nightly)
         for name in (
+            "_maybe_add_actors",
+            "_on_trial_reset",
             "setup_experiments",
             "add_configurations",
             "_class_cache",
@@ -136,6 +139,9 @@ LEFT_OUT: dict[str, set[str]] = {
     "ConsolePopen": {"session", "agents"},
     "start_api_server": {"processes"},
     "setup_worker_path": {"fork"},
+    "_schedule_trial_task": {"controller", "agents", "fork"},
+    "_maybe_add_actors": {"controller", "agents", "fork"},
+    "_on_trial_reset": {"controller", "agents", "fork"},
     "setup_experiments": {"controller", "agents", "fork"},
     "add_configurations": {"controller", "agents", "fork"},
     "_class_cache": set(),

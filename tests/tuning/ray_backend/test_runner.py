@@ -206,12 +206,11 @@ def assert_own_epochs(made: Study) -> None:
 def test_a_trial_that_cannot_be_begun_is_tried_again(
     study: Callable[..., Study],
     monkeypatch: pytest.MonkeyPatch,
-    changes: Changes,
 ) -> None:
     """Its own error counts, and no other trial's epochs are taken for its own."""
     monkeypatch.setattr(runner, "Trainable", Reluctant)
     made = study([8, 4, 6], max_epochs=1)
-    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)
+    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
     assert made.counts == {"finished": 3}
     assert Path(os.environ["TMPDIR_OF_TEST"], "refused").exists()
     assert_own_epochs(made)
