@@ -51,8 +51,8 @@ _TUNE = "ray.tune.execution.tune_controller:TuneController"
 CONTROLLER = Change(
     "controller",
     "a worker takes on its next trial in one call, and Tune writes no snapshots that nobody reads",
-    "1 to 3 ms a trial, and six requests where the study lies in a bucket (2026-11-28). With Tune as"
-    " it is, a trial whose worker dies before it begins fails at once and for good",
+    "1 to 3 ms a trial, and six requests where the study lies in a bucket (2026-11-28). Tune as"
+    " it is has a trial whose worker dies before it begins fail for good",
     (
         f"{_TUNE}.__init__(search_alg, scheduler, stopper, callbacks, trial_checkpoint_config,"
         " storage, reuse_actors, ...)",
