@@ -185,7 +185,7 @@ def test_studies_that_time_has_cut_off_are_not_compared(
     monkeypatch.setattr("tuning.evaluation.evaluate", lambda studies, *others: studies)
     whole: Any = SimpleNamespace(name="both", trials=[(0, False), (1, False)])
     cut_off: Any = SimpleNamespace(name="alone", trials=[(0, False), (1, True)])
-    others: Any = (None, SimpleNamespace(command=()), None, 0.0)
+    others: Any = (None, None, SimpleNamespace(command=()), None, 0.0)
     compared: Any = settle  # gives what evaluate() does
     assert list(compared([whole], *others)) == ["both"]
     assert list(compared([cut_off], *others)) == ["alone"]
