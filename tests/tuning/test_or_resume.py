@@ -42,6 +42,7 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="is POSIX's")
+@pytest.mark.slow
 def test_the_same_command_begins_goes_on_after_a_kill_and_says_when_it_is_done(
     run: Run, space: Space, tmp_path: Path, environment: dict[str, str]
 ) -> None:
