@@ -189,10 +189,10 @@ def first_problem(change: Change) -> str | None:
     for expected in change.expects:
         path, _, rest = expected.partition("(")
         try:
-            there = _look_up(path)
+            value = _look_up(path)
         except (ImportError, AttributeError) as error:
             return f"Ray has no {path}: {error}"
-        if rest and (problem := _parameters_differ(there, rest.removesuffix(")"))):
+        if rest and (problem := _parameters_differ(value, rest.removesuffix(")"))):
             return f"{path} {problem}"
     return None
 
@@ -258,9 +258,9 @@ def process_class(changes: Changes) -> type:
         """
 
         def __init__(self, command: list[str], **options: Any) -> None:
-            given = {part.partition("=")[0] for part in command}
+            names = {part.partition("=")[0] for part in command}
             # The last of an option given twice counts. A raylet without one of them is another one.
-            if AGENTS in changes and given >= set(NO_AGENTS):
+            if AGENTS in changes and names >= set(NO_AGENTS):
                 instead = [f"{name}={value}" for name, value in NO_AGENTS.items()]
                 command = [*command, *instead, LISTEN_PORT]
             super().__init__(command, start_new_session=SESSION in changes, **options)
