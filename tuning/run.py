@@ -319,9 +319,10 @@ def conduct(
         study.begin(manner.command, session.changes.as_json(), wait=manner.wait)
 
     def undo() -> None:
+        with suppress(OSError):  # then the command, begun anew, says what is there
+            if not resumed:
+                remove(study.folder)  # while the study is held: a lease guards its folder
         study.release()
-        if not resumed:
-            remove(study.folder)
 
     # Where a cluster may grow, more than fits is asked for by --concurrency alone.
     asked = min((manner.concurrency or 0) if manner.address else at_once(), study.to_run)

@@ -42,9 +42,9 @@ class StudyCallback(Unsaved, tune.Callback):  # type: ignore[misc]
     def __init__(
         self, study: Study, stop: StopRequest, first_started: Callable[[], None] = lambda: None
     ) -> None:
-        """first_started: called when the first worker has its first trial."""
+        """first_started: called when a worker has a trial, or fails before it has one."""
         self._study, self._stop = study, stop
-        self._first_started: Callable[[], None] | None = first_started
+        self._first_started = first_started
         self._messages: list[_Message] = []
         self._step = 0
 
@@ -78,9 +78,7 @@ class StudyCallback(Unsaved, tune.Callback):  # type: ignore[misc]
     def on_trial_start(
         self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
     ) -> None:
-        if self._first_started:
-            self._first_started()
-            self._first_started = None
+        self._first_started()
         self._put_off(self._study.started, trial.config["trial"], trial.config["config"])
 
     def on_trial_result(
@@ -131,6 +129,7 @@ class StudyCallback(Unsaved, tune.Callback):  # type: ignore[misc]
     def on_trial_recover(
         self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
     ) -> None:
+        self._first_started()
         # The storage's failure is not this trial's, and no better for the next one.
         if _is_of_storage(cause := _cause(trial)):
             self._stop.fail(cause)
@@ -138,6 +137,7 @@ class StudyCallback(Unsaved, tune.Callback):  # type: ignore[misc]
     def on_trial_error(
         self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
     ) -> None:
+        self._first_started()
         cause = _cause(trial)
         if _is_of_storage(cause):
             self._stop.fail(cause)

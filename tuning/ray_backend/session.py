@@ -80,7 +80,7 @@ class Session:
             undo: what has to be undone before the command begins anew.
 
         Yields:
-            A call that says that a trial has begun.
+            A call that says that a worker has answered: it has a trial, or can't have one.
 
         Raises:
             RayFailed: something went wrong before one had, and this process is no command that
@@ -103,8 +103,9 @@ class Session:
 
             def begin() -> None:
                 nonlocal begun
+                if not begun:
+                    end()
                 begun = True
-                end()
 
             try:
                 yield begin
@@ -168,6 +169,7 @@ def ray_session(
             changes = changes.without(AGENTS, "it needs what is left out")
             changes = changes.without(FORK, "Ray was started anew")
             advice = _start(changes, verbose, None, at_end)
+            begin_to_end = at_end.enter_context(_shutdown())
         if verbose:
             for change in CHANGES:
                 if problem := changes.left_out.get(change.name):

@@ -69,13 +69,12 @@ def _signals() -> Iterator[int | None]:
     """The numbers of signals as they come, to be read, whatever the main thread is at; None in
     another thread, which none are sent to.
     """
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    try:
-        before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    except ValueError:
+    if threading.current_thread() is not threading.main_thread():
         yield None
         return
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     try:
         yield read
     finally:

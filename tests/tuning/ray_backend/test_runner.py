@@ -417,8 +417,16 @@ def test_a_worker_that_can_not_start_is_a_failed_trial(
 ) -> None:
     monkeypatch.setattr(runner, "Trainable", Unborn)
     monkeypatch.setattr(callback, "RETRIES", 0)
-    made = study([8])
-    run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)
+    made, answers = study([8]), list[bool]()
+    run_trials(
+        made,
+        StopRequest(),
+        concurrency=lambda: 1,
+        verbose=False,
+        changes=changes,
+        first_started=lambda: answers.append(True),
+    )
+    assert answers, "nobody has to wait for a worker any longer"
     assert made.trials[0].state == "failed"
     assert made.trials[0].reason is not None
     assert "no such device" in made.trials[0].reason
