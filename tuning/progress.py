@@ -70,6 +70,7 @@ class Progress:
         self._best: int | None = None
         self._last: list[str] = []
         self._pace = _Pace(stopping)
+        self._running: set[int] = set()
         self.most_at_once = 0
         # What is drawn, by another thread: events only say that there is a study.
         self._view: _View | None = None
@@ -83,14 +84,15 @@ class Progress:
 
     def started(self, study: "Study", trial: Trial) -> None:
         self._pace.begin(study)
-        running = sum(each.state == "running" for each in study.trials.values())
-        self.most_at_once = max(self.most_at_once, running)
+        self._running.add(trial.id)
+        self.most_at_once = max(self.most_at_once, len(self._running))
         self._show(study)
 
     def reported(self, study: "Study", trial: Trial) -> None:
         self._show(study)
 
     def ended(self, study: "Study", trial: Trial) -> None:
+        self._running.discard(trial.id)
         if trial.state == "failed":
             told = f"trial {trial.id} failed: {trial.reason}"
             if self._console.quiet:

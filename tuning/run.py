@@ -174,7 +174,7 @@ def run(
             # Ray's workers import what they need, which takes them seconds, beside make().
             with ray_session(address, verbose, server, plain=plain_ray) as session:
                 study = make(folder, settled, table, series, begun, trials_before, console)
-                status = conduct(study, session, manner, console, resumed, session.begin_to_end)
+                status = conduct(study, session, manner, console, resumed, last=True)
             raise typer.Exit(status)
 
 
@@ -300,11 +300,11 @@ def conduct(
     manner: Manner,
     console: Console,
     resumed: bool,
-    trained: Callable[[], None] | None = None,
+    last: bool = False,
 ) -> int:
     """Run a study to its end on the Ray that is there; the exit status.
 
-    trained: called once this Ray is needed no more, before the study's last figures are drawn.
+    last: this Ray is needed no more once the trials have ended, and ends beside the last figures.
     """
     from tuning.ray_backend.runner import run_trials
     from tuning.ray_backend.stopping import StopRequest
@@ -348,8 +348,8 @@ def conduct(
             if isinstance(error, OSError):
                 return unwritable(study, error)
             raise
-        if trained:
-            trained()
+        if last:
+            session.begin_to_end()
         done = study.best is not None and not stop.hopeless
         try:
             study.finish("interrupted" if stop.signal else "finished" if done else "failed")

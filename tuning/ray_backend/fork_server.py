@@ -38,7 +38,7 @@ LISTENER, SETUP = "LSTM_TUNING_FORK_SERVER", "LSTM_TUNING_SETUP_WORKER"
 # What Ray hands its script beside the worker's own command.
 LANGUAGE, CONTEXT = "--language", "--serialized-runtime-env-context"
 # A worker that runs for so long was started well: to import Ray takes it a second, or some.
-TRIAL_SECONDS = 15.0
+PROBATION_SECONDS = 15.0
 RUNS, ENDED = b".", b"+"
 # What takes most of a worker's imports. Not Ray: it reads its settings when it is imported, among
 # them its server's process number, which nobody knows yet.
@@ -215,7 +215,7 @@ def _forked(command: list[str], listener: str) -> bool:
         server.shutdown(socket.SHUT_WR)
         if server.recv(1) != RUNS:
             return False
-        if not select.select([server], [], [], TRIAL_SECONDS)[0]:
+        if not select.select([server], [], [], PROBATION_SECONDS)[0]:
             return True
         # Ray ends its workers with its own end.
         return server.recv(1) == ENDED or os.getppid() != raylet

@@ -17,9 +17,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lstm_model.errors import InputError
+
+if TYPE_CHECKING:
+    from ray.tune import RunConfig, TuneConfig
 
 PLAIN = "LSTM_TUNING_PLAIN_RAY"
 
@@ -73,12 +76,11 @@ CONTROLLER = Change(
     ),
     own=False,
 )
-_ENVIRONMENT = "ray.tune.execution.class_cache:_ActorClassCache.get(self, trainable_cls)"
 ENVIRONMENT = Change(
     "environment",
     "workers have the command's environment, and none of Tune's making",
     "1 s of the start (2026-11-28)",
-    (_ENVIRONMENT,),
+    ("ray.tune.execution.class_cache:_ActorClassCache.get(self, trainable_cls)",),
 )
 SESSION = Change(
     "session",
@@ -312,44 +314,33 @@ def _replaced(module: str, name: str, value: Any) -> Iterator[None]:
 
 
 def run_controller(
-    changes: Changes,
-    trainable: type,
-    *,
-    search_alg: Any,
-    scheduler: Any,
-    stopper: Any,
-    callbacks: list[Any],
-    checkpoint_config: Any,
-    num_samples: int,
-    max_failures: int,
-    storage: Mapping[str, Any],
-    name: str,
-    trial_name: Callable[[Any], str],
+    changes: Changes, trainable: type, tune_config: "TuneConfig", run_config: "RunConfig"
 ) -> None:
     """As tune.Tuner(...).fit(), by a controller that asks a worker less often."""
     from ray.tune.experiment import Experiment
     from ray.tune.search.search_generator import SearchGenerator
 
     experiment = Experiment(
-        name,
+        run_config.name,
         trainable,
-        stop=stopper,
-        num_samples=num_samples,
-        checkpoint_config=checkpoint_config,
-        trial_name_creator=trial_name,
-        trial_dirname_creator=trial_name,
-        max_failures=max_failures,
-        **storage,
+        stop=run_config.stop,
+        num_samples=tune_config.num_samples,
+        storage_path=run_config.storage_path,
+        storage_filesystem=run_config.storage_filesystem,
+        checkpoint_config=run_config.checkpoint_config,
+        trial_name_creator=tune_config.trial_name_creator,
+        trial_dirname_creator=tune_config.trial_dirname_creator,
+        max_failures=run_config.failure_config.max_failures,
     )
-    search = SearchGenerator(search_alg)
+    search = SearchGenerator(tune_config.search_alg)
     controller = _controller_class(changes)(
         search_alg=search,
-        scheduler=scheduler,
+        scheduler=tune_config.scheduler,
         stopper=experiment.stopper,
-        callbacks=callbacks,
+        callbacks=run_config.callbacks,
         trial_checkpoint_config=experiment.checkpoint_config,
         storage=experiment.storage,
-        reuse_actors=True,
+        reuse_actors=tune_config.reuse_actors,
     )
     search.add_configurations([experiment])
     controller.setup_experiments([experiment], total_num_samples=search.total_samples)

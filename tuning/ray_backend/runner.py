@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,70 +64,37 @@ def run_trials(
         report_seconds=REPORT_SECONDS,
         checkpoint_seconds=CHECKPOINT_SECONDS,
     )
+    trainable = tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu})
+    tune_config = tune.TuneConfig(
+        num_samples=space.study.trials,
+        search_alg=OptunaSearcher(
+            space, concurrency=concurrency, stopping=lambda: bool(stop), past=past
+        ),
+        scheduler=scheduler(space.study, past),
+        reuse_actors=True,
+        trial_name_creator=_name,
+        trial_dirname_creator=_name,
+    )
+    run_config = tune.RunConfig(
+        name=attempt.name,
+        **_storage(attempt.parent),
+        stop=Stopper(stop),
+        callbacks=[to_study],
+        checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_at_end=False),
+        failure_config=tune.FailureConfig(max_failures=callback.RETRIES),
+        verbose=2 if verbose else 0,
+    )
     changes = changes or choose_changes()
-    if CONTROLLER in changes:
-        run = partial(run_controller, changes)
-    else:
-        run = partial(_run_tuner, verbose=verbose)
     try:
         with suppress(CutOff):
-            run(
-                tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu}),
-                search_alg=OptunaSearcher(
-                    space, concurrency=concurrency, stopping=lambda: bool(stop), past=past
-                ),
-                scheduler=scheduler(space.study, past),
-                stopper=Stopper(stop),
-                callbacks=[to_study],
-                checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_at_end=False),
-                num_samples=space.study.trials,
-                max_failures=callback.RETRIES,
-                storage=_storage(attempt.parent),
-                name=attempt.name,
-                trial_name=_name,
-            )
+            if CONTROLLER in changes:
+                run_controller(changes, trainable, tune_config, run_config)
+            else:
+                tune.Tuner(trainable, tune_config=tune_config, run_config=run_config).fit()
     finally:
         to_study.catch_up()
         if stop.failure:  # of which what Tune raises, if it does, is a consequence
             raise stop.failure
-
-
-def _run_tuner(
-    trainable: type,
-    *,
-    search_alg: OptunaSearcher,
-    scheduler: Any,
-    stopper: Stopper,
-    callbacks: list[StudyCallback],
-    checkpoint_config: tune.CheckpointConfig,
-    num_samples: int,
-    max_failures: int,
-    storage: dict[str, Any],
-    name: str,
-    trial_name: Callable[[RayTrial], str],
-    verbose: bool,
-) -> None:
-    """By Tune's public interface alone."""
-    tune.Tuner(
-        trainable,
-        tune_config=tune.TuneConfig(
-            num_samples=num_samples,
-            search_alg=search_alg,
-            scheduler=scheduler,
-            reuse_actors=True,
-            trial_name_creator=trial_name,
-            trial_dirname_creator=trial_name,
-        ),
-        run_config=tune.RunConfig(
-            name=name,
-            **storage,
-            stop=stopper,
-            callbacks=callbacks,
-            checkpoint_config=checkpoint_config,
-            failure_config=tune.FailureConfig(max_failures=max_failures),
-            verbose=2 if verbose else 0,
-        ),
-    ).fit()
 
 
 def _storage(folder: Place) -> dict[str, Any]:
