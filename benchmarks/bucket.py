@@ -28,16 +28,16 @@ environment.prepare()
 
 from benchmarks.growth import WORKERS, Clock, Data, Trivial  # noqa: E402
 from tests.bucket_server import KEYS, Front, create_bucket  # noqa: E402
-from tuning.lock import CLAIM  # noqa: E402
 from tuning.ray_backend import runner  # noqa: E402
 from tuning.ray_backend.runner import run_trials  # noqa: E402
 from tuning.ray_backend.schedulers import scheduler  # noqa: E402
 from tuning.ray_backend.session import ray_session  # noqa: E402
 from tuning.ray_backend.stopping import StopRequest  # noqa: E402
-from tuning.resume import read_space_of, refuse_fewer, refuse_other_data  # noqa: E402
-from tuning.search import OptunaSearcher  # noqa: E402
-from tuning.storage import Place, place  # noqa: E402
-from tuning.tensorboard import TensorBoard  # noqa: E402
+from tuning.reporting.tensorboard.study_events import TensorBoard  # noqa: E402
+from tuning.search.searcher import OptunaSearcher  # noqa: E402
+from tuning.study.lock import CLAIM  # noqa: E402
+from tuning.study.resume import read_space_of, refuse_fewer, refuse_other_data  # noqa: E402
+from tuning.study.storage import Place, place  # noqa: E402
 
 PHASES = ("study", "end", "resume")
 

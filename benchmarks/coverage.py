@@ -4,7 +4,7 @@
     python -m benchmarks.coverage --json coverage.json
 
 Simulates years of two forecasters' hourly errors, shaped like those of this project's models on
-Beijing in 2013, and asks tuning/statistics.py about each year. The 500 years of the default take
+Beijing in 2013, and asks tuning/comparison/significance.py about each year. The 500 years of the default take
 one and a half to three minutes.
 
 The truth is the difference to expect over draws of the year and of the seeds. "none": both models
@@ -26,9 +26,9 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import lfilter
 
+from lstm_model.evaluation.metrics import Doubles
 from lstm_model.files import write_file
-from lstm_model.metrics import Doubles
-from tuning.statistics import Metric, diebold_mariano, difference
+from tuning.comparison.significance import Metric, diebold_mariano, difference
 
 HOURS, BURN_IN = 8760, 1000
 SEEDS = 5

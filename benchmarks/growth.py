@@ -34,22 +34,22 @@ import optuna  # noqa: E402 (Ray reads its settings when it is imported)
 from optuna.samplers import RandomSampler  # noqa: E402
 from ray.tune.result import DONE  # noqa: E402
 
-from lstm_model.baselines import evaluate_baselines  # noqa: E402
-from lstm_model.series import Series  # noqa: E402
-from lstm_model.sources import load_table  # noqa: E402
+from lstm_model.data.series import Series  # noqa: E402
+from lstm_model.data.sources import load_table  # noqa: E402
+from lstm_model.evaluation.baselines import evaluate_baselines  # noqa: E402
 from tuning.ray_backend import runner  # noqa: E402
 from tuning.ray_backend.runner import run_trials  # noqa: E402
 from tuning.ray_backend.schedulers import scheduler  # noqa: E402
 from tuning.ray_backend.session import ray_session  # noqa: E402
 from tuning.ray_backend.stopping import StopRequest  # noqa: E402
 from tuning.ray_backend.trainable import Trainable  # noqa: E402
-from tuning.record import Trial  # noqa: E402
-from tuning.resume import read_trials  # noqa: E402
-from tuning.search import OptunaSearcher, distribution  # noqa: E402
-from tuning.search_space import SearchSpace, read_space  # noqa: E402
-from tuning.storage import Place  # noqa: E402
-from tuning.study import Study  # noqa: E402
-from tuning.tensorboard import TensorBoard  # noqa: E402
+from tuning.reporting.tensorboard.study_events import TensorBoard  # noqa: E402
+from tuning.search.searcher import OptunaSearcher, distribution  # noqa: E402
+from tuning.space.search_space import SearchSpace, read_space  # noqa: E402
+from tuning.study.resume import read_trials  # noqa: E402
+from tuning.study.storage import Place  # noqa: E402
+from tuning.study.study import Study  # noqa: E402
+from tuning.study.trial import Trial  # noqa: E402
 
 WORKERS = 2
 # A univariate epoch of 64 units over three years of hours takes a core about this long.

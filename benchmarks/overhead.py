@@ -37,7 +37,7 @@ from ray import tune  # noqa: E402 (Ray reads its settings when it is imported)
 from lstm_model.command import exit_status, leave  # noqa: E402
 from tuning import run  # noqa: E402
 from tuning.ray_backend.trainable import Trainable  # noqa: E402
-from tuning.record import Trial  # noqa: E402
+from tuning.study.trial import Trial  # noqa: E402
 
 SLOTS = 2
 REAL_EPOCHS = 15  # at most, where the space has 30: 100 trials are to take a minute or two
@@ -113,9 +113,9 @@ def plain(trials: int, folder: Path) -> None:
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
 
-    from lstm_model.series import Series
-    from lstm_model.sources import load_table
-    from tuning.search_space import read_space
+    from lstm_model.data.series import Series
+    from lstm_model.data.sources import load_table
+    from tuning.space.search_space import read_space
 
     space = read_space("univariate.yaml")
     data = load_table(space.data)

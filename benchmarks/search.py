@@ -30,12 +30,12 @@ environment.prepare()
 from ray.tune.schedulers import TrialScheduler  # noqa: E402 (Ray reads its settings at import)
 
 from lstm_model.configuration import Configuration  # noqa: E402
-from lstm_model.series import Series  # noqa: E402
-from lstm_model.sources import load_table  # noqa: E402
-from lstm_model.training import Fit  # noqa: E402
+from lstm_model.data.series import Series  # noqa: E402
+from lstm_model.data.sources import load_table  # noqa: E402
+from lstm_model.training.trainer import Fit  # noqa: E402
 from tuning.ray_backend.schedulers import scheduler  # noqa: E402
-from tuning.search import OptunaSearcher  # noqa: E402
-from tuning.search_space import SearchSpace, read_space  # noqa: E402
+from tuning.search.searcher import OptunaSearcher  # noqa: E402
+from tuning.space.search_space import SearchSpace, read_space  # noqa: E402
 
 SEARCHES = {"tpe, asha": ("tpe", "asha"), "random, none": ("random", "none")}
 EPOCHS = 20

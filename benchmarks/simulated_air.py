@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lstm_model.baselines import ridge
 from lstm_model.configuration import Configuration, DataSettings
-from lstm_model.metrics import rmse
-from lstm_model.series import Series
-from lstm_model.simulation import simulate
-from lstm_model.sources import BEIJING_FILE
-from lstm_model.training import Fit
+from lstm_model.data.series import Series
+from lstm_model.data.simulation import simulate
+from lstm_model.data.sources import BEIJING_FILE
+from lstm_model.evaluation.baselines import ridge
+from lstm_model.evaluation.metrics import rmse
+from lstm_model.training.trainer import Fit
 
 SEEDS = (0, 1, 2, 3)
 SCORED, RESERVED = 2013, 2014  # ridge learns before the first; nothing reads the second

@@ -42,16 +42,16 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from benchmarks.reporting import parser, table, write
-from lstm_model.checkpoint import TrainedForecaster
 from lstm_model.configuration import Configuration, DataSettings
+from lstm_model.data.series import Series
+from lstm_model.data.sources import load_table
+from lstm_model.evaluation.metrics import rmse, score
 from lstm_model.files import read_json
-from lstm_model.forecaster import LSTMForecaster
-from lstm_model.metrics import rmse, score
+from lstm_model.inference.predictor import TrainedForecaster
+from lstm_model.model.forecaster import LSTMForecaster
 from lstm_model.seeds import mixed_seed
-from lstm_model.series import Series
-from lstm_model.sources import load_table
-from lstm_model.training import Fit, learning_rate, loss_function
-from tuning.search_space import read_space
+from lstm_model.training.trainer import Fit, learning_rate, loss_function
+from tuning.space.search_space import read_space
 
 HERE = Path(__file__).parent
 SPACE = HERE.parent / "search_spaces" / "multivariate.yaml"
@@ -248,7 +248,7 @@ def trained_on_windows(
 ) -> Iterator[dict[str, torch.Tensor] | None]:
     """Epochs over shuffled windows; the averaged weights where they are the best on validation.
 
-    Everything but the windows is as in lstm_model.training: model, inputs, target, loss, optimiser,
+    Everything but the windows is as in lstm_model.training.trainer: model, inputs, target, loss, optimiser,
     schedule, clipping, averaging.
     """
     inputs = torch.from_numpy(series.inputs)

@@ -34,12 +34,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.reporting import parser, table, write
-from lstm_model import fast_torch
 from lstm_model.configuration import Configuration
-from lstm_model.series import Series
-from lstm_model.sources import load_table
-from lstm_model.training import WARM_UP_ROWS, Fit
-from tuning.search_space import read_space
+from lstm_model.data.series import Series
+from lstm_model.data.sources import load_table
+from lstm_model.model import fast_torch
+from lstm_model.training.trainer import WARM_UP_ROWS, Fit
+from tuning.space.search_space import read_space
 
 SIZES = (16, 32, 64, 128, 256)
 MATRIX = 1024  # rows and columns of the products that make the peak: 12 MB, so the caches' size

@@ -4,7 +4,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lstm_model.checkpoint import TrainedForecaster
+    from lstm_model.inference.predictor import TrainedForecaster
 
 __version__ = "0.1.0"
 
@@ -21,6 +21,6 @@ def load(folder: str | PathLike[str]) -> "TrainedForecaster":
     from pathlib import Path
 
     # Here, since torch takes seconds, and reading a search space needs none of it.
-    from lstm_model.checkpoint import TrainedForecaster
+    from lstm_model.inference.predictor import TrainedForecaster
 
     return TrainedForecaster.load(Path(folder))

@@ -20,8 +20,8 @@ from lstm_model.files import read_bytes, refuse_unwritable, write_file
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lstm_model.checkpoint import TrainedForecaster
-    from lstm_model.intervals import Forecasts
+    from lstm_model.inference.intervals import Forecasts
+    from lstm_model.inference.predictor import TrainedForecaster
 
 STANDARD_INPUT = "standard input"
 
@@ -68,7 +68,7 @@ def run(
         refuse_overwriting({"--data": None if data == "-" else data, "--out": out, "--plot": plot})
         out, plot = (file and Path(os.path.realpath(file)) for file in (out, plot))  # a link stays
         # Not before: torch takes seconds, and a mistake is to be told at once.
-        from lstm_model.checkpoint import FarOutside
+        from lstm_model.inference.predictor import FarOutside
 
         forecaster = loaded(model)
         if forecaster.simulated:
@@ -95,7 +95,7 @@ def run(
 
 def loaded(folder: Path) -> "TrainedForecaster":
     """The model, or where it may lie."""
-    from lstm_model.checkpoint import SETTINGS, TrainedForecaster
+    from lstm_model.inference.predictor import SETTINGS, TrainedForecaster
 
     # Neither raises where the name is too long for one, as the methods of a Path do.
     if not os.path.exists(folder / SETTINGS):
@@ -121,7 +121,7 @@ def prefixed(error: Exception, file: str) -> str:
 
 def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
     """The table, through the same door as in training."""
-    from lstm_model.parsing import parse_csv
+    from lstm_model.data.csv_table import parse_csv
 
     if data == "-" and sys.stdin is None:
         raise TableError(f"{STANDARD_INPUT} must be there for --data -, but is closed")
@@ -179,7 +179,7 @@ def draw(
     file: Path, forecaster: "TrainedForecaster", table: "pd.DataFrame", found: "Forecasts"
 ) -> None:
     """The last forecast, after what was observed before it."""
-    from lstm_model.figures import forecast_ahead, png
+    from lstm_model.figures.forecasts import forecast_ahead, png
 
     recent = table[forecaster.target].iloc[-max(PAST * forecaster.horizon, LEAST_PAST) :]
     figure = forecast_ahead(

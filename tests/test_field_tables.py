@@ -14,16 +14,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstm_model.baselines import Baselines, evaluate_baselines
 from lstm_model.command import exit_status
 from lstm_model.configuration import Configuration
+from lstm_model.data.series import Series
+from lstm_model.data.sources import Table, load_table
 from lstm_model.errors import TableError
-from lstm_model.series import Series
-from lstm_model.sources import Table, load_table
-from lstm_model.training import Fit
+from lstm_model.evaluation.baselines import Baselines, evaluate_baselines
+from lstm_model.training.trainer import Fit
 from tests.field import field_table
 from tuning import new_space, run
-from tuning.search_space import SearchSpace, read_space
+from tuning.space.search_space import SearchSpace, read_space
 
 Propose = Callable[..., SearchSpace]
 

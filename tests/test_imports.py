@@ -73,14 +73,14 @@ def test_private_names_of_libraries_stand_in_one_room(name: str, room: str | Non
     )
 
 
-@pytest.mark.parametrize("module", ["tuning.search_space", "tuning.run"])
+@pytest.mark.parametrize("module", ["tuning.space.search_space", "tuning.run"])
 def test_a_mistake_in_a_space_is_told_before_anything_heavy_is_imported(module: str) -> None:
     assert not {"ray", "optuna", "torch"} & imported_by(f"import {module}")
 
 
 def test_a_study_begins_without_torch() -> None:
     """Whose import takes the command seconds, beside its first trials."""
-    before = ["lstm_model.sources", "lstm_model.baselines", "tuning.study", "tuning.tensorboard"]
+    before = ["lstm_model.data.sources", "lstm_model.evaluation.baselines", "tuning.study.study", "tuning.reporting.tensorboard.study_events"]
     assert "torch" not in imported_by(f"import {', '.join(before)}, tuning.ray_backend.runner")
 
 
@@ -89,7 +89,7 @@ def test_torchs_library_is_loaded_without_an_import() -> None:
     """Which would hold all threads of the command for a quarter of a second."""
     code = (
         "import sys\n"
-        "from tuning.artist import _load_library\n"
+        "from tuning.reporting.figure_thread import _load_library\n"
         "_load_library()\n"
         "assert 'torch' not in sys.modules\n"
         "loaded = 'libtorch_cpu.so' in open('/proc/self/maps').read()\n"
@@ -107,8 +107,8 @@ def test_a_training_does_without_torchs_compiler() -> None:
     training = (
         "import pandas as pd, numpy as np\n"
         "from lstm_model.configuration import Configuration, DataSettings\n"
-        "from lstm_model.series import Series\n"
-        "from lstm_model.training import Fit\n"
+        "from lstm_model.data.series import Series\n"
+        "from lstm_model.training.trainer import Fit\n"
         "clock = pd.date_range('2020-01-01', periods=400, freq='h')\n"
         "table = pd.DataFrame({'pm': np.sin(np.arange(400.0))}, clock)\n"
         "settings = DataSettings(source='x.csv', target='pm', features=['pm'],\n"
@@ -125,7 +125,7 @@ def test_an_import_leaves_optunas_verbosity_alone() -> None:
     code = (
         "import optuna\n"
         "before = optuna.logging.get_verbosity()\n"
-        "import tuning.search\n"
+        "import tuning.search.searcher\n"
         "assert optuna.logging.get_verbosity() == before == optuna.logging.INFO"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 
 from lstm_model.command import exit_status
 from lstm_model.configuration import DataSettings
+from lstm_model.data.sources import load_table
 from lstm_model.errors import InputError
-from lstm_model.sources import load_table
 from tuning import compare, run
-from tuning.located_yaml import DEEPEST
-from tuning.search_space import read_space
+from tuning.space.located_yaml import DEEPEST
+from tuning.space.search_space import read_space
 
 # How many different malformed inputs each kind must really have tried.
 LEAST = {

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstm_model.checkpoint import TrainedForecaster
 from lstm_model.configuration import Configuration, DataSettings
-from lstm_model.series import Series
-from lstm_model.training import Fit
+from lstm_model.data.series import Series
+from lstm_model.inference.predictor import TrainedForecaster
+from lstm_model.training.trainer import Fit
 
 # What is installed is imported as it is here; then Windows' name, and the command.
 WINDOWS = """\

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_model.baselines import evaluate_baselines
 from lstm_model.configuration import Configuration
-from lstm_model.series import Series
-from lstm_model.sources import BEIJING_FILE, load_table
-from lstm_model.training import Fit
-from tuning.search_space import SearchSpace, read_space
+from lstm_model.data.series import Series
+from lstm_model.data.sources import BEIJING_FILE, load_table
+from lstm_model.evaluation.baselines import evaluate_baselines
+from lstm_model.training.trainer import Fit
+from tuning.space.search_space import SearchSpace, read_space
 
 HERE = Path(os.environ.get("LSTM_TUNING_DATA", "")) / BEIJING_FILE
 pytestmark = pytest.mark.skipif(

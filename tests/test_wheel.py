@@ -34,9 +34,9 @@ import numpy.typing as npt
 import pandas as pd
 
 import lstm_model
-from lstm_model.checkpoint import TrainedForecaster
-from lstm_model.intervals import Forecasts
-from tuning.search_space import SearchSpace, read_space
+from lstm_model.inference.predictor import TrainedForecaster
+from lstm_model.inference.intervals import Forecasts
+from tuning.space.search_space import SearchSpace, read_space
 
 
 def ahead(table: pd.DataFrame) -> npt.NDArray[np.float64]:
@@ -55,7 +55,7 @@ assert_type(space.study.trials, int)
 """
 USERS_MISTAKES = """\
 import lstm_model
-from tuning.search_space import read_space
+from tuning.space.search_space import read_space
 
 model = lstm_model.load(3)
 model.forecast("table")
@@ -173,7 +173,7 @@ def test_the_commands_run_from_the_demo_to_a_forecast(installed: Installed) -> N
     # The rows that the model has not seen, written by the simulation that it learned from.
     made = installed.run(
         *("python", "-c"),
-        "from lstm_model.simulation import simulate\n"
+        "from lstm_model.data.simulation import simulate\n"
         "simulate().iloc[-2000:].to_csv('latest.csv', index=False)",
     )
     assert (made.returncode, made.stderr) == (0, "")

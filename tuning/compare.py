@@ -18,7 +18,6 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from lstm_model.baselines import BASELINES
 from lstm_model.command import (
     DONE,
     FAILED,
@@ -29,13 +28,16 @@ from lstm_model.command import (
     report_errors,
 )
 from lstm_model.errors import InputError
+from lstm_model.evaluation.baselines import BASELINES
 from lstm_model.files import read_json
-from tuning import options
-from tuning.options import Manner, to_resume
-from tuning.progress import Terminal
+from tuning import cli as options
+from tuning.cli import Manner, to_resume
 from tuning.ray_backend import environment
-from tuning.record import LONGEST_NAME, study_name
-from tuning.resume import (
+from tuning.reporting.progress import Terminal
+from tuning.reporting.tables import describe
+from tuning.run import conduct, head_start, load, make, past, refuse_blind_torch, stem
+from tuning.space.search_space import FLAGS, SearchSpace, read_space
+from tuning.study.resume import (
     collect_settings,
     compare_settings,
     find_study,
@@ -44,19 +46,17 @@ from tuning.resume import (
     records,
     refuse_other_settings,
 )
-from tuning.run import conduct, head_start, load, make, past, refuse_blind_torch, stem
-from tuning.search_space import FLAGS, SearchSpace, read_space
-from tuning.storage import Place
-from tuning.summary import describe
+from tuning.study.storage import Place
+from tuning.study.trial import LONGEST_NAME, study_name
 
 if TYPE_CHECKING:
-    from lstm_model.series import Series
-    from lstm_model.sources import Table
-    from tuning.evaluation import Evaluation
-    from tuning.period import Protocol
+    from lstm_model.data.series import Series
+    from lstm_model.data.sources import Table
+    from tuning.comparison.backtest import Protocol
+    from tuning.comparison.pipeline import Evaluation
     from tuning.ray_backend.session import Session
-    from tuning.record import Trial
-    from tuning.study import Study
+    from tuning.study.study import Study
+    from tuning.study.trial import Trial
 
 # Names that a model may not have, because the baselines and the columns beside them have them.
 RESERVED = re.compile(
@@ -163,8 +163,8 @@ def compare(
         entrants = enter(studies or [], space or [], changes, root, folder.name, console)
         for entrant in entrants:
             refuse_blind_torch(entrant.space, address)
-        from tuning.comparison import refuse_sparse
-        from tuning.period import Protocol, final_series, spans
+        from tuning.comparison.backtest import Protocol, final_series, spans
+        from tuning.comparison.verdict import refuse_sparse
 
         periods = spans(entrants[0].table, entrants[0].space.data, _years(test_years))
         for entrant in entrants:
@@ -200,7 +200,9 @@ def settle(
         studies[entrant.name] = finished(entrant, session, manner, console, begun)
         begun = time.monotonic()  # of the next study
     refuse_cut_off(studies)
-    from tuning.evaluation import evaluate  # with torch: the first trials don't wait for it
+    from tuning.comparison.pipeline import (
+        evaluate,  # with torch: the first trials don't wait for it
+    )
 
     stop = StopRequest()
     with stop.signals():
@@ -375,7 +377,7 @@ def _done(study: "Study") -> int:
 
 def conclude(found: "Evaluation", folder: Place, console: Console) -> None:
     """The models beside the baselines, the verdict, and where the report is."""
-    from tuning.report import models_table
+    from tuning.reporting.comparison_report import models_table
 
     table = models_table(found.comparison, narrow=True)
     shown = RichTable(title=f"{folder.name}: the test hours", title_justify="left")

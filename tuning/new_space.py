@@ -13,18 +13,18 @@ import numpy as np
 import pandas as pd
 import typer
 
-from lstm_model.cells import NONE, Repair
 from lstm_model.command import exit_status, leave, report_errors
 from lstm_model.configuration import HYPERPARAMETERS, Cell
+from lstm_model.data.columns import NONE, Repair
+from lstm_model.data.series import Series
+from lstm_model.data.sources import load_table
 from lstm_model.errors import InputError, TableError, reason
 from lstm_model.files import read_bytes, refuse_unwritable, write_file
-from lstm_model.series import Series
-from lstm_model.sources import load_table
 from lstm_model.wording import distinct, exact, yaml_text
-from tuning import options
-from tuning.proposal import Proposal, calendar, propose
-from tuning.search_space import parse_space
-from tuning.summary import step_name
+from tuning import cli as options
+from tuning.reporting.tables import step_name
+from tuning.space.proposal import Proposal, calendar, propose
+from tuning.space.search_space import parse_space
 
 SMALL = 10_000  # training rows below which models are to be smaller than the shipped spaces' are
 # What training needs are steps of the optimiser. 30 epochs of 34 steps are enough, as the shipped
@@ -103,7 +103,7 @@ def new_space(
         try:
             path = path.expanduser()
             raw = read_bytes(path)
-        except (OSError, ValueError, RuntimeError) as error:  # as in lstm_model.sources
+        except (OSError, ValueError, RuntimeError) as error:  # as in lstm_model.data.sources
             raise InputError(
                 f"{data}: can't be read: {reason(error)}; give the path of a CSV"
             ) from error

@@ -29,15 +29,16 @@ from lstm_model.command import (
 from lstm_model.configuration import HYPERPARAMETERS
 from lstm_model.errors import InputError, reason
 from lstm_model.wording import significant
-from tuning import options
-from tuning.lock import LostLease
-from tuning.options import Manner, program, to_resume
-from tuning.progress import Progress, Terminal
+from tuning import cli as options
+from tuning.cli import Manner, program, to_resume
 from tuning.ray_backend import environment
 from tuning.ray_backend.fork_server import ForkServer
 from tuning.ray_backend.patches import FORK, unwanted_changes
-from tuning.record import study_name
-from tuning.resume import (
+from tuning.reporting.progress import Progress, Terminal
+from tuning.reporting.tables import FIGURE_DIGITS, best_table, describe, short
+from tuning.space.search_space import FLAGS, Entry, SearchSpace, Value, read_space
+from tuning.study.lock import LostLease
+from tuning.study.resume import (
     ask_again,
     find_study,
     is_complete,
@@ -48,17 +49,16 @@ from tuning.resume import (
     refuse_fewer,
     refuse_other_data,
 )
-from tuning.search_space import FLAGS, Entry, SearchSpace, Value, read_space
-from tuning.storage import Place, remove
-from tuning.summary import FIGURE_DIGITS, best_table, describe, short
+from tuning.study.storage import Place, remove
+from tuning.study.trial import study_name
 
 if TYPE_CHECKING:
-    from lstm_model.series import Series
-    from lstm_model.sources import Table
+    from lstm_model.data.series import Series
+    from lstm_model.data.sources import Table
     from tuning.ray_backend.session import Session
     from tuning.ray_backend.stopping import StopRequest
-    from tuning.record import Trial
-    from tuning.study import Study
+    from tuning.study.study import Study
+    from tuning.study.trial import Trial
 
 # Ridge regression on so many takes a second or more for each lead time.
 MANY_COLUMNS = 2000
@@ -232,8 +232,8 @@ def load(
 
     said: of the command's other tables, to which this adds: nothing is told twice.
     """
-    from lstm_model.series import Series
-    from lstm_model.sources import load_table
+    from lstm_model.data.series import Series
+    from lstm_model.data.sources import load_table
 
     table = load_table(space.data, progress=progress)
     if table.warning:
@@ -286,8 +286,8 @@ def make(
     console: Console,
 ) -> "Study":
     """The study, with its baselines and its past() trials; nothing is written."""
-    from lstm_model.baselines import evaluate_baselines, ridge_columns
-    from tuning.study import Study
+    from lstm_model.evaluation.baselines import evaluate_baselines, ridge_columns
+    from tuning.study.study import Study
 
     if (columns := ridge_columns(series)) >= MANY_COLUMNS:
         console.print(f"The baselines first: ridge regression has {columns:,} columns")
@@ -411,7 +411,7 @@ def refuse_blind_torch(space: SearchSpace, address: str | None) -> None:
 
 
 def listen(study: "Study", console: Console, at_once: int) -> None:
-    from tuning.tensorboard import TensorBoard
+    from tuning.reporting.tensorboard.study_events import TensorBoard
 
     study.listeners.append(TensorBoard(study))
     console.print(
@@ -423,7 +423,7 @@ def listen(study: "Study", console: Console, at_once: int) -> None:
 
 def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
     """Say how it ended and where things are; the exit status."""
-    from lstm_model.baselines import BY_NAME
+    from lstm_model.evaluation.baselines import BY_NAME
 
     counts = study.counts
     reasons = [trial.reason for trial in study.trials.values() if trial.state == "failed"]
@@ -479,7 +479,7 @@ def fit_here(space: SearchSpace, series: "Series", console: Console) -> None:
     """One configuration, epoch by epoch, in this process: --debug."""
     import torch
 
-    from lstm_model.training import Fit
+    from lstm_model.training.trainer import Fit
 
     torch.set_num_threads(max(1, int(space.resources.cpu)))  # as a trial's are
     point = dict(space.initial_trials[0]) if space.initial_trials else {}

@@ -30,9 +30,9 @@ import pandas as pd
 import psutil
 from optuna.storages.journal import JournalFileBackend
 
-from lstm_model.checkpoint import TrainedForecaster
 from lstm_model.errors import InputError
-from tuning.resume import read_trials
+from lstm_model.inference.predictor import TrainedForecaster
+from tuning.study.resume import read_trials
 
 FINAL = {"finished", "stopped_early", "failed"}
 SPACE = """\

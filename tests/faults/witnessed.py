@@ -20,8 +20,8 @@ environment.prepare()
 
 from tuning import run  # noqa: E402 (Ray reads its settings when it is imported)
 from tuning.ray_backend import runner  # noqa: E402
-from tuning.record import Trial  # noqa: E402
-from tuning.study import Study  # noqa: E402
+from tuning.study.study import Study  # noqa: E402
+from tuning.study.trial import Trial  # noqa: E402
 
 
 class Witness:

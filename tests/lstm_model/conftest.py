@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lstm_model.configuration import DataSettings
-from lstm_model.series import Series
+from lstm_model.data.series import Series
 
 HOUR = pd.Timedelta(hours=1)
 

@@ -23,17 +23,18 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import lstm_model
-from lstm_model import figures, forecast
-from lstm_model.checkpoint import FarOutside, TrainedForecaster
+from lstm_model import forecast
 from lstm_model.command import exit_status
 from lstm_model.configuration import Configuration, DataSettings, Reading
+from lstm_model.data.csv_table import parse_csv
+from lstm_model.data.series import Encoding, Series
 from lstm_model.errors import TableError
-from lstm_model.forecaster import LSTMForecaster
-from lstm_model.intervals import calibrate
-from lstm_model.parsing import parse_csv
-from lstm_model.series import Encoding, Series
-from lstm_model.settling import SETTLED, ColdStarts
-from lstm_model.training import WARM_UP_ROWS, Fit, Validation
+from lstm_model.figures import forecasts as figures
+from lstm_model.inference.intervals import calibrate
+from lstm_model.inference.predictor import FarOutside, TrainedForecaster
+from lstm_model.inference.warm_start import SETTLED, ColdStarts
+from lstm_model.model.forecaster import LSTMForecaster
+from lstm_model.training.trainer import WARM_UP_ROWS, Fit, Validation
 
 LONG = "x" * 300  # no file can have such a name
 HOUR = pd.Timedelta(hours=1)
@@ -766,7 +767,7 @@ def test_booleans_with_an_empty_cell_among_them(reader: TrainedForecaster) -> No
     assert reader.forecast(read).values.shape[1] == 1
 
 
-@pytest.mark.filterwarnings("ignore::lstm_model.checkpoint.FarOutside")
+@pytest.mark.filterwarnings("ignore::lstm_model.inference.predictor.FarOutside")
 def test_digits_are_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A meter that stands at twelve millions, and moves by some tens an hour."""
     rng = np.random.default_rng(9)
@@ -819,7 +820,7 @@ def test_bounds_are_cut_where_nothing_that_was_seen_is_negative(shift: float) ->
     assert len(came[-(rows - 700) :]) == len(range(*test.indices(rows)))
 
 
-@pytest.mark.filterwarnings("ignore::lstm_model.checkpoint.FarOutside")
+@pytest.mark.filterwarnings("ignore::lstm_model.inference.predictor.FarOutside")
 def test_a_negative_value_among_recent_rows_ends_the_cut() -> None:
     """What the model has read counts as seen: from that row on."""
     rng = np.random.default_rng(11)

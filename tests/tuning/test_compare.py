@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 import typer
 
-from lstm_model.checkpoint import TrainedForecaster
 from lstm_model.command import exit_status
 from lstm_model.errors import InputError
+from lstm_model.inference.predictor import TrainedForecaster
 from tuning.compare import Entrant, app, refuse_unequal, settle
-from tuning.search_space import read_space
+from tuning.space.search_space import read_space
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -182,7 +182,7 @@ def test_studies_that_time_has_cut_off_are_not_compared(
         )
 
     monkeypatch.setattr("tuning.compare.finished", finished)
-    monkeypatch.setattr("tuning.evaluation.evaluate", lambda studies, *others: studies)
+    monkeypatch.setattr("tuning.comparison.pipeline.evaluate", lambda studies, *others: studies)
     whole: Any = SimpleNamespace(name="both", trials=[(0, False), (1, False)])
     cut_off: Any = SimpleNamespace(name="alone", trials=[(0, False), (1, True)])
     others: Any = (None, None, SimpleNamespace(command=()), None, 0.0)

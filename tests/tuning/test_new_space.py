@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 
 from lstm_model.command import exit_status
 from lstm_model.configuration import DataSettings
-from lstm_model.simulation import simulate
-from lstm_model.sources import load_table
-from lstm_model.training import LEAST_STEPS
+from lstm_model.data.simulation import simulate
+from lstm_model.data.sources import load_table
+from lstm_model.training.trainer import LEAST_STEPS
 from lstm_model.wording import yaml_text
 from tests.tuning.conftest import command
 from tuning import new_space, run
-from tuning.located_yaml import read_yaml
-from tuning.proposal import splits
-from tuning.search_space import read_space
+from tuning.space.located_yaml import read_yaml
+from tuning.space.proposal import splits
+from tuning.space.search_space import read_space
 
 Ask = Callable[..., str]
 

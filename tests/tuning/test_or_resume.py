@@ -16,11 +16,12 @@ from rich.console import Console
 from lstm_model.command import exit_status
 from lstm_model.errors import InputError
 from lstm_model.files import write_file
-from tuning import lock, run
-from tuning import study as study_module
+from tuning import run
 from tuning.ray_backend import session
-from tuning.search_space import read_space
-from tuning.study import Study
+from tuning.space.search_space import read_space
+from tuning.study import lock
+from tuning.study import study as study_module
+from tuning.study.study import Study
 
 ASKED = ("--space", "tiny.yaml", "--name", "air", "--or-resume")
 QUIET = Console(quiet=True)

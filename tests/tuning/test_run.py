@@ -19,18 +19,18 @@ import pytest
 import torch
 from optuna.storages.journal import JournalFileBackend
 
-from lstm_model.checkpoint import TrainedForecaster
 from lstm_model.command import exit_status
 from lstm_model.configuration import Configuration
+from lstm_model.data.series import Series
+from lstm_model.data.sources import load_table
 from lstm_model.errors import InputError
-from lstm_model.series import Series
-from lstm_model.sources import load_table
-from lstm_model.training import Fit
+from lstm_model.inference.predictor import TrainedForecaster
+from lstm_model.training.trainer import Fit
 from tests.tuning.conftest import command
-from tuning.options import names, program, seconds
-from tuning.progress import Terminal
+from tuning.cli import names, program, seconds
+from tuning.reporting.progress import Terminal
 from tuning.run import app, fit_here
-from tuning.search_space import read_space
+from tuning.space.search_space import read_space
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Space = Callable[..., Path]

@@ -13,9 +13,9 @@ from ray.tune.experiment import Trial as RayTrial
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
 from tuning.ray_backend.stopping import StopRequest
-from tuning.record import State
-from tuning.search import Unsaved
-from tuning.study import Study
+from tuning.search.searcher import Unsaved
+from tuning.study.study import Study
+from tuning.study.trial import State
 
 # How often a trial is tried again from its checkpoint where its worker or machine dies.
 RETRIES = 3

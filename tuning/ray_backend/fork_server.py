@@ -42,7 +42,12 @@ PROBATION_SECONDS = 15.0
 RUNS, ENDED = b".", b"+"
 # What takes most of a worker's imports. Not Ray: it reads its settings when it is imported, among
 # them its server's process number, which nobody knows yet.
-MODULES = ("lstm_model.training", "lstm_model.checkpoint", "pyarrow.fs", "pyarrow.parquet")
+MODULES = (
+    "lstm_model.training.trainer",
+    "lstm_model.inference.predictor",
+    "pyarrow.fs",
+    "pyarrow.parquet",
+)
 # What is left to each worker, which has Ray's settings: Ray with Tune. Other workers import it when
 # their first trial comes.
 TRAINABLE = "tuning.ray_backend.trainable"

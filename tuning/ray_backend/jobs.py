@@ -9,7 +9,7 @@ import torch
 
 from tuning.ray_backend.callback import RETRIES
 from tuning.ray_backend.stopping import StopRequest
-from tuning.search_space import Resources
+from tuning.space.search_space import Resources
 
 # How often a stop is looked for while jobs run.
 POLL_SECONDS = 0.2

@@ -11,7 +11,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lstm_model.errors import InputError, reason
-from tuning.storage import Place, remove
+from tuning.study.storage import Place, remove
 
 # How long a node may take to try the storage: its first worker has to start.
 PROBE_SECONDS = 60.0

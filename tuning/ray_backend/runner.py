@@ -14,9 +14,9 @@ from tuning.ray_backend.patches import CONTROLLER, Changes, choose_changes, run_
 from tuning.ray_backend.schedulers import judged_at, scheduler
 from tuning.ray_backend.stopping import CutOff, Stopper, StopRequest
 from tuning.ray_backend.trainable import Trainable
-from tuning.search import OptunaSearcher
-from tuning.storage import Place
-from tuning.study import Study
+from tuning.search.searcher import OptunaSearcher
+from tuning.study.storage import Place
+from tuning.study.study import Study
 
 # A trial that is killed loses no more than this much work; an epoch that takes longer is saved by
 # itself. A trial that is the best one, or goes on later, is saved at its end besides.

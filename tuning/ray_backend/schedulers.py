@@ -8,8 +8,8 @@ from typing import Any
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
-from tuning.record import Trial
-from tuning.search_space import StudySettings
+from tuning.space.search_space import StudySettings
+from tuning.study.trial import Trial
 
 # About one trial in three goes on. With the grace period below there is one rung.
 REDUCTION = 3

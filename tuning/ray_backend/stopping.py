@@ -11,7 +11,7 @@ from typing import Any
 
 from ray import tune
 
-from tuning.search import Unsaved
+from tuning.search.searcher import Unsaved
 
 # After a request to stop, trials may end their epoch for this long before they are cut off. With
 # what the study still has to write, a command ends within 15 s of a Ctrl-C.

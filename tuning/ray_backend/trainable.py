@@ -10,16 +10,16 @@ from ray import tune
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
 from lstm_model.configuration import Configuration, Reading
+from lstm_model.data.series import Series
 from lstm_model.errors import InputError, TrainingFailed
-from lstm_model.series import Series
-from tuning.storage import Place
+from tuning.study.storage import Place
 
 if TYPE_CHECKING:
     # torch takes seconds to import. Workers have it before their first trial; the command, which
     # has this module too, gives its first trials out without it.
     from torch import Tensor
 
-    from lstm_model.training import Epoch, Fit
+    from lstm_model.training.trainer import Epoch, Fit
 
 # While no trial has ended, checkpoints are the models that there are: the first one comes after so
 # long, the others after twice as long each.
@@ -108,7 +108,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
     @property
     def _fit(self) -> "Fit":
         if self._made is None:
-            from lstm_model.training import Fit
+            from lstm_model.training.trainer import Fit
 
             config = self._suggested
             self._made = Fit(
@@ -168,7 +168,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """The best epoch's forecaster, and the state that the next epoch goes on from."""
-        from lstm_model.checkpoint import TrainedForecaster, write_state
+        from lstm_model.inference.predictor import TrainedForecaster, write_state
 
         folder, fit = Path(checkpoint_dir), self._made
         if fit is not None and fit.best is not None:
@@ -196,7 +196,7 @@ def _state(folder: Place) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
         InputError: it is damaged, which is the trial's own fault.
         OSError: it can't be read, which is the storage's.
     """
-    from lstm_model.checkpoint import read_state
+    from lstm_model.inference.predictor import read_state
 
     try:
         return read_state(folder)

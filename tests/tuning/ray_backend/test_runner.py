@@ -18,13 +18,13 @@ import pytest
 import ray
 from ray.tune.execution.tune_controller import TuneController
 
-from lstm_model.baselines import evaluate_baselines
-from lstm_model.checkpoint import TrainedForecaster, write_state
 from lstm_model.configuration import Configuration
+from lstm_model.data.series import Series
+from lstm_model.data.sources import load_table
 from lstm_model.errors import TrainingFailed
-from lstm_model.series import Series
-from lstm_model.sources import load_table
-from lstm_model.training import Epoch, Fit
+from lstm_model.evaluation.baselines import evaluate_baselines
+from lstm_model.inference.predictor import TrainedForecaster, write_state
+from lstm_model.training.trainer import Epoch, Fit
 from tuning.ray_backend import callback, environment, fork_server, runner
 from tuning.ray_backend.callback import FAILURES_TO_GIVE_UP, StudyCallback
 from tuning.ray_backend.fork_server import ForkServer
@@ -33,10 +33,10 @@ from tuning.ray_backend.runner import run_trials
 from tuning.ray_backend.session import ray_session
 from tuning.ray_backend.stopping import StopRequest
 from tuning.ray_backend.trainable import Trainable
-from tuning.record import Trial
-from tuning.resume import read_trials
-from tuning.search_space import read_space
-from tuning.study import Study
+from tuning.space.search_space import read_space
+from tuning.study.resume import read_trials
+from tuning.study.study import Study
+from tuning.study.trial import Trial
 
 LINUX = sys.platform == "linux"
 FAILS, DIES, DIES_ONCE, ASKS_TOO_MUCH = 5, 6, 7, 9

@@ -9,8 +9,8 @@ import pytest
 from ray.tune.schedulers import MedianStoppingRule, TrialScheduler
 
 from tuning.ray_backend.schedulers import grace_period, judged_at, scheduler
-from tuning.record import Trial
-from tuning.search_space import StudySettings
+from tuning.space.search_space import StudySettings
+from tuning.study.trial import Trial
 
 
 @pytest.mark.parametrize(("epochs", "grace"), [(1, 1), (2, 1), (3, 2), (30, 15), (40, 20)])

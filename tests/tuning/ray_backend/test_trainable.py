@@ -9,9 +9,9 @@ import pytest
 import torch
 from ray.tune.result import SHOULD_CHECKPOINT
 
-from lstm_model.checkpoint import write_state
 from lstm_model.configuration import AS_IT_STANDS
 from lstm_model.errors import InputError
+from lstm_model.inference.predictor import write_state
 from tuning.ray_backend import trainable
 from tuning.ray_backend.trainable import Trainable
 

@@ -1,0 +1,171 @@
+"""What a table's values suggest that its columns do not say: numbers for missing, empty cells."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lstm_model.evaluation.metrics import Doubles
+from lstm_model.wording import exact, yaml_text
+
+DAY = pd.Timedelta(days=1)
+# A number that stands for missing is there this often or more.
+LEAST_REPEATS = 3
+# A column with no more different numbers may hold codes, of which each stands apart.
+MOST_CODES = 12
+# -999, 9999, 99.9: of these a smaller distance from all others is enough.
+NINES = re.compile(r"-?99+(\.9+)?")
+NEAR, FAR, RARE = 0.2, 1.0, 5.0
+# How many of the smallest numbers, and of the largest, are looked at.
+OUTERMOST = 20
+BEYOND_REASON = 1e9
+# So many columns are told of one by one; more, in one sentence.
+FEW_COLUMNS = 5
+# Of nothing but empty cells: more rows than this, or a day, repeat the last value.
+MOST_REPEATED = 24
+# What comes at such a share of equal intervals, as a survey does, holds until the next one.
+MOSTLY_REGULAR = 0.9
+
+
+def stand_ins(values: Doubles) -> dict[float, int]:
+    """Numbers that may stand for missing, and how often: far outside the rest, and repeated.
+
+    A number is far outside where its distance from the nearest one further in is longer than the
+    span that holds 98% of those. Of nothing but nines a fifth of the span is enough, or, where it
+    is not repeated, five spans. A single negative number is, where it is five times as far below
+    zero as the others are apart.
+
+    Args:
+        values: (T,) NaN where missing.
+    """
+    levels, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    suspects: dict[float, int] = {}
+    while len(levels) > 2:
+        # From each end inwards, since a spike may lie beyond what stands for missing.
+        ends = [
+            *range(min(OUTERMOST, len(levels) - 1)),
+            *range(-1, -min(OUTERMOST, len(levels)), -1),
+        ]
+        at = next((at for at in ends if _stands_apart(levels, counts, at)), None)
+        if at is None:
+            break
+        suspects[float(levels[at])] = int(counts[at])
+        levels, counts = np.delete(levels, at), np.delete(counts, at)
+    return suspects
+
+
+def _stands_apart(levels: Doubles, counts: "np.ndarray[Any, Any]", at: int) -> bool:
+    """Whether a number lies far outside those that lie further in."""
+    number, count = float(levels[at]), int(counts[at])
+    nines = bool(NINES.fullmatch(f"{number:g}"))
+    if count < LEAST_REPEATS and not nines:  # as most are: not worth a look at all the others
+        return False
+    inner, often = (each[at + 1 :] if at >= 0 else each[:at] for each in (levels, counts))
+    if not len(inner):
+        return False
+    gap = float(np.abs(inner - number).min())
+    shares = np.cumsum(often) / often.sum()
+    low, high = inner[np.searchsorted(shares, [0.01, 0.99])]
+    if nines:
+        # So rare a number as nothing but nines is no accident, where it is far enough away.
+        least = NEAR if count >= LEAST_REPEATS else RARE
+        return bool(gap > least * (high - low) and (high > low or abs(number) > 100))
+    if len(inner) < MOST_CODES:
+        return False
+    if gap > FAR * (high - low) > 0:
+        return True
+    return number < 0 <= inner[0] and gap > 5 * float(np.median(np.diff(inner)))
+
+
+def is_sentinel(number: float) -> bool:
+    """Whether a number that stands apart is no measurement: nines, below zero, or beyond reason. A
+    zero may be one where something is off, and a large one where it is at its limit.
+    """
+    return number < 0 or bool(NINES.fullmatch(f"{number:g}")) or abs(number) >= BEYOND_REASON
+
+
+def longest_repeat(column: "pd.Series[Any]") -> int:
+    """The most rows in succession in which the last value would stand for an empty cell."""
+    empty = column.isna() & column.notna().cummax()
+    return int(empty.groupby((~empty).cumsum()).sum().max())
+
+
+def mostly_empty(column: "pd.Series[Any]", step: pd.Timedelta) -> bool:
+    """Whether more than half of the cells are empty, and repeat the last value for long."""
+    if column.isna().mean() <= 0.5:
+        return False
+    rows = longest_repeat(column)
+    return bool(rows > MOST_REPEATED or rows * step > DAY)
+
+
+def meaning_of_empty(column: "pd.Series[Any]", step: pd.Timedelta) -> float | str | None:
+    """What an empty cell seems to mean: 0 or `none`, where nothing happened; None where it doesn't.
+
+    That is so where a column is mostly empty, what is known comes in short stretches at irregular
+    times, and nowhere says itself that nothing happened.
+    """
+    known = column.notna()
+    if not mostly_empty(column, step) or not known.any():
+        return None
+    # Stretches of known cells and of empty ones take turns.
+    stretch = (known != known.shift()).cumsum()
+    lengths, kinds = known.groupby(stretch).size(), known.groupby(stretch).first()
+    starts = np.flatnonzero(known & ~known.shift(fill_value=False))
+    intervals = pd.Series(np.diff(starts))
+    regular = len(intervals) > 0 and (intervals == intervals.mode()[0]).mean() > MOSTLY_REGULAR
+    if regular or lengths[kinds].mean() > lengths[~kinds].mean() / 2:
+        return None
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return 0 if column.min() > 0 else None
+    return None if {"none", "no"} & {str(each).casefold() for each in column.dropna()} else "none"
+
+
+def doubts(frame: pd.DataFrame, step: pd.Timedelta, target: str) -> list[str]:
+    """What may not mean what it is read as, a sentence for each column.
+
+    Args:
+        frame: the features by time, as they are read.
+        step: time between rows.
+    """
+    numbers: dict[float, dict[str, int]] = {}
+    empty: dict[str, dict[str, int]] = {}
+    for name, column in frame.items():
+        numeric = pd.api.types.is_numeric_dtype(column.dtype)
+        if numeric:
+            for number, rows in stand_ins(column.to_numpy(np.float64)).items():
+                numbers.setdefault(number, {})[str(name)] = rows
+        if name != target and mostly_empty(column, step):
+            rows = longest_repeat(column)
+            empty.setdefault("0" if numeric else "none", {})[str(name)] = rows
+    sentences = []
+    for number, columns in numbers.items():
+        sentences += _told(
+            columns,
+            f"{{}} is {exact(number)} in {{}} rows, far from all its other values: if that stands "
+            f"for missing, say so in the data block: missing: {{}}",
+            f"[{exact(number)}]",
+        )
+    for value, columns in empty.items():
+        sentences += _told(
+            columns,
+            "{} is empty in most rows, where the last value is repeated, for up to {} rows: if "
+            "empty means that nothing happened, say so in the data block: fill: {}",
+            value,
+        )
+    return sentences
+
+
+def _told(columns: Mapping[str, int], sentence: str, value: str) -> list[str]:
+    """The sentence for each column and its number of rows; of many columns once for all of them."""
+    keys = {name: f"{yaml_text(name)}: {value}" for name in columns}
+    if len(columns) <= FEW_COLUMNS:
+        return [
+            sentence.format(name, f"{rows:,}", f"{{{keys[name]}}}")
+            for name, rows in columns.items()
+        ]
+    first = ", ".join(list(columns)[:FEW_COLUMNS])
+    names = f"each of {len(columns)} columns ({first}, ...)"
+    block = f"{{{', '.join(keys.values())}}}"
+    return [sentence.format(names, f"{max(columns.values()):,}", block)]

@@ -1,0 +1,311 @@
+"""What an LSTM has to beat: persistence, means, the seasons, and ridge regression.
+
+Each gives the change from the last observed value to every lead time, (T, L) in the target's unit,
+from the same inputs, on the same rows and scored by the same functions as the model. One more is
+one more entry of BASELINES.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
+
+from lstm_model.data.series import DAY, WEEK, Series
+from lstm_model.evaluation.metrics import Doubles, Score, mean_score, rmse, score, skill
+
+LAGS = 24
+# Times the number of training rows, whose columns have unit variance. On 2013 penalties from 1e-6
+# to 1e-2 differ by at most 0.1% in RMSE (docs/LOG.md): fixed rather than selected.
+RIDGE_PENALTY = 1e-3
+PERSISTENCE, RIDGE = "persistence", "ridge"
+LEVELS, LOGARITHMS = "levels", "logarithms"
+
+# Untuned, and the same for every table: common values for some tens of thousands of rows.
+BOOSTING = {
+    "objective": "regression",
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 50,
+    "feature_fraction": 0.5,
+    "seed": 0,
+    "deterministic": True,
+    "num_threads": 1,  # several wait for each other by spinning: on busy cores, for minutes
+    "verbosity": -1,
+}
+BOOSTING_ROUNDS = 300
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a model looks wherever it is drawn."""
+
+    colour: str
+    dash: str = "-"
+    width: float = 2.0  # points
+    marker: str = "o"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A forecast that needs no search.
+
+    Attributes:
+        name: in files, and with spaces for underscores in tables.
+        label: in sentences.
+        forecast: of a series in one of the forms; None where the table does not allow it.
+        style: how it is drawn; of one that reads the model's features, the colour that the model's
+            own is mixed with.
+        per_features: whether it reads the features that the model reads: then a comparison has one
+            for each model.
+        forms: what it may be made of, a word each; the one that validates best is used.
+    """
+
+    name: str
+    label: str
+    forecast: Callable[[Series, str], Doubles | None]
+    style: Style
+    per_features: bool = False
+    forms: tuple[str, ...] = ("",)
+
+    def changes(self, series: Series, form: str) -> Doubles | None:
+        """(T, L) of the form, as a model's forecasts are: no lower than the target can be."""
+        forecast = self.forecast(series, form)
+        return None if forecast is None else np.maximum(forecast, series.least_changes[:, None])
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Those that a table allows, on validation.
+
+    Attributes:
+        scores: by name, in the order of BASELINES.
+        forms: of those that have several, the one that validated best.
+    """
+
+    scores: Mapping[str, Score]
+    forms: Mapping[str, str]
+
+    @property
+    def persistence(self) -> Score:
+        return self.scores[PERSISTENCE]
+
+    @property
+    def best(self) -> str:
+        """The one with the lowest RMSE; the first of equals."""
+        return min(self.scores, key=lambda name: self.scores[name].rmse)
+
+    @property
+    def leading(self) -> dict[str, Score]:
+        """What a model is shown beside where there is no room for all: persistence, ridge, and the
+        best one where that is another.
+        """
+        return {name: self.scores[name] for name in dict.fromkeys((PERSISTENCE, RIDGE, self.best))}
+
+    def best_at(self, lead: int, among: Callable[[str], bool]) -> str:
+        """The one with the lowest RMSE at a lead time, from 1."""
+        names = filter(among, self.scores)
+        return min(names, key=lambda name: self.scores[name].rmse_by_lead_time[lead - 1])
+
+    def skill_beyond(self, rmse_by_lead_time: Doubles) -> float:
+        """1 minus a model's RMSE by that of the best one, the mean over (L,) lead times."""
+        best = self.scores[self.best].rmse_by_lead_time
+        return float(skill(rmse_by_lead_time, best).mean())
+
+    def title(self, name: str) -> str:
+        """`ridge on levels`."""
+        form = self.forms.get(name)
+        return f"{name.replace('_', ' ')} on {form}" if form else name.replace("_", " ")
+
+    def as_json(self) -> dict[str, Any]:
+        """As summary.json has them: the RMSE of each, the forms, and the name of the best."""
+        facts: dict[str, Any] = {f"{name}_rmse": each.rmse for name, each in self.scores.items()}
+        facts |= {f"{name}_form": form for name, form in self.forms.items()}
+        return {**facts, "best_baseline": self.best}
+
+
+def evaluate_baselines(series: Series) -> Baselines:
+    """Every baseline on the validation rows; the mean over folds where there are several."""
+    scores: dict[str, Score] = {}
+    forms: dict[str, str] = {}
+    for baseline in BASELINES:
+        validated = {
+            form: each for form in baseline.forms if (each := _validated(baseline, form, series))
+        }
+        if validated:
+            form = min(validated, key=lambda tried: validated[tried].rmse)
+            scores[baseline.name] = validated[form]
+            forms |= {baseline.name: form} if len(baseline.forms) > 1 else {}
+    return Baselines(scores, forms)
+
+
+def _validated(baseline: Baseline, form: str, series: Series) -> Score | None:
+    scores = []
+    for fold in series.folds:
+        if (forecast := baseline.changes(fold, form)) is None:
+            return None
+        reference = rmse(fold.changes, fold.validation)
+        scores.append(score(forecast - fold.changes, fold.validation, reference))
+    return mean_score(scores)
+
+
+def persistence(series: Series, form: str = "") -> Doubles:
+    """The last observed value: no change."""
+    return np.zeros_like(series.changes)
+
+
+def training_mean(series: Series, form: str = "") -> Doubles:
+    """The mean of the training rows' observed targets, whatever came last."""
+    mean = np.nanmean(series.target[: series.split])
+    change = np.nan_to_num(mean - series.last, nan=0.0)
+    return np.repeat(change[:, None], series.horizon, axis=1)
+
+
+def one_season_ago(
+    series: Series,
+    form: str = "",
+    *,
+    season: pd.Timedelta,
+    steps: tuple[pd.Timedelta, pd.Timedelta],
+) -> Doubles | None:
+    """The last observed value one or more whole seasons before the hour that is forecast.
+
+    Where the target was missing then, the last value observed before it.
+
+    Args:
+        steps: the shortest step between rows that this is of, and the shortest that it is not.
+
+    Returns:
+        None where the step is another, where a season is not two or more rows and a whole number
+        of them, or where a row that is validated lies less than a season after the first one.
+    """
+    rows, rest = divmod(season, series.step)
+    if not steps[0] <= series.step < steps[1] or rows < 2 or rest != pd.Timedelta(0):
+        return None
+    origins = np.arange(len(series.last))[:, None]
+    lead = np.arange(1, series.horizon + 1)
+    source = origins + lead - rows * -(-lead // rows)
+    value = np.where(source >= 0, series.last[np.maximum(source, 0)], np.nan)
+    if np.isnan(value[series.validation]).any():
+        return None
+    return np.nan_to_num(value - series.last[:, None], nan=0.0)
+
+
+def ridge(series: Series, form: str) -> Doubles:
+    """Ridge regression of the changes on the last LAGS rows of every input channel.
+
+    (X'X + p n I) b = X'y on the training rows, one b for each lead time (Hoerl and Kennard
+    1970, doi:10.1080/00401706.1970.10488634); the columns and y are centred, so that the intercept
+    is not penalised. Where columns outnumber rows the same b is X'(XX' + p n I)^-1 y, which has
+    as many equations as there are rows.
+
+    Args:
+        form: "logarithms" for the channels as the model reads them, "levels" for the same without
+            log(1 + x).
+    """
+    inputs = series.inputs[:, series.encoding.plain].astype(np.float64)
+    if form == LEVELS:
+        for column, channel in enumerate(series.encoding.numeric):
+            if channel.logarithm:
+                level = np.expm1(inputs[:, column] * channel.scale + channel.mean)
+                scale = level[: series.split].std() or 1.0
+                inputs[:, column] = (level - level[: series.split].mean()) / scale
+    lagged = _lagged(inputs)
+    changes = series.changes
+    forecast = np.empty_like(changes)
+    # Lead times whose targets are missing at different rows have normal equations of their own.
+    for lead in range(series.horizon):
+        rows = series.training[:, lead]
+        x, y = lagged[rows], changes[rows, lead]
+        centre, mean = x.mean(0), y.mean()
+        x -= centre
+        wide = x.shape[1] > len(x)
+        gram = x @ x.T if wide else x.T @ x
+        gram[np.diag_indices_from(gram)] += RIDGE_PENALTY * len(x)
+        weights = (
+            x.T @ np.linalg.solve(gram, y - mean)
+            if wide
+            else np.linalg.solve(gram, x.T @ (y - mean))
+        )
+        forecast[:, lead] = lagged @ weights + (mean - centre @ weights)
+    return forecast
+
+
+def ridge_columns(series: Series) -> int:
+    """How many columns ridge() has: with thousands of them, and of rows, it takes a while."""
+    return LAGS * len(series.encoding.channels[series.encoding.plain])
+
+
+def _ridge(series: Series, form: str) -> Doubles | None:
+    """Once, where no channel is a logarithm and both forms are the same."""
+    several = any(channel.logarithm for channel in series.encoding.numeric)
+    return ridge(series, form) if several or form == LEVELS else None
+
+
+def boosting_installed() -> bool:
+    """Whether the extra `baselines` is there."""
+    return find_spec("lightgbm") is not None
+
+
+def boosted(series: Series, lead: int) -> Doubles:
+    """LightGBM on the last LAGS rows of every input channel, with BOOSTING's fixed settings.
+
+    It learns from the training rows alone (Ke et al. 2017, "LightGBM: a highly efficient gradient
+    boosting decision tree").
+
+    Args:
+        lead: the lead time, from 1.
+
+    Returns:
+        (T,) changes at that lead time.
+    """
+    import lightgbm
+
+    lagged = _lagged(series.inputs[:, series.encoding.plain])
+    rows = series.training[:, lead - 1]
+    data = lightgbm.Dataset(lagged[rows], series.changes[rows, lead - 1])
+    model = lightgbm.train(BOOSTING, data, num_boost_round=BOOSTING_ROUNDS)
+    return np.asarray(model.predict(lagged), np.float64)
+
+
+def _lagged(inputs: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    """(T, F) -> (T, F * LAGS): each row with those before it; rows before the first are 0."""
+    padded = np.pad(inputs, ((LAGS - 1, 0), (0, 0)))
+    lagged = sliding_window_view(padded, LAGS, axis=0).reshape(len(inputs), -1)
+    return np.ascontiguousarray(lagged)  # one channel is a view, of rows that overlap
+
+
+def _seasonal(name: str, season: pd.Timedelta, style: Style) -> Baseline:
+    """same_hour_last_week: rows shorter than a day, one week before."""
+    steps = {"hour": (pd.Timedelta(0), DAY), "day": (DAY, WEEK), "week": (WEEK, YEAR)}
+    forecast = partial(one_season_ago, season=season, steps=steps[name.split("_")[1]])
+    return Baseline(name, f"the {name.replace('_', ' ')}", forecast, style)
+
+
+YEAR = pd.Timedelta(days=365)
+BASELINES = (
+    Baseline(
+        PERSISTENCE, "repeating the last value", persistence, Style("#707070", "--", 1.2, "D")
+    ),
+    _seasonal("same_hour_yesterday", DAY, Style("#b3b3b3", ":", 1.2, "v")),
+    _seasonal("same_hour_last_week", WEEK, Style("#a0895b", ":", 1.2, "<")),
+    _seasonal("same_hour_last_year", YEAR, Style("#c9b18c", ":", 1.2, ">")),
+    _seasonal("same_day_last_week", WEEK, Style("#a0895b", ":", 1.2, "<")),
+    _seasonal("same_day_last_year", YEAR, Style("#c9b18c", ":", 1.2, ">")),
+    _seasonal("same_week_last_year", 52 * WEEK, Style("#c9b18c", ":", 1.2, ">")),
+    Baseline("training_mean", "the mean of training", training_mean, Style("#4d4d4d", "-.", 1.2)),
+    Baseline(
+        RIDGE,
+        "ridge regression on the same features",
+        _ridge,
+        Style("white", "--", 1.2, "s"),
+        per_features=True,
+        forms=(LEVELS, LOGARITHMS),
+    ),
+)
+BY_NAME = {baseline.name: baseline for baseline in BASELINES}

@@ -1,0 +1,309 @@
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+
+from lstm_model.configuration import DataSettings
+from lstm_model.data.series import Series
+from lstm_model.evaluation.baselines import (
+    BASELINES,
+    BY_NAME,
+    LAGS,
+    RIDGE_PENALTY,
+    Baseline,
+    boosted,
+    evaluate_baselines,
+    ridge,
+)
+
+HOUR, DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
+
+
+def hourly(values: list[float], start: str = "2020-01-01") -> pd.DataFrame:
+    index = pd.date_range(start, periods=len(values), freq="h", name="time")
+    return pd.DataFrame({"pm": values}, index=index)
+
+
+def test_the_same_hour_yesterday_worked_out_by_hand(
+    settings: Callable[..., DataSettings],
+) -> None:
+    values = [float(v) for v in np.random.default_rng(0).integers(0, 99, 80)]
+    values[30] = float("nan")
+    made = settings(
+        features=["pm"], horizon=26, validation_from="2020-01-03", test_from="2020-01-05"
+    )
+    series = Series.from_table(hourly(values), HOUR, made)
+    change = BY_NAME["same_hour_yesterday"].changes(series, "")
+    assert change is not None
+    # From row 40: row 41 at lead time 1 is row 17 a day before; row 64 at 24 is row 40 itself; row
+    # 65 at 25 is two days before, row 17; row 54 at 14 is row 30, missing, so row 29 stands in.
+    assert change[40, 0] == values[17] - values[40]
+    assert change[40, 23] == 0.0
+    assert change[40, 24] == values[17] - values[40]
+    assert change[40, 13] == values[29] - values[40]
+    assert change[5, 0] == 0.0, "nothing is known of the day before the first"
+
+
+def test_no_same_hour_yesterday_where_days_are_no_whole_number_of_rows(
+    settings: Callable[..., DataSettings],
+) -> None:
+    for step, start in (
+        (pd.Timedelta(hours=7), "2020-01-10"),
+        (pd.Timedelta(days=1), "2020-02-01"),
+    ):
+        frame = hourly([float(v * v) for v in range(60)])
+        frame.index = pd.date_range("2020-01-01", periods=60, freq=step, name="time")
+        made = settings(features=["pm"], horizon=1, validation_from=start, test_from="2020-03-01")
+        series = Series.from_table(frame, step, made)
+        assert BY_NAME["same_hour_yesterday"].changes(series, "") is None
+
+
+@pytest.mark.parametrize("form", ["levels", "logarithms"])
+def test_ridge_is_the_penalised_least_squares_solution(series: Series, form: str) -> None:
+    """Against numpy's lstsq on rows stacked one by one, the penalty as rows of their own."""
+    found = ridge(series, form)
+    inputs = series.inputs[:, :5].astype(np.float64)  # without the target's means
+    if form == "levels":
+        for i, channel in enumerate(series.encoding.numeric):
+            if channel.logarithm:
+                level = np.exp(inputs[:, i] * channel.scale + channel.mean) - 1
+                inputs[:, i] = (level - level[:300].mean()) / level[:300].std()
+    blank = [0.0] * inputs.shape[1]
+    for lead in range(series.horizon):
+        x, y, rows = [], [], []
+        for row in range(len(inputs)):
+            lags = [inputs[row - k] if row >= k else blank for k in range(LAGS)]
+            x.append(np.concatenate(lags))
+            if series.training[row, lead]:
+                rows.append(row)
+                y.append(series.target[row + lead + 1] - series.last[row])
+        design = np.array(x)
+        centre, level = design[rows].mean(axis=0), np.mean(y)
+        penalty = np.sqrt(RIDGE_PENALTY * len(rows)) * np.eye(design.shape[1])
+        weights = np.linalg.lstsq(
+            np.vstack([design[rows] - centre, penalty]),
+            np.concatenate([np.array(y) - level, np.zeros(len(penalty))]),
+        )[0]
+        np.testing.assert_allclose(
+            found[:, lead], (design - centre) @ weights + level, rtol=1e-6, atol=1e-6
+        )
+
+
+def test_the_better_form_of_ridge_is_reported(series: Series) -> None:
+    found = evaluate_baselines(series)
+    errors = {
+        form: np.sqrt(
+            [
+                np.mean((ridge(series, form) - series.changes)[series.validation[:, i], i] ** 2)
+                for i in range(3)
+            ]
+        ).mean()
+        for form in ("levels", "logarithms")
+    }
+    assert found.scores["ridge"].rmse == pytest.approx(min(errors.values()))
+    assert errors[found.forms["ridge"]] == min(errors.values())
+
+
+def test_persistence_has_no_skill(series: Series) -> None:
+    persistence = evaluate_baselines(series).persistence
+    assert persistence.skill == 0.0
+    known = np.diff(series.target[299:360])  # row 299 on: each from an observed hour to another
+    errors = series.changes[series.validation[:, 0], 0]
+    assert persistence.rmse_by_lead_time[0] == pytest.approx(np.sqrt(np.mean(errors**2)))
+    assert set(known[np.isfinite(known)]) <= set(errors)
+
+
+def test_boosting_learns_from_training_rows_alone(
+    table: pd.DataFrame, settings: Callable[..., DataSettings]
+) -> None:
+    """Validation rows that turn to nonsense change nothing that was learned, nor a row before."""
+    series = Series.from_table(table, HOUR, settings())
+    found = boosted(series, 2)
+    spoilt = table.copy()
+    spoilt.loc[spoilt.index[320] :, "pm"] = 5000.0
+    again = boosted(Series.from_table(spoilt, HOUR, settings()), 2)
+    np.testing.assert_array_equal(again[:320], found[:320])
+    # It has learned something: a wave is far from persistence.
+    changes, training = series.changes[:, 1], series.training[:, 1]
+    errors = (found - changes)[training]
+    assert np.sqrt(np.mean(errors**2)) < 0.5 * np.sqrt(np.mean(changes[training] ** 2))
+
+
+def test_over_folds_the_baselines_are_means(
+    table: pd.DataFrame, settings: Callable[..., DataSettings]
+) -> None:
+    both = evaluate_baselines(Series.from_table(table, HOUR, settings(folds=2)))
+    apart = [
+        evaluate_baselines(
+            Series.from_table(table, HOUR, settings(validation_from=start, test_from=end))
+        )
+        for start, end in (("2020-01-11", "2020-01-13T12:00"), ("2020-01-13T12:00", "2020-01-16"))
+    ]
+    # Of a year before there is nothing; the better form of ridge is that of both folds.
+    *without_forms, last = both.scores
+    assert without_forms == [
+        *("persistence", "same_hour_yesterday", "same_hour_last_week", "training_mean")
+    ]
+    assert last == "ridge"
+    for each in without_forms:
+        means = [found.scores[each].rmse for found in apart]
+        assert both.scores[each].rmse == pytest.approx(np.mean(means))
+    assert both.persistence.skill == 0.0
+
+
+def series_of(values: "npt.ArrayLike", step: pd.Timedelta, split: int, horizon: int = 1) -> Series:
+    """Two thirds of the rest validate."""
+    values = np.asarray(values, np.float64)
+    times = pd.date_range("2019-01-01", periods=len(values), freq=step, name="time")
+    settings = DataSettings(
+        target="pm",
+        features=("pm",),
+        horizon=horizon,
+        validation_from=times[split].to_pydatetime(),
+        test_from=times[split + 2 * (len(values) - split) // 3].to_pydatetime(),
+    )
+    return Series.from_table(pd.DataFrame({"pm": values}, index=times), step, settings)
+
+
+@pytest.mark.parametrize(
+    ("step", "rows", "split", "names"),
+    [
+        ("1h", 24 * 30, 24 * 20, "same_hour_yesterday same_hour_last_week"),
+        ("1h", 24 * 9, 24 * 6, "same_hour_yesterday"),
+        (
+            "30min",
+            48 * 420,
+            48 * 380,
+            "same_hour_yesterday same_hour_last_week same_hour_last_year",
+        ),
+        ("12h", 60, 30, "same_hour_yesterday same_hour_last_week"),
+        ("1D", 900, 600, "same_day_last_week same_day_last_year"),
+        ("1D", 300, 200, "same_day_last_week"),
+        ("7D", 200, 120, "same_week_last_year"),
+        ("7D", 60, 40, ""),
+        ("7h", 200, 120, "same_hour_last_week"),
+        ("2D", 900, 600, ""),
+        ("30D", 60, 30, ""),
+    ],
+)
+def test_seasons_are_those_that_the_step_and_the_past_allow(
+    step: str, rows: int, split: int, names: str
+) -> None:
+    values = np.random.default_rng(0).normal(10, 1, rows)
+    scores = evaluate_baselines(series_of(values, pd.Timedelta(step), split)).scores
+    assert list(scores) == ["persistence", *names.split(), "training_mean", "ridge"]
+
+
+def test_seasons_and_the_mean_worked_out_by_hand() -> None:
+    values = np.random.default_rng(1).normal(10, 1, 24 * 30)
+    values[[200, 500]] = np.nan
+    series = series_of(values, HOUR, 24 * 20, horizon=170)
+    week = BY_NAME["same_hour_last_week"].changes(series, "")
+    mean = BY_NAME["training_mean"].changes(series, "")
+    assert week is not None
+    assert mean is not None
+    # From row 490: row 491 is 323 a week before; row 658, at 168, is 490 itself; row 659, at 169,
+    # is two weeks before, 323. From row 600: row 668 is row 500, missing, so row 499 stands in.
+    assert week[490, 0] == values[323] - values[490]
+    assert week[490, 167] == 0
+    assert week[490, 168] == values[323] - values[490]
+    assert week[600, 67] == values[499] - values[600]
+    # Row 500 is missing: its forecasts are changes from row 499.
+    average = np.nanmean(values[: 24 * 20])
+    np.testing.assert_allclose(mean[500], average - values[499])
+
+
+def test_nothing_below_zero_is_forecast_of_what_never_was() -> None:
+    """A wave that touches zero, which ridge overshoots."""
+    rng = np.random.default_rng(2)
+    wave = np.maximum(0, 5 * np.sin(np.arange(900) / 4) + rng.normal(0, 2, 900))
+    for values, floor in ((wave, 0.0), (wave - 1, -np.inf)):
+        series = series_of(values, HOUR, 600)
+        free = series.last[:, None] + ridge(series, "levels")
+        kept = BY_NAME["ridge"].changes(series, "levels")
+        assert kept is not None
+        assert series.never_negative == (floor == 0)
+        assert (free < 0).any()
+        np.testing.assert_allclose(series.last[:, None] + kept, np.maximum(free, floor), atol=1e-12)
+
+
+def test_ridge_with_more_columns_than_rows_is_the_same() -> None:
+    """Against the equations with as many unknowns as columns."""
+    rng = np.random.default_rng(3)
+    rows, split, features = 120, 60, 8
+    frame = pd.DataFrame(
+        rng.normal(size=(rows, features)),
+        columns=[f"f{at}" for at in range(features)],
+        index=pd.date_range("2020-01-01", periods=rows, freq="h", name="time"),
+    )
+    settings = DataSettings(
+        target="f0",
+        features=tuple(map(str, frame.columns)),
+        validation_from=frame.index[split].to_pydatetime(),
+        test_from=frame.index[-1].to_pydatetime(),
+    )
+    series = Series.from_table(frame, HOUR, settings)
+    found = ridge(series, "levels")[:, 0]
+    inputs = series.inputs[:, series.encoding.plain].astype(np.float64)
+    padded = np.vstack([np.zeros((LAGS - 1, features)), inputs])
+    design = np.stack([padded[at : at + LAGS].T.ravel() for at in range(len(inputs))])
+    training = series.training[:, 0]
+    assert design.shape[1] == features * LAGS > training.sum()
+    x, y = design[training], series.changes[training, 0]
+    centred = x - x.mean(0)
+    gram = centred.T @ centred + RIDGE_PENALTY * len(x) * np.eye(design.shape[1])
+    weights = np.linalg.solve(gram, centred.T @ (y - y.mean()))
+    np.testing.assert_allclose(found, (design - x.mean(0)) @ weights + y.mean(), atol=1e-6)
+
+
+@pytest.mark.parametrize("baseline", BASELINES, ids=[each.name for each in BASELINES])
+def test_what_comes_later_changes_no_baseline(baseline: Baseline, series: Series) -> None:
+    """One suite for all of them: shape, finite, causal, and nothing learned from validation."""
+    rng = np.random.default_rng(4)
+    days, weeks = pd.Timedelta(days=1), pd.Timedelta(days=7)
+    step = HOUR if "hour" in baseline.name else weeks if "week_last" in baseline.name else days
+    rows, split = (9500, 9000) if step == HOUR else (900, 700)
+    values = np.abs(rng.normal(10, 3, rows))
+    values[rng.integers(0, rows, 40)] = np.nan
+    spoilt = values.copy()
+    spoilt[split + 50 :] = 1e6
+    for form in baseline.forms:
+        before, after = (
+            baseline.changes(series_of(each, step, split, horizon=3), form)
+            for each in (values, spoilt)
+        )
+        if before is None:
+            assert form == "logarithms"
+            continue
+        assert after is not None
+        assert before.shape[1] == 3
+        assert np.isfinite(before).all()
+        np.testing.assert_array_equal(before[: split + 50], after[: split + 50])
+
+
+def test_the_strongest_is_told_by_lead_time_and_over_all() -> None:
+    """A random walk of whole days: yesterday is best from some lead time on."""
+    rng = np.random.default_rng(5)
+    hours = np.arange(24 * 60)
+    values = 100 + 10 * np.sin(2 * np.pi * hours / 24) + np.cumsum(rng.normal(0, 1, len(hours)))
+    found = evaluate_baselines(series_of(values, HOUR, 24 * 40, horizon=12))
+    by_rmse = {name: score.rmse for name, score in found.scores.items()}
+    assert by_rmse[found.best] == min(by_rmse.values())
+    without_ridge = [found.best_at(lead, lambda name: name != "ridge") for lead in range(1, 13)]
+    for lead, name in enumerate(without_ridge):
+        errors = {
+            each: score.rmse_by_lead_time[lead]
+            for each, score in found.scores.items()
+            if each != "ridge"
+        }
+        assert errors[name] == min(errors.values())
+    assert set(without_ridge) == {"persistence", "same_hour_yesterday"}
+    best = found.scores[found.best].rmse_by_lead_time
+    assert found.skill_beyond(best) == 0
+    assert found.skill_beyond(0.5 * best) == pytest.approx(0.5)
+    assert list(found.leading) == list(dict.fromkeys(["persistence", "ridge", found.best]))
+    facts = found.as_json()
+    assert facts["best_baseline"] == found.best
+    assert facts["same_hour_yesterday_rmse"] == by_rmse["same_hour_yesterday"]

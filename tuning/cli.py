@@ -1,0 +1,170 @@
+"""The options that the commands share, and how a study is run."""
+
+import errno
+import os
+import re
+import shlex
+import shutil
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lstm_model.errors import InputError, reason
+from tuning.space.located_yaml import shown
+from tuning.study.storage import Place, place
+
+Trials = Annotated[int | None, typer.Option(help="configurations to try")]
+TimeBudget = Annotated[
+    str | None, typer.Option(help="stop a study after this long, with its unit: 90s, 10m, 1h30m")
+]
+MaxEpochs = Annotated[int | None, typer.Option(help="longest training of a trial")]
+Data = Annotated[str | None, typer.Option(help="beijing, simulated, or a CSV's path")]
+Horizon = Annotated[int | None, typer.Option(help="lead times 1 to this many rows")]
+Calendar = Annotated[
+    str | None,
+    typer.Option(help="inputs from the clock: hour_of_day,day_of_week,day_of_year, or none"),
+]
+Runs = Annotated[Path, typer.Option(help="directory of all studies")]
+Storage = Annotated[
+    str | None,
+    typer.Option(help="where all studies lie, for every node: a shared directory, s3://bucket/..."),
+]
+Address = Annotated[str | None, typer.Option(help="a running Ray cluster: auto, or host:port")]
+Seed = Annotated[int | None, typer.Option(help="of the sampler and the trials")]
+CpusPerTrial = Annotated[float | None, typer.Option(help="cores of each trial")]
+GpusPerTrial = Annotated[
+    float | None, typer.Option(help="GPUs of each trial; below 1, trials share one")
+]
+Concurrency = Annotated[
+    int | None, typer.Option(min=1, help="most trials at once; else as many as fit")
+]
+Check = Annotated[bool, typer.Option("--check", help="say what would run, and stop")]
+PlainRay = Annotated[
+    bool,
+    typer.Option("--plain-ray", help="leave Ray as it is: slower, for when Ray fails at its start"),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="with Ray's own messages")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="only warnings and errors")]
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a study is run: nothing that its configurations depend on."""
+
+    command: tuple[str, ...]  # as it was typed
+    budget: float | None  # seconds
+    address: str | None
+    concurrency: int | None
+    verbose: bool
+    wait: bool = False  # for a dead driver's lease to end
+
+
+def refuse_windows() -> None:
+    """Raises InputError where a study's folder can't be locked, as on Windows."""
+    if sys.platform == "win32":
+        raise InputError(
+            "studies and comparisons run on Linux, on macOS, and on Windows in WSL, but this is "
+            "Windows itself; type the same in WSL (https://learn.microsoft.com/windows/wsl)"
+        )
+
+
+def overrides(
+    *,
+    trials: int | None,
+    max_epochs: int | None,
+    seed: int | None,
+    data: str | None,
+    horizon: int | None,
+    calendar: str | None,
+    cpus_per_trial: float | None,
+    gpus_per_trial: float | None,
+) -> dict[str, Any]:
+    """The flags as SearchSpace.overridden() takes them."""
+    return {
+        "study.trials": trials,
+        "study.max_epochs": max_epochs,
+        "study.seed": seed,
+        "data.source": data,
+        "data.horizon": horizon,
+        "data.calendar": names(calendar),
+        "resources.cpu": cpus_per_trial,
+        "resources.gpu": gpus_per_trial,
+    }
+
+
+def directory(runs: Path, storage: str | None) -> Place:
+    """Where studies lie.
+
+    Raises:
+        InputError: no folder can lie there.
+    """
+    flag, folder = ("--runs", runs) if storage is None else ("--storage", place(storage))
+    if not isinstance(folder, Path):
+        return folder  # whether it can be written is tried before a study starts
+    try:
+        other = None if stat.S_ISDIR(folder.stat().st_mode) else os.strerror(errno.ENOTDIR)
+    except FileNotFoundError:
+        other = None  # it will be made
+    except (OSError, ValueError) as error:  # ValueError: NUL
+        other = reason(error)
+    if other:
+        raise InputError(
+            f"{flag} must be a directory, there or to be made, but got {shown(str(folder))}: "
+            f"{other}; name another one"
+        )
+    return folder
+
+
+def seconds(text: str | None) -> float | None:
+    """90s, 10m, 2h or 1h30m; None for a flag that wasn't given.
+
+    Raises:
+        InputError: anything else, or no time at all. A plain 5 may be meant as seconds, minutes or
+            hours, and a study that ends after 5 seconds has learned nothing.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", text.strip())
+    hours, minutes, rest = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    total = 3600 * hours + 60 * minutes + rest
+    if not total:
+        number = text.strip()
+        instead = f"{number}s or {number}m" if re.fullmatch("[1-9][0-9]{,8}", number) else "10m"
+        raise InputError(
+            "--time-budget must be more than 0, with a unit after each number, such as 90s, 10m or "
+            f"1h30m, but got {text!r}; say {instead}"
+        )
+    return float(total)
+
+
+def names(text: str | None) -> tuple[str, ...] | None:
+    """`a,b` as a tuple; `none` or nothing between the commas as an empty one."""
+    if text is None:
+        return None
+    parts = tuple(part.strip() for part in text.split(",") if part.strip())
+    return () if parts == ("none",) else parts
+
+
+def program(name: str = "python") -> str:
+    """How to type this interpreter, or a program that was installed beside it, from here.
+
+    That is its bare name where the PATH leads to it, else its path.
+    """
+    beside = Path(sys.executable)
+    if name != "python":
+        beside = beside.with_name(name)
+    if found := shutil.which(name):
+        # Two environments may share an interpreter: the folder tells them apart.
+        same_folder = Path(found).parent.resolve() == beside.parent.resolve()
+        if not beside.exists() or (same_folder and os.path.samefile(found, beside)):
+            return name
+    return shlex.quote(os.path.relpath(beside))
+
+
+def to_resume(folder: Place) -> str:
+    """How to type the command that goes on with a study."""
+    return f"{program()} -m tuning.run --resume {shlex.quote(str(folder))}"

@@ -1,0 +1,186 @@
+"""A test period: which hours it has, what final models may learn from, and every model's errors.
+
+Letters: S seeds, T hours that are forecast, L lead times. Errors are forecast minus observation, in
+the target's unit, by the hour that is forecast, NaN where it was not observed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lstm_model.configuration import DataSettings
+from lstm_model.data.series import Series, floors, is_never_negative
+from lstm_model.data.sources import Table
+from lstm_model.errors import InputError, TableError
+from lstm_model.evaluation.baselines import PERSISTENCE
+from lstm_model.evaluation.metrics import Doubles, Score, rmse, score
+
+
+@dataclass(frozen=True)
+class Span:
+    """The hours from `start` to before `end`, tested with models that learn from all before."""
+
+    label: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How finalists are chosen and where they are tested: the test first, then earlier years."""
+
+    finalists: int
+    seeds: int
+    spans: tuple[Span, ...]
+
+
+def spans(table: Table, settings: DataSettings, years: Sequence[int]) -> list[Span]:
+    """The test, from test_from to the table's end, and then the earlier `years`.
+
+    Raises:
+        InputError: the table has no test, or a year is none that lies in it before the test.
+    """
+    first, end = table.frame.index[0], table.frame.index[-1] + table.step
+    start = settings.test_from
+    if start >= end:
+        raise InputError(
+            f"the table must reach beyond test_from ({start:%Y-%m-%d %H:%M}) for a comparison, but "
+            f"ends at {table.frame.index[-1]:%Y-%m-%d %H:%M}; move test_from"
+        )
+    years_meet = all(time == datetime(time.year, 1, 1) for time in (start, end))
+    whole_year = years_meet and end.year == start.year + 1
+    label = f"{start.year}" if whole_year else f"{start:%Y-%m-%d} to {end - table.step:%Y-%m-%d}"
+    found = [Span(label, start, end.to_pydatetime())]
+    for year in sorted(set(years)):
+        begins = datetime(year, 1, 1)
+        if begins == start:
+            continue  # the test itself
+        if not (first < begins and year < start.year):
+            raise InputError(
+                f"--test-years must lie in the table, with rows before them, and before test_from "
+                f"({start:%Y-%m-%d}), or be the test's own, but got {year}; the table begins at "
+                f"{first:%Y-%m-%d %H:%M}"
+            )
+        found.append(Span(str(year), begins, datetime(year + 1, 1, 1)))
+    return found
+
+
+def final_series(table: Table, settings: DataSettings, span: Span) -> Series:
+    """All that comes before the span as training, the span as what is scored.
+
+    Raises:
+        TableError: one of them has no row to learn from or to score.
+    """
+    try:
+        final = Series.from_table(
+            table.frame,
+            table.step,
+            settings.model_copy(
+                update={"validation_from": span.start, "test_from": span.end, "folds": 1}
+            ),
+        )
+    except TableError as error:
+        raise TableError(f"the test period {span.label} can't be used: {error}") from error
+    # What the test holds decides nothing.
+    return replace(final, never_negative=is_never_negative(final.target[: final.split]))
+
+
+@dataclass(frozen=True)
+class Period:
+    """A test period and every model's errors in it.
+
+    Attributes:
+        times: (T,) the hours that are forecast.
+        observed: (T,) the target then, NaN where it is missing.
+        errors: (S, T, L) of each model; S is 1 for one without seeds.
+        origins: (T, L) the row of the table that each hour is forecast from.
+        levels: (T, L) the last observed target at the origin.
+        floors: (T, L) what a forecast from the origin may not fall below.
+    """
+
+    times: pd.DatetimeIndex
+    observed: Doubles
+    errors: dict[str, Doubles]
+    origins: npt.NDArray[np.int_]
+    levels: Doubles
+    floors: Doubles
+
+    @classmethod
+    def of(cls, final: Series, forecasts: Mapping[str, Doubles]) -> Self:
+        """The rows of `final` from its split on; persistence is added to the models.
+
+        Args:
+            forecasts: (S, origins, L) changes from the last observed value, from `horizon` rows
+                before the split on: what Validation.forecast() gives, once for each seed.
+        """
+        rows = np.arange(final.split, len(final.target))
+        leads = np.arange(1, final.horizon + 1)
+        first = final.split - final.horizon  # training alone has more rows than that
+        origins = rows[:, None] - leads
+        changes = final.changes[first:]
+
+        def by_hour(forecast: Doubles) -> Doubles:
+            # A change that is not known is NaN, and so is the error.
+            return np.asarray((forecast - changes)[:, origins - first, leads - 1])
+
+        every = {**forecasts, PERSISTENCE: np.zeros((1, *changes.shape))}
+        return cls(
+            times=pd.DatetimeIndex(final.times[rows]),
+            observed=final.target[rows],
+            errors={name: by_hour(forecast) for name, forecast in every.items()},
+            origins=origins,
+            levels=final.last[origins],
+            floors=floors(final.target, final.never_negative)[origins],
+        )
+
+    @property
+    def horizon(self) -> int:
+        return int(self.origins.shape[1])
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """(T, L) which forecasts count: the same for every model."""
+        return np.asarray(np.isfinite(self.errors[PERSISTENCE][0]))
+
+    def mean_errors(self, model: str) -> Doubles:
+        """(T, L) of the mean of the model's seeds."""
+        return np.asarray(self.errors[model].mean(axis=0))
+
+    def rows(self) -> dict[str, int]:
+        """How many hours count, by lead time."""
+        return {str(lead): int(n) for lead, n in enumerate(self.known.sum(axis=0), start=1)}
+
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """Every model's, as comparison.json has them."""
+        found = {}
+        for model, errors in self.errors.items():
+            found[model] = dict[str, Any](self._score(errors.mean(axis=0)).by_lead_time())
+            if len(errors) > 1:
+                each = [self._score(seed).by_lead_time() for seed in errors]
+                found[model]["seeds"] = len(errors)
+                for metric in ("rmse", "mae"):
+                    found[model][f"{metric}_by_seed"] = {
+                        lead: [seed[metric][lead] for seed in each] for lead in each[0][metric]
+                    }
+        return found
+
+    def _score(self, errors: Doubles) -> Score:
+        return score(errors, self.known, rmse(self.errors[PERSISTENCE][0], self.known))
+
+    def csv(self) -> str:
+        """A row for each hour and lead time that counts: what was observed, and every forecast."""
+        known = self.known
+        times = self.times.strftime("%Y-%m-%d %H:%M")
+        table = {
+            "time": np.repeat(times, self.horizon)[known.ravel()],
+            "lead_time": np.tile(np.arange(1, self.horizon + 1), len(self.times))[known.ravel()],
+            "observed": np.repeat(self.observed, self.horizon)[known.ravel()],
+        }
+        for model in self.errors:
+            table[model] = table["observed"] + self.mean_errors(model)[known]
+        return str(pd.DataFrame(table).to_csv(index=False))

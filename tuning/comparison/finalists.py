@@ -1,0 +1,170 @@
+"""A study's best configurations trained again with fresh seeds, one of them chosen, and refitted.
+
+One trial's error is partly luck, and the best of many trials is the luckiest: which seed it had is
+part of it. So the finalist is chosen by trainings with seeds that no trial had.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lstm_model.configuration import Configuration
+from lstm_model.data.series import Series
+from lstm_model.errors import TrainingFailed
+from lstm_model.evaluation.baselines import boosted
+from lstm_model.evaluation.metrics import Doubles, Score, mean_score
+from lstm_model.inference.predictor import TrainedForecaster
+from lstm_model.training.trainer import Best, Fit, Training, Validation
+from tuning.ray_backend.jobs import Job, share
+from tuning.space.search_space import SearchSpace
+from tuning.study.trial import Trial
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a configuration.
+
+    Attributes:
+        epoch: the best one on validation.
+        score: on validation, at that epoch.
+        forecasts: of each fold's validation, at that epoch: see Validation.forecast().
+    """
+
+    seed: int
+    epoch: int
+    score: Score
+    forecasts: list[Doubles]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration that was trained with several seeds; `score` is of their mean forecast."""
+
+    trial: Trial
+    runs: tuple[Run, ...]
+    score: Score
+
+    @property
+    def epochs(self) -> int:
+        """The median best epoch: how long its final models train."""
+        return int(np.median([run.epoch for run in self.runs]) + 0.5)
+
+
+def fresh_seeds(space: SearchSpace, count: int) -> list[int]:
+    """Seeds that no trial of the study had."""
+    return [space.study.seed + number for number in range(1, count + 1)]
+
+
+def best_trials(trials: Iterable[Trial], count: int) -> list[Trial]:
+    """Those with the lowest validation RMSE, of configurations that differ.
+
+    Raises:
+        TrainingFailed: no trial came to a result.
+    """
+    scored = [trial for trial in trials if trial.best and trial.state != "failed"]
+    if not scored:
+        raise TrainingFailed("no trial of the study came to a result; change its space")
+    chosen: list[Trial] = []
+    for trial in sorted(scored, key=lambda trial: (trial.rmse, trial.id)):
+        if all(trial.config != other.config for other in chosen):
+            chosen.append(trial)
+    return chosen[:count]
+
+
+def training_jobs(
+    space: SearchSpace, series: Series, trials: Sequence[Trial], seeds: Sequence[int]
+) -> list[Job]:
+    """Every trial's configuration with every seed, validated as in the study."""
+    shared = share(series)
+    return [
+        Job(_train, (Configuration(**trial.config), shared, space.study.max_epochs, seed))
+        for trial in trials
+        for seed in seeds
+    ]
+
+
+def candidates(
+    series: Series, trials: Sequence[Trial], runs: Sequence[Run | None]
+) -> list[Candidate]:
+    """The trials with the runs that training_jobs() gave, the best first.
+
+    What decides is the validation RMSE of the seeds' mean forecast, since that is what will be
+    used. A configuration of which any training failed is none.
+
+    Raises:
+        TrainingFailed: there is none.
+    """
+    checks = [Validation(fold) for fold in series.folds]
+    each = len(runs) // len(trials)
+    found = []
+    for number, trial in enumerate(trials):
+        own = [run for run in runs[number * each : (number + 1) * each] if run is not None]
+        if len(own) < each:
+            continue
+        folds = [
+            check.score_of(np.mean([run.forecasts[fold] for run in own], axis=0))
+            for fold, check in enumerate(checks)
+        ]
+        found.append(Candidate(trial, tuple(own), mean_score(folds)))
+    if not found:
+        names = ", ".join(str(trial.id) for trial in trials)
+        raise TrainingFailed(f"trained with other seeds, none of trials {names} came to a result")
+    return sorted(found, key=lambda candidate: (candidate.score.rmse, candidate.trial.id))
+
+
+def refitting_jobs(
+    space: SearchSpace, final: Series, finalist: Candidate, seeds: Sequence[int]
+) -> list[Job]:
+    """The finalist with every seed, on the rows of `final` before its split alone.
+
+    The learning rate follows the same schedule, and stops at the finalist's median best epoch.
+    """
+    shared = share(final.learned)
+    config = Configuration(**finalist.trial.config)
+    settings = (config, shared, space.data.target, space.study.max_epochs, finalist.epochs)
+    return [Job(_refit, (*settings, seed)) for seed in seeds]
+
+
+def boosting_jobs(final: Series) -> list[Job]:
+    """LightGBM for every lead time of `final`."""
+    shared = share(final)
+    return [Job(_boost, (shared, lead)) for lead in range(1, final.horizon + 1)]
+
+
+def _train(
+    config: Configuration, series: Series, max_epochs: int, seed: int, device: str
+) -> Run | None:
+    """None where the training fails by its own fault."""
+    best: Best | None = None
+    forecasts: list[Doubles] = []
+    fit = Fit(config, series, max_epochs=max_epochs, seed=seed, device=device)
+    try:
+        for epoch in fit:
+            if best is not epoch.best:
+                best, forecasts = epoch.best, fit.forecasts()
+    except TrainingFailed:
+        return None
+    assert best is not None
+    return Run(seed, best.epoch, best.score, forecasts)
+
+
+def _refit(
+    config: Configuration,
+    learned: Series,
+    target: str,
+    max_epochs: int,
+    epochs: int,
+    seed: int,
+    device: str,
+) -> TrainedForecaster:
+    training = Training(config, learned, max_epochs=max_epochs, seed=seed, device=device)
+    for _ in range(epochs):
+        training.advance()
+    weights = {name: tensor.cpu() for name, tensor in training.averaged.state_dict().items()}
+    return TrainedForecaster.of(learned, target, config, weights)
+
+
+def _boost(final: Series, lead: int, device: str) -> Doubles:
+    """On a core, whatever the device."""
+    return boosted(final, lead)

@@ -1,0 +1,138 @@
+"""A study in words and tables: what would run, and how it ended."""
+
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from lstm_model.wording import DIGITS, number_format
+from tuning.space.search_space import Entry, SearchSpace, Value
+
+if TYPE_CHECKING:
+    from lstm_model.data.series import Series
+    from lstm_model.data.sources import Table
+    from tuning.study.study import Study
+
+BEST_SHOWN = 5
+# Trials are told apart by a digit more than models are.
+FIGURE_DIGITS = DIGITS + 1
+
+
+def best_table(study: "Study") -> RichTable:
+    """The best trials beside the baselines."""
+    table = RichTable(title=f"{study.name}: validation", title_justify="left")
+    table.add_column("model")
+    for heading in ("RMSE", "MAE", "skill", "epochs"):
+        table.add_column(heading, justify="right")
+    for row in best_rows(study):
+        if row[0] == "persistence":
+            table.add_section()
+        table.add_row(*row)
+    return table
+
+
+def best_rows(study: "Study") -> list[tuple[str, ...]]:
+    """(model, RMSE, MAE, skill, epochs) of the best trials and then of the baselines."""
+    baselines = study.baselines
+    scored = [trial for trial in study.trials.values() if trial.best]
+    figures: list[tuple[str, float, float, float, str]] = []
+    for trial in sorted(scored, key=lambda trial: trial.rmse)[:BEST_SHOWN]:
+        best = trial.best or {}
+        epoch = f"{best['epoch']} of {trial.epochs}"
+        figures.append((f"trial {trial.id}", best["rmse"], best["mae"], best["skill"], epoch))
+    for name, score in baselines.scores.items():
+        figures.append((baselines.title(name), score.rmse, score.mae, score.skill, ""))
+    form = number_format(
+        [error for _, rmse, mae, *_ in figures for error in (rmse, mae)], FIGURE_DIGITS
+    )
+    return [
+        (name, format(rmse, form), format(mae, form), f"{skill:.1%}", epoch)
+        for name, rmse, mae, skill, epoch in figures
+    ]
+
+
+def describe(
+    space: SearchSpace,
+    table: "Table",
+    series: "Series",
+    time_budget: float | None,
+    console: Console,
+) -> None:
+    """What would run: --check. time_budget: seconds."""
+    data, study = space.data, space.study
+    training, validation = series.training, series.validation
+
+    def say(label: str, value: object) -> None:
+        console.print(f"{label:<16}{value}", soft_wrap=True)
+
+    say("space", space.name)
+    say("data", f"{table.source}, {len(table.frame):,} rows, one every {step_name(table.step)}")
+    say("forecast", f"{data.target} at lead times 1 to {data.horizon}")
+    say("training", f"{_span(series, 0, series.split)}; {_rows(training)}")
+    say("validation", f"{_span(series, series.split, len(series.times))}; {_rows(validation)}")
+    for fold in reversed(series.earlier):
+        last = len(fold.times)
+        say("earlier fold", f"{_span(fold, fold.split, last)}; {_rows(fold.validation)}")
+    rest = len(table.frame) - len(series.times)
+    say("test", f"{rest:,} rows from {data.test_from:%Y-%m-%d %H:%M}, not read")
+    channels = series.encoding.channels
+    say("channels", f"{len(channels)}: {', '.join(channels)}")
+    say(
+        "budget",
+        f"{study.trials} trials of at most {study.max_epochs} epochs; sampler {study.sampler}, "
+        f"scheduler {study.scheduler}, seed {study.seed}",
+    )
+    if time_budget is not None:
+        say("", f"ended after {timedelta(seconds=time_budget)}, whatever is done by then")
+    cores, share = os.cpu_count() or 1, space.resources
+    say("each trial", f"{share.cpu:g} CPU, {share.gpu:g} GPU; this machine has {cores} cores")
+    if share.cpu > cores:
+        say("", "more CPU than this machine has: it can run on a cluster only, with --address")
+    if len(space.initial_trials) > study.trials:
+        left = len(space.initial_trials) - study.trials
+        say("", f"the last {left} of {len(space.initial_trials)} initial trials won't be tried")
+    for name, entry in space.search.items():
+        say("search", f"{name}: {in_words(entry)}")
+    for name, value in space.fixed.items():
+        say("fixed", f"{name}: {value}")
+
+
+def in_words(entry: Entry) -> str:
+    """What of a hyperparameter is searched."""
+    if entry.kind == "categorical":
+        values = ", ".join(map(str, entry.choices))
+    else:
+        values = f"{entry.low:g} to {entry.high:g}"
+    step = f" in steps of {entry.step:g}" if entry.step else ""
+    when = "".join(
+        f", where {parent} is {' or '.join(map(str, took))}" for parent, took in entry.when.items()
+    )
+    return f"{values}{step}{' (log)' if entry.log else ''}{when}"
+
+
+def short(value: Value) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def step_name(step: pd.Timedelta) -> str:
+    """1 h, 1 day, 15 min: without the zeros of pandas' own form."""
+    units = (("day", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    seconds = int(step.total_seconds())
+    name, length = next(unit for unit in units if seconds % unit[1] == 0)
+    count = seconds // length
+    return f"{count} {name}{'s' if name == 'day' and count > 1 else ''}"
+
+
+def _span(series: "Series", start: int, stop: int) -> str:
+    first, last = (str(series.times[row])[:16].replace("T", " ") for row in (start, stop - 1))
+    return f"{first} to {last}"
+
+
+def _rows(scored: Any) -> str:
+    """How many forecasts count, at the first and the last lead time."""
+    counts = scored.sum(axis=0)
+    last = f", {counts[-1]:,} at lead time {len(counts)}" if len(counts) > 1 else ""
+    return f"{counts[0]:,} forecasts scored at lead time 1{last}"
