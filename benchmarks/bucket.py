@@ -24,20 +24,20 @@ from unittest import mock
 from benchmarks.reporting import parser, table, write
 from tuning.ray_backend import environment
 
-environment.prepare()
+environment.set_environment()
 
 from benchmarks.growth import WORKERS, Clock, Data, Trivial  # noqa: E402
 from tests.bucket_server import KEYS, Front, create_bucket  # noqa: E402
 from tuning.ray_backend import runner  # noqa: E402
 from tuning.ray_backend.runner import run_trials  # noqa: E402
-from tuning.ray_backend.schedulers import scheduler  # noqa: E402
+from tuning.ray_backend.schedulers import create_scheduler  # noqa: E402
 from tuning.ray_backend.session import ray_session  # noqa: E402
 from tuning.ray_backend.stopping import StopRequest  # noqa: E402
 from tuning.reporting.tensorboard.study_events import TensorBoard  # noqa: E402
 from tuning.search.searcher import OptunaSearcher  # noqa: E402
 from tuning.study.lock import CLAIM  # noqa: E402
-from tuning.study.resume import read_space_of, refuse_fewer, refuse_other_data  # noqa: E402
-from tuning.study.storage import Place, place  # noqa: E402
+from tuning.study.resume import check_data, check_trials, read_space_of  # noqa: E402
+from tuning.study.storage import StoragePath, parse_storage_path  # noqa: E402
 
 PHASES = ("study", "end", "resume")
 
@@ -68,7 +68,7 @@ def serve(seconds: float, pipe: Connection) -> None:
 
 
 def measure(
-    data: Data, folder: Place, trials: int, count: Callable[[], int]
+    data: Data, folder: StoragePath, trials: int, count: Callable[[], int]
 ) -> dict[str, dict[str, float]]:
     """Seconds and requests of each phase."""
     phases: dict[str, dict[str, float]] = {}
@@ -91,16 +91,16 @@ def measure(
     end_phase("end")
 
     space = read_space_of(folder)
-    refuse_fewer(folder, trials + 1)
-    refuse_other_data(folder, data.table)
+    check_trials(folder, trials + 1)
+    check_data(folder, data.table)
     again = data.study(folder, trials + 1, space.study.max_epochs)
-    again.go_on([])
+    again.resume([])
     known = list(again.trials.values())
     assert sum(not trial.under_way for trial in known) >= trials - 1
     searcher = OptunaSearcher(
         again.space, concurrency=lambda: 1, stopping=lambda: False, past=known
     )
-    scheduler(again.space.study, known)
+    create_scheduler(again.space.study, known)
     events = TensorBoard(again)
     assert searcher.suggest("next")
     end_phase("resume")
@@ -128,7 +128,7 @@ def main() -> None:
         answer: tuple[int, list[float]] = pipe.recv()
         return answer
 
-    bucket = place("s3://bucket/studies/growth")
+    bucket = parse_storage_path("s3://bucket/studies/growth")
     with tempfile.TemporaryDirectory() as folder, ray_session(None, verbose=False):
         disk = measure(data, Path(folder) / "growth", arguments.trials, lambda: 0)
         remote = measure(data, bucket, arguments.trials, lambda: counted()[0])

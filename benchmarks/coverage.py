@@ -4,8 +4,8 @@
     python -m benchmarks.coverage --json coverage.json
 
 Simulates years of two forecasters' hourly errors, shaped like those of this project's models on
-Beijing in 2013, and asks tuning/comparison/significance.py about each year. The 500 years of the default take
-one and a half to three minutes.
+Beijing in 2013, and asks tuning/comparison/significance.py about each year. The 500 years of the
+default take one and a half to three minutes.
 
 The truth is the difference to expect over draws of the year and of the seeds. "none": both models
 are made alike, so that it is 0 by symmetry. "worse": b's own part is enlarged; "fixed": the same,
@@ -26,9 +26,9 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import lfilter
 
-from lstm_model.evaluation.metrics import Doubles
+from lstm_model.arrays import Float64Array
 from lstm_model.files import write_file
-from tuning.comparison.significance import Metric, diebold_mariano, difference
+from tuning.comparison.significance import Metric, diebold_mariano, paired_difference
 
 HOURS, BURN_IN = 8760, 1000
 SEEDS = 5
@@ -63,16 +63,16 @@ LEADS = {
 }
 
 
-def years(lead: Lead, tails: float, seed: int) -> Iterator[dict[str, Doubles]]:
+def years(lead: Lead, tails: float, seed: int) -> Iterator[dict[str, Float64Array]]:
     """Errors (S, T) of a and of its three rivals, year by year without end."""
     random = np.random.default_rng(seed)
     length = BURN_IN + HOURS
     season = SEASON * np.cos(2 * np.pi * np.arange(length) / HOURS)
 
-    def remembering(shocks: Doubles, memory: float) -> Doubles:
+    def remembering(shocks: Float64Array, memory: float) -> Float64Array:
         return np.asarray(lfilter([np.sqrt(1 - memory**2)], [1, -memory], shocks, axis=-1))
 
-    def heavy(*shape: int) -> Doubles:
+    def heavy(*shape: int) -> Float64Array:
         """Student's t with unit variance."""
         return np.asarray(random.standard_t(tails, shape) / np.sqrt(tails / (tails - 2)))
 
@@ -97,7 +97,7 @@ def years(lead: Lead, tails: float, seed: int) -> Iterator[dict[str, Doubles]]:
         yield {name: np.clip(level * errors, -bound, bound) for name, errors in year.items()}
 
 
-def measured(errors: Doubles, metric: Metric) -> float:
+def measured(errors: Float64Array, metric: Metric) -> float:
     """The metric of the mean of (S, T) seeds."""
     mean = errors.mean(axis=0)
     return float(np.sqrt(np.mean(mean**2)) if metric == "rmse" else np.abs(mean).mean())
@@ -143,7 +143,9 @@ def rows(hours: int, tails: float, repeats: int) -> Iterator[Row]:
             )
             beside = diebold_mariano(loss_a, loss_b).p_value <= 0.05
             for block in BLOCKS:
-                found = difference(a, b, metric, seed=repeat, block=block, replicates=REPLICATES)
+                found = paired_difference(
+                    a, b, metric, seed=repeat, block=block, replicates=REPLICATES
+                )
                 holds = found.low <= right <= found.high
                 rejects = found.p_value <= 0.05
                 asked[metric, case, block].append(

@@ -28,26 +28,26 @@ from unittest import mock
 from benchmarks.reporting import parser, table, write
 from tuning.ray_backend import environment
 
-environment.prepare()
+environment.set_environment()
 
 import optuna  # noqa: E402 (Ray reads its settings when it is imported)
 from optuna.samplers import RandomSampler  # noqa: E402
 from ray.tune.result import DONE  # noqa: E402
 
-from lstm_model.data.series import Series  # noqa: E402
-from lstm_model.data.sources import load_table  # noqa: E402
+from lstm_model.data.series import EncodedSeries  # noqa: E402
+from lstm_model.data.sources import load_dataset  # noqa: E402
 from lstm_model.evaluation.baselines import evaluate_baselines  # noqa: E402
 from tuning.ray_backend import runner  # noqa: E402
 from tuning.ray_backend.runner import run_trials  # noqa: E402
-from tuning.ray_backend.schedulers import scheduler  # noqa: E402
+from tuning.ray_backend.schedulers import create_scheduler  # noqa: E402
 from tuning.ray_backend.session import ray_session  # noqa: E402
 from tuning.ray_backend.stopping import StopRequest  # noqa: E402
 from tuning.ray_backend.trainable import Trainable  # noqa: E402
 from tuning.reporting.tensorboard.study_events import TensorBoard  # noqa: E402
-from tuning.search.searcher import OptunaSearcher, distribution  # noqa: E402
+from tuning.search.searcher import OptunaSearcher, to_distribution  # noqa: E402
 from tuning.space.search_space import SearchSpace, read_space  # noqa: E402
 from tuning.study.resume import read_trials  # noqa: E402
-from tuning.study.storage import Place  # noqa: E402
+from tuning.study.storage import StoragePath  # noqa: E402
 from tuning.study.study import Study  # noqa: E402
 from tuning.study.trial import Trial  # noqa: E402
 
@@ -132,7 +132,7 @@ def past(space: SearchSpace, count: int) -> Iterator[Trial]:
         trial, config = asked.ask(), dict(space.fixed)
         for name, entry in space.search.items():
             if entry.active(config):
-                config[name] = trial._suggest(name, distribution(entry))
+                config[name] = trial._suggest(name, to_distribution(entry))
         rmse = made_up_error(config) + random.gauss(0.0, 0.1)
         longest = space.study.max_epochs
         epochs = longest if number % 3 == 0 else longest // 2
@@ -173,11 +173,11 @@ class Data:
 
     def __init__(self) -> None:
         self.space = read_space("univariate.yaml").overridden({"data.source": "simulated"})
-        self.table = load_table(self.space.data)
-        self.series = Series.from_table(self.table.frame, self.table.step, self.space.data)
+        self.table = load_dataset(self.space.data)
+        self.series = EncodedSeries.from_table(self.table.frame, self.table.step, self.space.data)
         self.baselines = evaluate_baselines(self.series)
 
-    def study(self, folder: Place, trials: int, max_epochs: int) -> WithoutModel:
+    def study(self, folder: StoragePath, trials: int, max_epochs: int) -> WithoutModel:
         space = self.space.overridden({"study.max_epochs": max_epochs})
         space = replace_trials(space, trials)
         begun = time.monotonic()
@@ -226,14 +226,14 @@ def long_study(folder: Path, count: int) -> dict[str, float]:
     begun = time.perf_counter()
     again = data.study(folder, count + 1, data.space.study.max_epochs)
     again.trials = read_trials(folder)
-    again.go_on([])
+    again.resume([])
     read = time.perf_counter() - begun
     known = list(again.trials.values())
     stop = StopRequest()
     searcher = OptunaSearcher(
         again.space, concurrency=lambda: 1, stopping=lambda: bool(stop), past=known
     )
-    scheduler(again.space.study, known)
+    create_scheduler(again.space.study, known)
     events = TensorBoard(again)
     searcher.suggest("next")
     resumed = time.perf_counter() - begun

@@ -30,11 +30,11 @@ from unittest import mock
 from benchmarks.reporting import parser, table, write
 from tuning.ray_backend import environment
 
-environment.prepare()
+environment.set_environment()
 
 from ray import tune  # noqa: E402 (Ray reads its settings when it is imported)
 
-from lstm_model.command import exit_status, leave  # noqa: E402
+from lstm_model.command import exit_without_teardown, run_app  # noqa: E402
 from tuning import run  # noqa: E402
 from tuning.ray_backend.trainable import Trainable  # noqa: E402
 from tuning.study.trial import Trial  # noqa: E402
@@ -104,7 +104,7 @@ def the_command(kind: str, trials: int, folder: Path) -> int:
         mock.patch.object(run, "listen", listening),
         mock.patch("tuning.ray_backend.runner.Trainable", trainable),
     ):
-        return exit_status(run.app, arguments)
+        return run_app(run.app, arguments)
 
 
 def plain(trials: int, folder: Path) -> None:
@@ -113,13 +113,13 @@ def plain(trials: int, folder: Path) -> None:
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
 
-    from lstm_model.data.series import Series
-    from lstm_model.data.sources import load_table
+    from lstm_model.data.series import EncodedSeries
+    from lstm_model.data.sources import load_dataset
     from tuning.space.search_space import read_space
 
     space = read_space("univariate.yaml")
-    data = load_table(space.data)
-    series = Series.from_table(data.frame, data.step, space.data)
+    data = load_dataset(space.data)
+    series = EncodedSeries.from_table(data.frame, data.step, space.data)
     clock = Clock(folder / "events.json")
 
     class Noting(tune.Callback):  # type: ignore[misc]
@@ -148,7 +148,7 @@ def plain(trials: int, folder: Path) -> None:
         seed=0,
         threads=1,
         gpu=False,
-        judged_at=(),
+        decision_epochs=(),
         report_seconds=1.0,
         checkpoint_seconds=10.0,
     )
@@ -231,7 +231,7 @@ def main() -> None:
         if kind == "plain":
             plain(given.trials, folder)
             return
-        leave(the_command(kind, given.trials, folder))
+        exit_without_teardown(the_command(kind, given.trials, folder))
     found = {
         kind: measured(kind, given.trials or usual)
         for kind, usual in KINDS.items()

@@ -25,15 +25,15 @@ from scipy import stats
 from benchmarks.reporting import parser, table, write
 from tuning.ray_backend import environment
 
-environment.prepare()
+environment.set_environment()
 
 from ray.tune.schedulers import TrialScheduler  # noqa: E402 (Ray reads its settings at import)
 
 from lstm_model.configuration import Configuration  # noqa: E402
-from lstm_model.data.series import Series  # noqa: E402
-from lstm_model.data.sources import load_table  # noqa: E402
-from lstm_model.training.trainer import Fit  # noqa: E402
-from tuning.ray_backend.schedulers import scheduler  # noqa: E402
+from lstm_model.data.series import EncodedSeries  # noqa: E402
+from lstm_model.data.sources import load_dataset  # noqa: E402
+from lstm_model.training.trainer import Trainer  # noqa: E402
+from tuning.ray_backend.schedulers import create_scheduler  # noqa: E402
 from tuning.search.searcher import OptunaSearcher  # noqa: E402
 from tuning.space.search_space import SearchSpace, read_space  # noqa: E402
 
@@ -54,8 +54,8 @@ class Running:
 def searched(space: SearchSpace, search: str, seed: int, seconds: float) -> dict[str, Any]:
     """One search: when it improved, and to what."""
     torch.set_num_threads(1)
-    table = load_table(space.data)
-    series = Series.from_table(table.frame, table.step, space.data)
+    table = load_dataset(space.data)
+    series = EncodedSeries.from_table(table.frame, table.step, space.data)
     sampler, stopper = SEARCHES[search]
     settings = {"sampler": sampler, "scheduler": stopper, "seed": seed, "max_epochs": EPOCHS}
     space = replace(
@@ -67,7 +67,7 @@ def searched(space: SearchSpace, search: str, seed: int, seconds: float) -> dict
     searcher = OptunaSearcher(
         space, concurrency=lambda: 1, stopping=lambda: time.monotonic() >= over
     )
-    judge = scheduler(space.study)
+    judge = create_scheduler(space.study)
     steps, trials, epochs, lowest = [], 0, 0, np.inf
     while time.monotonic() < over:
         name = str(trials)
@@ -77,7 +77,7 @@ def searched(space: SearchSpace, search: str, seed: int, seconds: float) -> dict
         judge.on_trial_add(None, trial)
         trials += 1
         result: dict[str, Any] = {}
-        for epoch in Fit(
+        for epoch in Trainer(
             Configuration(**asked["config"]), series, max_epochs=EPOCHS, seed=seed + trials
         ):
             now = time.monotonic()
@@ -115,7 +115,7 @@ def main() -> None:
     space = read_space("multivariate.yaml").overridden(
         {"data.validation_from": "2011-01-01", "data.test_from": "2012-01-01"}
     )
-    source = load_table(space.data).source  # and fetched, where it has to be
+    source = load_dataset(space.data).source  # and fetched, where it has to be
     runs: dict[str, list[dict[str, Any]]] = {search: [] for search in SEARCHES}
     with ProcessPoolExecutor(len(SEARCHES), mp_context=get_context("spawn")) as pool:
         for seed in range(given.seeds):

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from lstm_model.configuration import Configuration, DataSettings
-from lstm_model.data.series import Series
+from lstm_model.data.series import EncodedSeries
 from lstm_model.data.simulation import simulate
 from lstm_model.data.sources import BEIJING_FILE
 from lstm_model.evaluation.baselines import ridge
 from lstm_model.evaluation.metrics import rmse
-from lstm_model.training.trainer import Fit
+from lstm_model.training.trainer import Trainer
 
 SEEDS = (0, 1, 2, 3)
 SCORED, RESERVED = 2013, 2014  # ridge learns before the first; nothing reads the second
@@ -81,7 +81,7 @@ def statistics(air: pd.DataFrame) -> dict[str, float]:
     return {name: float(value) for name, value in outcome.items()}
 
 
-def series(air: pd.DataFrame, features: list[str], horizon: int = LEAD_TIMES[-1]) -> Series:
+def series(air: pd.DataFrame, features: list[str], horizon: int = LEAD_TIMES[-1]) -> EncodedSeries:
     """Trained before 2013 and validated on it."""
     settings = DataSettings(
         features=tuple(features),
@@ -91,10 +91,10 @@ def series(air: pd.DataFrame, features: list[str], horizon: int = LEAD_TIMES[-1]
     )
     times = pd.to_datetime(air[["year", "month", "day", "hour"]])
     frame = air[features].set_index(pd.DatetimeIndex(times, name="time"))
-    return Series.from_table(frame, pd.Timedelta(hours=1), settings)
+    return EncodedSeries.from_table(frame, pd.Timedelta(hours=1), settings)
 
 
-def ridge_errors(data: Series, persistence: bool = False) -> dict[int, float]:
+def ridge_errors(data: EncodedSeries, persistence: bool = False) -> dict[int, float]:
     """RMSE on 2013 by lead time (h) of ridge on 24 hours of logarithms, or of no change at all."""
     forecast = np.zeros_like(data.changes) if persistence else ridge(data, "logarithms")
     errors = rmse(forecast - data.changes, data.validation)
@@ -106,7 +106,7 @@ def lstm_error(air: pd.DataFrame, features: list[str]) -> float:
     data, config = series(air, features, horizon=1), Configuration(learning_rate=0.01)
     errors = []
     for seed in range(3):
-        fit = Fit(config, data, max_epochs=20, seed=seed)
+        fit = Trainer(config, data, max_epochs=20, seed=seed)
         *_, last = fit
         errors.append(last.best.score.rmse)
     return float(np.mean(errors))

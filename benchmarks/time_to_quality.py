@@ -43,14 +43,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from benchmarks.reporting import parser, table, write
 from lstm_model.configuration import Configuration, DataSettings
-from lstm_model.data.series import Series
-from lstm_model.data.sources import load_table
+from lstm_model.data.series import EncodedSeries
+from lstm_model.data.sources import load_dataset
 from lstm_model.evaluation.metrics import rmse, score
 from lstm_model.files import read_json
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.model.forecaster import LSTMForecaster
 from lstm_model.seeds import mixed_seed
-from lstm_model.training.trainer import Fit, learning_rate, loss_function
+from lstm_model.training.trainer import Trainer, learning_rate_at, loss_function
 from tuning.space.search_space import read_space
 
 HERE = Path(__file__).parent
@@ -121,7 +121,7 @@ def environment(folder: Path | None) -> Path:
     return folder / "bin" / "python"
 
 
-def handed_over(frame: pd.DataFrame, series: Series, target: str) -> pd.DataFrame:
+def handed_over(frame: pd.DataFrame, series: EncodedSeries, target: str) -> pd.DataFrame:
     """The table for neuralforecast: filled and encoded as for this project's own models.
 
     Its numbers are scaled, and leaning ones logarithms, as the training rows say. The target stays
@@ -244,12 +244,12 @@ def copied(
 
 
 def trained_on_windows(
-    config: Configuration, series: Series, seed: int
+    config: Configuration, series: EncodedSeries, seed: int
 ) -> Iterator[dict[str, torch.Tensor] | None]:
     """Epochs over shuffled windows; the averaged weights where they are the best on validation.
 
-    Everything but the windows is as in lstm_model.training.trainer: model, inputs, target, loss, optimiser,
-    schedule, clipping, averaging.
+    Everything but the windows is as in lstm_model.training.trainer: model, inputs, target, loss,
+    optimiser, schedule, clipping, averaging.
     """
     inputs = torch.from_numpy(series.inputs)
     windows = inputs.unfold(0, WINDOW, 1).transpose(1, 2)  # (T - WINDOW + 1, WINDOW, F), a view
@@ -275,7 +275,7 @@ def trained_on_windows(
         for number, rows in enumerate(np.array_split(draw.permutation(origins), steps), start=1):
             progress = (epoch + number / steps) / WINDOW_EPOCHS
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate(progress, config)
+                group["lr"] = learning_rate_at(progress, config)
             chosen = torch.from_numpy(rows)
             forecast = model(windows[chosen - (WINDOW - 1)], skip=WINDOW - 1)[:, 0]
             loss = loss_of(forecast - changes[chosen]).mean()
@@ -308,10 +308,10 @@ def window_forecasts(
 
 
 def trained_on_sequences(
-    config: Configuration, series: Series, seed: int
+    config: Configuration, series: EncodedSeries, seed: int
 ) -> Iterator[dict[str, torch.Tensor] | None]:
     """The same as this project trains."""
-    for epoch in Fit(config, series, max_epochs=EPOCHS, seed=seed):
+    for epoch in Trainer(config, series, max_epochs=EPOCHS, seed=seed):
         yield epoch.best.weights if epoch.best.epoch == epoch.number else None
 
 
@@ -334,7 +334,7 @@ def raced(
 
 
 def one_training(
-    judge: Judge, series: Series, target: str, most_seconds: float
+    judge: Judge, series: EncodedSeries, target: str, most_seconds: float
 ) -> dict[str, list[list[dict[str, Any]]]]:
     """The curves of trainings of 64 units on windows and on sequences, taking turns."""
     torch.set_num_threads(1)
@@ -430,12 +430,12 @@ def main() -> None:
     if given.simulated:
         changes["source"] = "simulated"
     settings = DataSettings.model_validate(settings.model_dump() | changes)
-    loaded = load_table(settings)
+    loaded = load_dataset(settings)
     if loaded.warning:
         print(f"warning: {loaded.warning}", file=sys.stderr)
         given.simulated = True
     frame = loaded.frame.loc[loaded.frame.index < RESERVED]
-    series = Series.from_table(frame, loaded.step, settings)
+    series = EncodedSeries.from_table(frame, loaded.step, settings)
     judge = Judge(frame, settings.target)
 
     with tempfile.TemporaryDirectory() as temporary:

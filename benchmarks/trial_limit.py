@@ -35,10 +35,10 @@ from torch import Tensor, nn
 
 from benchmarks.reporting import parser, table, write
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import Series
-from lstm_model.data.sources import load_table
+from lstm_model.data.series import EncodedSeries
+from lstm_model.data.sources import load_dataset
 from lstm_model.model import fast_torch
-from lstm_model.training.trainer import WARM_UP_ROWS, Fit
+from lstm_model.training.trainer import SETTLING_ROWS, Trainer
 from tuning.space.search_space import read_space
 
 SIZES = (16, 32, 64, 128, 256)
@@ -96,10 +96,10 @@ def measured(hidden_size: int, seconds: float) -> Measured:
     import tuning.ray_backend.trainable  # noqa: F401
 
     settings = read_space("multivariate.yaml").data
-    loaded = load_table(settings)
-    series = Series.from_table(loaded.frame, loaded.step, settings)
+    loaded = load_dataset(settings)
+    series = EncodedSeries.from_table(loaded.frame, loaded.step, settings)
     config = Configuration(hidden_size=hidden_size, learning_rate=0.01)
-    fit = Fit(config, series, max_epochs=10_000, seed=0)
+    fit = Trainer(config, series, max_epochs=10_000, seed=0)
     fit.run_epoch()  # the first one is slower: nothing is warm
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     bare = Bare(fit)
@@ -143,7 +143,7 @@ class Watch:
     hand (LSTMForecaster.backward), and nothing comes before.
     """
 
-    def __init__(self, fit: Fit) -> None:
+    def __init__(self, fit: Trainer) -> None:
         self.seconds = 0.0
         for lstm in (fit.last.model.lstm, fit.last.averaged.lstm):
             lstm.forward = self._timed(lstm.forward)  # type: ignore[method-assign]
@@ -162,7 +162,7 @@ class Watch:
 class Bare:
     """The LSTM's part of an epoch, on the very tensors that one epoch gave to it."""
 
-    def __init__(self, fit: Fit) -> None:
+    def __init__(self, fit: Trainer) -> None:
         model = fit.last.model
         self._lstm, config = model.lstm, fit.config
         self._trained: list[Tensor] = []
@@ -185,8 +185,8 @@ class Bare:
         head = 2 * config.hidden_size * model.head.out_features
         hours = sum(each.shape[0] * each.shape[1] for each in self._trained)
         skipped = sum(each.shape[1] * config.context_length for each in self._trained)
-        ahead = sum((len(each) - WARM_UP_ROWS) * each.shape[1] for each in self._validated)
-        warmed = sum(each.shape[1] * WARM_UP_ROWS for each in self._validated)
+        ahead = sum((len(each) - SETTLING_ROWS) * each.shape[1] for each in self._validated)
+        warmed = sum(each.shape[1] * SETTLING_ROWS for each in self._validated)
         self.lstm_operations = hours * (forward + backward) + (ahead + warmed) * forward
         self.operations = self.lstm_operations + head * (3 * (hours - skipped) + ahead)
 

@@ -11,20 +11,20 @@ from typing import NoReturn, TextIO
 
 import typer
 
-from lstm_model.errors import InputError, TrainingFailed, reason
+from lstm_model.errors import InputError, TrainingFailed, os_error_text
 
 DONE, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 
-def complain(text: str) -> None:
+def print_stderr(text: str) -> None:
     """A line on standard error; a command goes on where nobody reads it any more."""
     try:
         print(text, file=sys.stderr)
     except OSError:
-        silence(sys.stderr)
+        redirect_to_devnull(sys.stderr)
 
 
-def silence(stream: TextIO) -> None:
+def redirect_to_devnull(stream: TextIO) -> None:
     """Lead what nobody reads to nowhere, and what Python would flush at its end with it."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -39,25 +39,25 @@ def report_errors() -> Iterator[None]:
     try:
         yield
     except InputError as mistake:
-        complain(str(mistake))
+        print_stderr(str(mistake))
         raise typer.Exit(USER_ERROR) from None
     except KeyboardInterrupt:
-        complain("interrupted")
+        print_stderr("interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except TrainingFailed as failure:
-        complain(f"error: {failure}")
+        print_stderr(f"error: {failure}")
         raise typer.Exit(FAILED) from None
     except BrokenPipeError:
         # Whoever read standard output has read enough.
-        silence(sys.stdout)
+        redirect_to_devnull(sys.stdout)
         raise typer.Exit(FAILED) from None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        complain(f"error: {where}{reason(error)}")
+        print_stderr(f"error: {where}{os_error_text(error)}")
         raise typer.Exit(FAILED) from None
 
 
-def exit_status(app: typer.Typer, arguments: list[str] | None = None) -> int:
+def run_app(app: typer.Typer, arguments: list[str] | None = None) -> int:
     """A command's exit status, after it has run with these arguments, or else the process's own."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name may hold what the terminal can't show; standard error escapes it already.
@@ -70,7 +70,7 @@ def exit_status(app: typer.Typer, arguments: list[str] | None = None) -> int:
     return DONE
 
 
-def leave(status: int) -> NoReturn:
+def exit_without_teardown(status: int) -> NoReturn:
     """End the process as sys.exit() does, but for a second of freeing what it imported."""
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):

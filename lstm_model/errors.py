@@ -29,7 +29,7 @@ class TrainingFailed(RuntimeError):
     """A training that can't go on, such as one whose loss is no longer finite."""
 
 
-def reason(error: BaseException) -> str:
+def os_error_text(error: BaseException) -> str:
     """What went wrong, in the system's own words where there are any."""
     code = error.errno if isinstance(error, OSError) else None
     # EIO is what pyarrow has for what the system has no words for: it comes with its own.

@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from lstm_model.errors import InputError, reason
+from lstm_model.errors import InputError, os_error_text
 
 
-class Place(Protocol):
+class PathLike(Protocol):
     """A file or folder: a Path, or what behaves like one where files lie elsewhere."""
 
     @property
@@ -21,7 +21,7 @@ class Place(Protocol):
     def write_bytes(self, content: bytes, /) -> object: ...
 
 
-def read_bytes(file: Place, most: int = -1) -> bytes:
+def read_bytes(file: PathLike, most: int = -1) -> bytes:
     """A regular file's bytes, or its first `most`.
 
     Raises:
@@ -37,14 +37,14 @@ def read_bytes(file: Place, most: int = -1) -> bytes:
         return opened.read(most)
 
 
-def read_json(file: Place) -> dict[str, Any]:
+def read_json(file: PathLike) -> dict[str, Any]:
     """A JSON object from a file; raises InputError naming the file where it isn't one."""
     try:
         content = json.loads(read_bytes(file))
     except FileNotFoundError:
         raise InputError(f"{file} does not exist") from None
     except OSError as error:
-        raise InputError(f"{file} can't be read: {reason(error)}") from error
+        raise InputError(f"{file} can't be read: {os_error_text(error)}") from error
     except ValueError as error:
         raise InputError(f"{file} is damaged: {error}") from error
     except RecursionError:
@@ -54,7 +54,7 @@ def read_json(file: Place) -> dict[str, Any]:
     return content
 
 
-def refuse_unwritable(flag: str, file: Path) -> None:
+def check_writable(flag: str, file: Path) -> None:
     """Raises InputError where a file can't lie."""
     if not os.path.isdir(file.parent):
         raise InputError(f"{flag} must lie in a folder that is there, but {file.parent} is none")
@@ -68,12 +68,12 @@ def refuse_unwritable(flag: str, file: Path) -> None:
         pass  # it will be made
     except (OSError, ValueError) as error:  # ValueError: NUL
         raise InputError(
-            f"{flag} must be a file that can be written, but got {str(file)!r}: {reason(error)}; "
-            "choose another name"
+            f"{flag} must be a file that can be written, but got {str(file)!r}: "
+            f"{os_error_text(error)}; choose another name"
         ) from error
 
 
-def write_file(file: Place, content: bytes) -> None:
+def write_file(file: PathLike, content: bytes) -> None:
     """Write to a temporary name and move it into place: readers see the old file or the new one."""
     if not isinstance(file, Path):
         file.write_bytes(content)  # an object store shows a file when it is whole
@@ -92,7 +92,7 @@ def write_file(file: Place, content: bytes) -> None:
         raise
 
 
-def write_folder(folder: Place, files: dict[str, bytes]) -> None:
+def write_folder(folder: PathLike, files: dict[str, bytes]) -> None:
     """Write a folder under a temporary name and swap it in for the one that may be there.
 
     Whatever is raised on the way, one of the two is there after it. Only a kill between the two

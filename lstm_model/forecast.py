@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstm_model.command import complain, exit_status, leave, report_errors
-from lstm_model.errors import InputError, TableError, reason
-from lstm_model.files import read_bytes, refuse_unwritable, write_file
+from lstm_model.command import exit_without_teardown, print_stderr, report_errors, run_app
+from lstm_model.errors import InputError, TableError, os_error_text
+from lstm_model.files import check_writable, read_bytes, write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,30 +64,30 @@ def run(
             raise InputError(f"--plot must be a file that ends with .png, but got {plot}")
         for flag, file in (("--out", out), ("--plot", plot)):
             if file is not None:
-                refuse_unwritable(flag, file)
+                check_writable(flag, file)
         refuse_overwriting({"--data": None if data == "-" else data, "--out": out, "--plot": plot})
         out, plot = (file and Path(os.path.realpath(file)) for file in (out, plot))  # a link stays
         # Not before: torch takes seconds, and a mistake is to be told at once.
-        from lstm_model.inference.predictor import FarOutside
+        from lstm_model.inference.predictor import OutOfRangeWarning
 
         forecaster = loaded(model)
         if forecaster.simulated:
-            complain(
+            print_stderr(
                 "warning: the model was trained on simulated data: its forecasts say nothing about "
                 "real air"
             )
         table = read(data, forecaster)
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", FarOutside)
+            warnings.simplefilter("always", OutOfRangeWarning)
             try:
                 found = forecaster.forecast(table)
             except TableError as error:
                 raise TableError(prefixed(error, named(data))) from error
         for warning in caught:
-            if issubclass(warning.category, FarOutside):
-                complain(f"warning: {named(data)}: {warning.message}")
+            if issubclass(warning.category, OutOfRangeWarning):
+                print_stderr(f"warning: {named(data)}: {warning.message}")
         if not found.bounds:
-            complain(f"warning: {model} was saved without intervals: no bounds")
+            print_stderr(f"warning: {model} was saved without intervals: no bounds")
         if plot is not None:
             draw(plot, forecaster, table, found)
         write(out, found.every(every or len(found.origins)))
@@ -129,7 +129,7 @@ def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
         raw = sys.stdin.buffer.read() if data == "-" else read_bytes(Path(data).expanduser())
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: NUL; RuntimeError: ~nobody
         raise TableError(
-            f"{data}: can't be read: {reason(error)}; --data is a CSV's path, or - for "
+            f"{data}: can't be read: {os_error_text(error)}; --data is a CSV's path, or - for "
             f"{STANDARD_INPUT}"
         ) from error
     kinds = forecaster.kinds
@@ -194,4 +194,4 @@ def draw(
 
 
 if __name__ == "__main__":
-    leave(exit_status(app))
+    exit_without_teardown(run_app(app))

@@ -5,6 +5,6 @@ import torch
 from tuning.ray_backend import environment
 
 # Ray reads its settings when it is imported.
-environment.prepare()
+environment.set_environment()
 # As in a trial; and on a busy machine a second thread waits longer for the first than it helps.
 torch.set_num_threads(1)

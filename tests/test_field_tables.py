@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstm_model.command import exit_status
+from lstm_model.command import run_app
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import Series
-from lstm_model.data.sources import Table, load_table
+from lstm_model.data.series import EncodedSeries
+from lstm_model.data.sources import Dataset, load_dataset
 from lstm_model.errors import TableError
 from lstm_model.evaluation.baselines import Baselines, evaluate_baselines
-from lstm_model.training.trainer import Fit
+from lstm_model.training.trainer import Trainer
 from tests.field import field_table
 from tuning import new_space, run
 from tuning.space.search_space import SearchSpace, read_space
@@ -41,7 +41,7 @@ def propose(home: Path, capsys: pytest.CaptureFixture[str]) -> Propose:
     def ask(table: str | Path, target: str, *, data: str = "", without: str = "") -> SearchSpace:
         path = table if isinstance(table, Path) else field_table(table)
         Path("new.yaml").unlink(missing_ok=True)
-        status = exit_status(new_space.app, [str(path), "--target", target, "--output", "new.yaml"])
+        status = run_app(new_space.app, [str(path), "--target", target, "--output", "new.yaml"])
         said = capsys.readouterr()
         assert (status, said.err) == (0, ""), said.err
         text = Path("new.yaml").read_text()
@@ -53,9 +53,9 @@ def propose(home: Path, capsys: pytest.CaptureFixture[str]) -> Propose:
     return ask
 
 
-def loaded(space: SearchSpace) -> tuple[Table, Series]:
-    table = load_table(space.data)
-    return table, Series.from_table(table.frame, table.step, space.data)
+def loaded(space: SearchSpace) -> tuple[Dataset, EncodedSeries]:
+    table = load_dataset(space.data)
+    return table, EncodedSeries.from_table(table.frame, table.step, space.data)
 
 
 def baselines(space: SearchSpace) -> Baselines:
@@ -64,7 +64,7 @@ def baselines(space: SearchSpace) -> Baselines:
 
 def skill(space: SearchSpace) -> float:
     """Of the default configuration after 25 epochs."""
-    *_, last = Fit(Configuration(), loaded(space)[1], max_epochs=25, seed=0)
+    *_, last = Trainer(Configuration(), loaded(space)[1], max_epochs=25, seed=0)
     return last.best.score.skill
 
 
@@ -163,7 +163,7 @@ def test_nothing_to_learn(propose: Propose) -> None:
 
 def test_sales_are_never_negative(propose: Propose) -> None:
     _, series = loaded(propose("intermittent.csv", "sales"))
-    fit = Fit(Configuration(hidden_size=8), series, max_epochs=5, seed=0)
+    fit = Trainer(Configuration(hidden_size=8), series, max_epochs=5, seed=0)
     [*_] = fit
     (changes,) = fit.forecasts()
     assert (series.last[-len(changes) :, None] + changes >= 0).all()
@@ -187,7 +187,7 @@ def read_as_told(message: str) -> list[str]:
 
 
 def refusal(propose: Propose, path: Path, target: str, capsys: Any) -> str:
-    status = exit_status(new_space.app, [str(path), "--target", target, "--output", "no.yaml"])
+    status = run_app(new_space.app, [str(path), "--target", target, "--output", "no.yaml"])
     said = capsys.readouterr()
     assert status == 2
     assert not Path("no.yaml").exists()
@@ -220,7 +220,7 @@ def test_the_way_that_a_message_names_is_one(
     message = refusal(propose, field_table(name), target, capsys)
     assert sentence in message
     read_as_told(message)
-    table = load_table(propose(home / f"{Path(name).stem}-read.csv", target).data)
+    table = load_dataset(propose(home / f"{Path(name).stem}-read.csv", target).data)
     assert len(table.frame) == rows
     assert table.frame.index[0] == pd.Timestamp(first)
     assert table.step == pd.Timedelta(step)
@@ -261,10 +261,10 @@ def test_what_has_no_way_yet_is_called_what_it_is(
 
 def test_a_study_says_what_it_doubts(propose: Propose, capsys: pytest.CaptureFixture[str]) -> None:
     propose("sentinel.csv", "load", without="missing")
-    assert exit_status(run.app, ["--space", "new.yaml", "--check"]) == 0
+    assert run_app(run.app, ["--space", "new.yaml", "--check"]) == 0
     assert "warning: load is -200 in " in capsys.readouterr().err
     propose("textnumbers.csv", "load")
-    assert exit_status(run.app, ["--space", "new.yaml", "--check"]) == 0
+    assert run_app(run.app, ["--space", "new.yaml", "--check"]) == 0
     said = capsys.readouterr()
     assert said.err == ""
     assert "wind: 4,000 cells with texts such as '1,0' read as numbers, 1\n" in said.out
@@ -294,6 +294,6 @@ study: {{trials: 1}}
         data = read_space("two.yaml").data
         if expected is None:
             with pytest.raises(TableError, match="'1,000' is 1000 with a decimal point, and 1 wit"):
-                load_table(data)
+                load_dataset(data)
         else:
-            assert load_table(data).frame["power"].iloc[1] == expected
+            assert load_dataset(data).frame["power"].iloc[1] == expected

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import lstm_model
-from lstm_model.command import exit_status
+from lstm_model.command import run_app
 from tuning import run
 
 FORMATS = Path(__file__).parent / "formats"
@@ -33,7 +33,7 @@ def test_a_study_of_format_1_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = Path("runs") / "old"
     before = {file.name: file.read_bytes() for file in (folder / "trials").iterdir()}
     arguments = ["--resume", "old", "--trials", "3", "--concurrency", "1", "--quiet"]
-    assert exit_status(run.app, arguments) == 0
+    assert run_app(run.app, arguments) == 0
     assert {name: (folder / "trials" / name).read_bytes() for name in before} == before
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["trials"]["finished"] == 3

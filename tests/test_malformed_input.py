@@ -20,9 +20,9 @@ import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lstm_model.command import exit_status
+from lstm_model.command import run_app
 from lstm_model.configuration import DataSettings
-from lstm_model.data.sources import load_table
+from lstm_model.data.sources import load_dataset
 from lstm_model.errors import InputError
 from tuning import compare, run
 from tuning.space.located_yaml import DEEPEST
@@ -385,7 +385,7 @@ def load(raw: bytes, home: Path) -> str | None:
     (home / "air.csv").write_bytes(raw)
     before = listing(home.parents[1])
     try:
-        load_table(SETTINGS)
+        load_dataset(SETTINGS)
     except InputError as error:
         return str(error)
     finally:
@@ -594,7 +594,7 @@ def complaint(app: App, arguments: list[str], home: Path) -> str | None:
     )
     try:
         with redirect_stdout(out), redirect_stderr(err):
-            status = exit_status(app, arguments)
+            status = run_app(app, arguments)
     except RayAsked:
         return None
     finally:

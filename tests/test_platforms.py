@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from lstm_model.configuration import Configuration, DataSettings
-from lstm_model.data.series import Series
+from lstm_model.data.series import EncodedSeries
 from lstm_model.inference.predictor import TrainedForecaster
-from lstm_model.training.trainer import Fit
+from lstm_model.training.trainer import Trainer
 
 # What is installed is imported as it is here; then Windows' name, and the command.
 WINDOWS = """\
@@ -92,9 +92,9 @@ def test_a_saved_model_forecasts(windows: Windows, tmp_path: Path) -> None:
             "test_from": str(frame.index[380]),
         }
     )
-    series = Series.from_table(frame, pd.Timedelta(hours=1), settings)
+    series = EncodedSeries.from_table(frame, pd.Timedelta(hours=1), settings)
     config = Configuration(hidden_size=4, chunk_length=24, context_length=6)
-    epoch = Fit(config, series, max_epochs=1, seed=0).run_epoch()
+    epoch = Trainer(config, series, max_epochs=1, seed=0).run_epoch()
     best = epoch.best
     trained = TrainedForecaster.of(series, "load", config, best.weights, best.score)
     replace(trained, reading=settings.reading).save(tmp_path / "model")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import Series
-from lstm_model.data.sources import BEIJING_FILE, load_table
+from lstm_model.data.series import EncodedSeries
+from lstm_model.data.sources import BEIJING_FILE, load_dataset
 from lstm_model.evaluation.baselines import evaluate_baselines
-from lstm_model.training.trainer import Fit
+from lstm_model.training.trainer import Trainer
 from tuning.space.search_space import SearchSpace, read_space
 
 HERE = Path(os.environ.get("LSTM_TUNING_DATA", "")) / BEIJING_FILE
@@ -22,11 +22,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def beijing(name: str, **changes: object) -> tuple[SearchSpace, Series]:
+def beijing(name: str, **changes: object) -> tuple[SearchSpace, EncodedSeries]:
     space = read_space(name).overridden(changes)
-    table = load_table(space.data)
+    table = load_dataset(space.data)
     assert table.source == "beijing"
-    return space, Series.from_table(table.frame, table.step, space.data)
+    return space, EncodedSeries.from_table(table.frame, table.step, space.data)
 
 
 def test_persistence_is_as_published() -> None:
@@ -61,7 +61,7 @@ def test_the_first_configuration_of_each_space_has_skill(
     assert len(series.encoding.channels) == channels
     config = space.configuration(space.initial_trials[0])
     assert isinstance(config, Configuration)
-    *_, last = Fit(config, series, max_epochs=space.study.max_epochs, seed=0)
+    *_, last = Trainer(config, series, max_epochs=space.study.max_epochs, seed=0)
     assert last.best.score.skill >= least
     assert last.best.score.rmse < evaluate_baselines(series).scores["ridge"].rmse
     assert last.best.score.skill < 0.15, "more than that is a leak, not a forecast"

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
-from lstm_model.errors import InputError, reason
-from tuning.space.located_yaml import shown
-from tuning.study.storage import Place, place
+from lstm_model.errors import InputError, os_error_text
+from tuning.space.located_yaml import format_value
+from tuning.study.storage import StoragePath, parse_storage_path
 
 Trials = Annotated[int | None, typer.Option(help="configurations to try")]
 TimeBudget = Annotated[
@@ -24,7 +24,7 @@ TimeBudget = Annotated[
 MaxEpochs = Annotated[int | None, typer.Option(help="longest training of a trial")]
 Data = Annotated[str | None, typer.Option(help="beijing, simulated, or a CSV's path")]
 Horizon = Annotated[int | None, typer.Option(help="lead times 1 to this many rows")]
-Calendar = Annotated[
+CalendarOption = Annotated[
     str | None,
     typer.Option(help="inputs from the clock: hour_of_day,day_of_week,day_of_year, or none"),
 ]
@@ -52,7 +52,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="only warnings and errors")
 
 
 @dataclass(frozen=True)
-class Manner:
+class RunOptions:
     """How a study is run: nothing that its configurations depend on."""
 
     command: tuple[str, ...]  # as it was typed
@@ -63,7 +63,7 @@ class Manner:
     wait: bool = False  # for a dead driver's lease to end
 
 
-def refuse_windows() -> None:
+def check_platform() -> None:
     """Raises InputError where a study's folder can't be locked, as on Windows."""
     if sys.platform == "win32":
         raise InputError(
@@ -90,19 +90,21 @@ def overrides(
         "study.seed": seed,
         "data.source": data,
         "data.horizon": horizon,
-        "data.calendar": names(calendar),
+        "data.calendar": parse_name_list(calendar),
         "resources.cpu": cpus_per_trial,
         "resources.gpu": gpus_per_trial,
     }
 
 
-def directory(runs: Path, storage: str | None) -> Place:
+def studies_root(runs: Path, storage: str | None) -> StoragePath:
     """Where studies lie.
 
     Raises:
         InputError: no folder can lie there.
     """
-    flag, folder = ("--runs", runs) if storage is None else ("--storage", place(storage))
+    flag, folder = (
+        ("--runs", runs) if storage is None else ("--storage", parse_storage_path(storage))
+    )
     if not isinstance(folder, Path):
         return folder  # whether it can be written is tried before a study starts
     try:
@@ -110,16 +112,16 @@ def directory(runs: Path, storage: str | None) -> Place:
     except FileNotFoundError:
         other = None  # it will be made
     except (OSError, ValueError) as error:  # ValueError: NUL
-        other = reason(error)
+        other = os_error_text(error)
     if other:
         raise InputError(
-            f"{flag} must be a directory, there or to be made, but got {shown(str(folder))}: "
-            f"{other}; name another one"
+            f"{flag} must be a directory, there or to be made, but got "
+            f"{format_value(str(folder))}: {other}; name another one"
         )
     return folder
 
 
-def seconds(text: str | None) -> float | None:
+def parse_duration(text: str | None) -> float | None:
     """90s, 10m, 2h or 1h30m; None for a flag that wasn't given.
 
     Raises:
@@ -141,7 +143,7 @@ def seconds(text: str | None) -> float | None:
     return float(total)
 
 
-def names(text: str | None) -> tuple[str, ...] | None:
+def parse_name_list(text: str | None) -> tuple[str, ...] | None:
     """`a,b` as a tuple; `none` or nothing between the commas as an empty one."""
     if text is None:
         return None
@@ -149,7 +151,7 @@ def names(text: str | None) -> tuple[str, ...] | None:
     return () if parts == ("none",) else parts
 
 
-def program(name: str = "python") -> str:
+def command_for_shell(name: str = "python") -> str:
     """How to type this interpreter, or a program that was installed beside it, from here.
 
     That is its bare name where the PATH leads to it, else its path.
@@ -165,6 +167,6 @@ def program(name: str = "python") -> str:
     return shlex.quote(os.path.relpath(beside))
 
 
-def to_resume(folder: Place) -> str:
+def resume_command(folder: StoragePath) -> str:
     """How to type the command that goes on with a study."""
-    return f"{program()} -m tuning.run --resume {shlex.quote(str(folder))}"
+    return f"{command_for_shell()} -m tuning.run --resume {shlex.quote(str(folder))}"

@@ -22,37 +22,37 @@ from lstm_model.command import (
     DONE,
     FAILED,
     INTERRUPTED,
-    complain,
-    exit_status,
-    leave,
+    exit_without_teardown,
+    print_stderr,
     report_errors,
+    run_app,
 )
 from lstm_model.errors import InputError
 from lstm_model.evaluation.baselines import BASELINES
 from lstm_model.files import read_json
 from tuning import cli as options
-from tuning.cli import Manner, to_resume
+from tuning.cli import RunOptions, resume_command
 from tuning.ray_backend import environment
 from tuning.reporting.progress import Terminal
-from tuning.reporting.tables import describe
+from tuning.reporting.tables import print_plan
 from tuning.run import conduct, head_start, load, make, past, refuse_blind_torch, stem
 from tuning.space.search_space import FLAGS, SearchSpace, read_space
 from tuning.study.resume import (
+    check_settings,
     collect_settings,
     compare_settings,
     find_study,
     is_study,
     read_space_of,
     records,
-    refuse_other_settings,
 )
-from tuning.study.storage import Place
+from tuning.study.storage import StoragePath
 from tuning.study.trial import LONGEST_NAME, study_name
 
 if TYPE_CHECKING:
-    from lstm_model.data.series import Series
-    from lstm_model.data.sources import Table
-    from tuning.comparison.backtest import Protocol
+    from lstm_model.data.series import EncodedSeries
+    from lstm_model.data.sources import Dataset
+    from tuning.comparison.backtest import ComparisonProtocol
     from tuning.comparison.pipeline import Evaluation
     from tuning.ray_backend.session import Session
     from tuning.study.study import Study
@@ -80,10 +80,10 @@ class Entrant:
 
     name: str
     space: SearchSpace
-    folder: Place
+    folder: StoragePath
     exists: bool
-    table: "Table"
-    series: "Series"
+    table: "Dataset"
+    series: "EncodedSeries"
     trials: "dict[int, Trial] | None" = None  # of a study that exists
 
 
@@ -109,7 +109,7 @@ def compare(
     max_epochs: options.MaxEpochs = None,
     data: options.Data = None,
     horizon: options.Horizon = None,
-    calendar: options.Calendar = None,
+    calendar: options.CalendarOption = None,
     runs: options.Runs = Path("runs"),
     storage: options.Storage = None,
     address: options.Address = None,
@@ -128,13 +128,13 @@ def compare(
     written to RUNS/NAME.
     """
     with report_errors(), ExitStack() as at_end:
-        options.refuse_windows()
+        options.check_platform()
         begun = time.monotonic()
-        address = environment.cluster(address)
-        environment.prepare(address)
-        manner = Manner(
+        address = environment.resolve_address(address)
+        environment.set_environment(address)
+        manner = RunOptions(
             command=("python", "-m", "tuning.compare", *sys.argv[1:]),
-            budget=options.seconds(time_budget),
+            budget=options.parse_duration(time_budget),
             address=address,
             concurrency=concurrency,
             verbose=verbose,
@@ -150,7 +150,7 @@ def compare(
             cpus_per_trial=cpus_per_trial,
             gpus_per_trial=gpus_per_trial,
         )
-        root = options.directory(runs, storage)
+        root = options.studies_root(runs, storage)
         folder = root / study_name(name)
         if (folder / "study.json").exists():
             raise InputError(f"{folder} is a study; choose another --name for the comparison")
@@ -163,21 +163,27 @@ def compare(
         entrants = enter(studies or [], space or [], changes, root, folder.name, console)
         for entrant in entrants:
             refuse_blind_torch(entrant.space, address)
-        from tuning.comparison.backtest import Protocol, final_series, spans
-        from tuning.comparison.verdict import refuse_sparse
+        from tuning.comparison.backtest import (
+            ComparisonProtocol,
+            evaluation_windows,
+            series_for_window,
+        )
+        from tuning.comparison.verdict import check_test_observations
 
-        periods = spans(entrants[0].table, entrants[0].space.data, _years(test_years))
+        periods = evaluation_windows(entrants[0].table, entrants[0].space.data, _years(test_years))
         for entrant in entrants:
             for span in periods:  # what can't be tested is refused before hours of work
-                final = final_series(entrant.table, entrant.space.data, span)
-                refuse_sparse(final, span.label, entrant.table.step, entrant.space.study.seed)
+                final = series_for_window(entrant.table, entrant.space.data, span)
+                check_test_observations(
+                    final, span.label, entrant.table.step, entrant.space.study.seed
+                )
         if check:
             for entrant in entrants:
-                describe(entrant.space, entrant.table, entrant.series, manner.budget, console)
+                print_plan(entrant.space, entrant.table, entrant.series, manner.budget, console)
             return
         from tuning.ray_backend.session import ray_session
 
-        protocol = Protocol(finalists, seeds, tuple(periods))
+        protocol = ComparisonProtocol(finalists, seeds, tuple(periods))
         with ray_session(address, verbose, server, plain=plain_ray) as session:
             evaluation = settle(entrants, protocol, session, manner, console, begun)
         evaluation.write(folder)
@@ -186,9 +192,9 @@ def compare(
 
 def settle(
     entrants: Sequence[Entrant],
-    protocol: "Protocol",
+    protocol: "ComparisonProtocol",
     session: "Session",
-    manner: Manner,
+    manner: RunOptions,
     console: Console,
     begun: float,
 ) -> "Evaluation":
@@ -201,12 +207,12 @@ def settle(
         begun = time.monotonic()  # of the next study
     refuse_cut_off(studies)
     from tuning.comparison.pipeline import (
-        evaluate,  # with torch: the first trials don't wait for it
+        compare_models,  # with torch: the first trials don't wait for it
     )
 
     stop = StopRequest()
     with stop.signals():
-        return evaluate(studies, protocol, stop, console, manner.command)
+        return compare_models(studies, protocol, stop, console, manner.command)
 
 
 def refuse_cut_off(studies: Mapping[str, "Study"]) -> None:
@@ -217,7 +223,7 @@ def refuse_cut_off(studies: Mapping[str, "Study"]) -> None:
     budget = {name: study.space.study.trials for name, study in studies.items()}
     if len(studies) > 1 and done != budget:
         told = ", ".join(f"{name} has {done[name]} of {budget[name]}" for name in studies)
-        complain(
+        print_stderr(
             f"error: two models are compared on equal terms, with all of their trials, but {told}. "
             "The same comparison, asked for again, goes on from there."
         )
@@ -238,7 +244,7 @@ def enter(
     studies: Sequence[str],
     spaces: Sequence[str],
     changes: dict[str, Any],
-    root: Place,
+    root: StoragePath,
     name: str,
     console: Console,
 ) -> list[Entrant]:
@@ -262,22 +268,22 @@ def _named(
     studies: Sequence[str],
     spaces: Sequence[str],
     changes: dict[str, Any],
-    root: Place,
+    root: StoragePath,
     name: str,
-) -> list[tuple[str, SearchSpace, Place, bool]]:
+) -> list[tuple[str, SearchSpace, StoragePath, bool]]:
     """(model, space, study's folder, whether it exists) of each."""
     if bool(studies) == bool(spaces) or max(len(studies), len(spaces)) > 2:
         raise InputError(
             "one or two search spaces (--space FILE --space FILE) or one or two finished studies "
             f"must be given, but got {len(spaces)} spaces and {len(studies)} studies"
         )
-    found: list[tuple[str, SearchSpace, Place, bool]] = []
+    found: list[tuple[str, SearchSpace, StoragePath, bool]] = []
     for each in spaces:
         settled = read_space(each).overridden(changes)
         folder = root / study_name(f"{name}-{stem(settled)}"[:LONGEST_NAME])
         exists = is_study(folder)
         if exists:
-            refuse_other_settings(folder, read_space_of(folder), settled)
+            check_settings(folder, read_space_of(folder), settled)
         found.append((stem(settled), settled, folder, exists))
     for each in studies:
         given = [FLAGS[key] for key, value in changes.items() if value is not None]
@@ -291,7 +297,8 @@ def _named(
         state = read_json(folder / "summary.json").get("state")
         if state != "finished":
             raise InputError(
-                f"{folder} must be finished, but is {state}; first go on with: {to_resume(folder)}"
+                f"{folder} must be finished, but is {state}; first go on with: "
+                f"{resume_command(folder)}"
             )
         found.append((stem(settled), settled, folder, True))
     names = [model for model, *_ in found]
@@ -347,12 +354,12 @@ def refuse_unequal(entrants: Sequence[Entrant]) -> None:
             raise InputError(
                 f"{entrant.folder} must have no more trials than its budget, to be compared on "
                 f"equal terms, but has {there} where study.json says {budget}; mend that with: "
-                f"{to_resume(entrant.folder)} --trials {there}"
+                f"{resume_command(entrant.folder)} --trials {there}"
             )
 
 
 def finished(
-    entrant: Entrant, session: "Session", manner: Manner, console: Console, begun: float
+    entrant: Entrant, session: "Session", manner: RunOptions, console: Console, begun: float
 ) -> "Study":
     """The entrant's study, run first, or to its end, where that has yet to be done."""
     study = make(
@@ -364,7 +371,7 @@ def finished(
         return study
     status = conduct(study, session, manner, console, resumed=entrant.exists)
     if status == INTERRUPTED:
-        complain("The same comparison, asked for again, goes on from there.")
+        print_stderr("The same comparison, asked for again, goes on from there.")
     if status != DONE:
         raise typer.Exit(status)
     return study
@@ -375,7 +382,7 @@ def _done(study: "Study") -> int:
     return sum(not trial.under_way for trial in study.trials.values())
 
 
-def conclude(found: "Evaluation", folder: Place, console: Console) -> None:
+def conclude(found: "Evaluation", folder: StoragePath, console: Console) -> None:
     """The models beside the baselines, the verdict, and where the report is."""
     from tuning.reporting.comparison_report import models_table
 
@@ -395,4 +402,4 @@ def conclude(found: "Evaluation", folder: Place, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    leave(exit_status(app))
+    exit_without_teardown(run_app(app))

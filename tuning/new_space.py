@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 import typer
 
-from lstm_model.command import exit_status, leave, report_errors
+from lstm_model.command import exit_without_teardown, report_errors, run_app
 from lstm_model.configuration import HYPERPARAMETERS, Cell
 from lstm_model.data.columns import NONE, Repair
-from lstm_model.data.series import Series
-from lstm_model.data.sources import load_table
-from lstm_model.errors import InputError, TableError, reason
-from lstm_model.files import read_bytes, refuse_unwritable, write_file
+from lstm_model.data.series import EncodedSeries
+from lstm_model.data.sources import load_dataset
+from lstm_model.errors import InputError, TableError, os_error_text
+from lstm_model.files import check_writable, read_bytes, write_file
 from lstm_model.wording import distinct, exact, yaml_text
 from tuning import cli as options
 from tuning.reporting.tables import step_name
@@ -105,15 +105,15 @@ def new_space(
             raw = read_bytes(path)
         except (OSError, ValueError, RuntimeError) as error:  # as in lstm_model.data.sources
             raise InputError(
-                f"{data}: can't be read: {reason(error)}; give the path of a CSV"
+                f"{data}: can't be read: {os_error_text(error)}; give the path of a CSV"
             ) from error
-        clock, columns = options.names(time), options.names(features)
+        clock, columns = options.parse_name_list(time), options.parse_name_list(features)
         found = propose(raw, data, target, clock, columns, horizon=horizon)
         out = Path(output if output and output != "-" else f"{path.stem}.yaml")
         if output != "-" and os.path.lexists(out):
             raise InputError(f"{out} exists; choose another --output, or remove it first")
         if output != "-":
-            refuse_unwritable("--output", out)
+            check_writable("--output", out)
         # Named as from the new file, so that both can be moved together. Resolved, because `..`
         # behind a link leads elsewhere than before it.
         source = str(path)
@@ -134,8 +134,8 @@ def new_space(
         for why in found.left_out.values():
             print(f"left out: {plain(why)}")
         print("Read it, and change what you know better. What it would do, and how to do it:")
-        print(f"  {options.program()} -m tuning.run --space {file} --check")
-        print(f"  {options.program()} -m tuning.run --space {file}")
+        print(f"  {options.command_for_shell()} -m tuning.run --space {file} --check")
+        print(f"  {options.command_for_shell()} -m tuning.run --space {file}")
 
 
 def written(found: Proposal, source: str, name: str, horizon: int) -> str:
@@ -258,9 +258,9 @@ def verify(text: str, out: Path) -> None:
         space = parse_space(text.encode(), out.name, os.path.dirname(out))
     except UnicodeEncodeError:
         raise InputError("the table's path must be UTF-8 text, but isn't; rename it") from None
-    table = load_table(space.data)
+    table = load_dataset(space.data)
     try:
-        Series.from_table(table.frame, table.step, space.data)
+        EncodedSeries.from_table(table.frame, table.step, space.data)
     except TableError as error:
         raise InputError(
             f"{error} (which were to be {moment(space.data.validation_from)} and "
@@ -269,4 +269,4 @@ def verify(text: str, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    leave(exit_status(app))
+    exit_without_teardown(run_app(app))

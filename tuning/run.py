@@ -21,40 +21,40 @@ from lstm_model.command import (
     DONE,
     FAILED,
     INTERRUPTED,
-    complain,
-    exit_status,
-    leave,
+    exit_without_teardown,
+    print_stderr,
     report_errors,
+    run_app,
 )
 from lstm_model.configuration import HYPERPARAMETERS
-from lstm_model.errors import InputError, reason
+from lstm_model.errors import InputError, os_error_text
 from lstm_model.wording import significant
 from tuning import cli as options
-from tuning.cli import Manner, program, to_resume
+from tuning.cli import RunOptions, command_for_shell, resume_command
 from tuning.ray_backend import environment
 from tuning.ray_backend.fork_server import ForkServer
 from tuning.ray_backend.patches import FORK, unwanted_changes
 from tuning.reporting.progress import Progress, Terminal
-from tuning.reporting.tables import FIGURE_DIGITS, best_table, describe, short
-from tuning.space.search_space import FLAGS, Entry, SearchSpace, Value, read_space
+from tuning.reporting.tables import FIGURE_DIGITS, best_table, print_plan, short
+from tuning.space.search_space import FLAGS, ParameterRange, SearchSpace, Value, read_space
 from tuning.study.lock import LostLease
 from tuning.study.resume import (
     ask_again,
+    check_data,
+    check_name_is_free,
+    check_trials,
     find_study,
     is_complete,
     is_study,
     read_space_of,
     read_trials,
-    refuse_existing,
-    refuse_fewer,
-    refuse_other_data,
 )
-from tuning.study.storage import Place, remove
+from tuning.study.storage import StoragePath, remove_tree
 from tuning.study.trial import study_name
 
 if TYPE_CHECKING:
-    from lstm_model.data.series import Series
-    from lstm_model.data.sources import Table
+    from lstm_model.data.series import EncodedSeries
+    from lstm_model.data.sources import Dataset
     from tuning.ray_backend.session import Session
     from tuning.ray_backend.stopping import StopRequest
     from tuning.study.study import Study
@@ -79,7 +79,7 @@ def run(
     max_epochs: options.MaxEpochs = None,
     data: options.Data = None,
     horizon: options.Horizon = None,
-    calendar: options.Calendar = None,
+    calendar: options.CalendarOption = None,
     name: Annotated[str | None, typer.Option(help="the study's name")] = None,
     or_resume: Annotated[
         bool,
@@ -107,13 +107,13 @@ def run(
     --or-resume the same command may be given again and again.
     """
     with report_errors(), ExitStack() as at_end:
-        options.refuse_windows()
+        options.check_platform()
         begun = time.monotonic()
-        address = environment.cluster(address)
-        environment.prepare(address)
-        manner = Manner(
+        address = environment.resolve_address(address)
+        environment.set_environment(address)
+        manner = RunOptions(
             command=("python", "-m", "tuning.run", *sys.argv[1:]),
-            budget=options.seconds(time_budget),
+            budget=options.parse_duration(time_budget),
             address=address,
             concurrency=concurrency,
             verbose=verbose,
@@ -130,7 +130,7 @@ def run(
             gpus_per_trial=gpus_per_trial,
         )
         console = Terminal(quiet=quiet, highlight=False)
-        root = options.directory(runs, storage)
+        root = options.studies_root(runs, storage)
         if (space is None) == (resume is None):
             raise InputError(
                 "--space FILE begins a study and --resume STUDY goes on with one: give one of them"
@@ -139,7 +139,7 @@ def run(
         if resume is not None:
             refuse_changes(changes, name)
             folder = find_study(resume, root, "--resume")
-            refuse_fewer(folder, trials)
+            check_trials(folder, trials)
             settled = read_space_of(folder).overridden({"study.trials": trials})
         else:
             assert space is not None
@@ -161,7 +161,7 @@ def run(
         trials_before = past(folder, table, resumed, settled if or_resume else None, read=read)
         complete = or_resume and is_complete(folder, trials_before or {}, settled.study.trials)
         if check:
-            describe(settled, table, series, manner.budget, console)
+            print_plan(settled, table, series, manner.budget, console)
         if complete:
             console.print(
                 f"Study {folder.name}: nothing is left to do: {len(trials_before or ())} trials "
@@ -227,17 +227,17 @@ def refuse_changes(changes: dict[str, Any], name: str | None) -> None:
 
 def load(
     space: SearchSpace, console: Console, progress: bool, said: set[str] | None = None
-) -> "tuple[Table, Series]":
+) -> "tuple[Dataset, EncodedSeries]":
     """The space's data; what may be wrong with them is told on standard error, always.
 
     said: of the command's other tables, to which this adds: nothing is told twice.
     """
-    from lstm_model.data.series import Series
-    from lstm_model.data.sources import load_table
+    from lstm_model.data.series import EncodedSeries
+    from lstm_model.data.sources import load_dataset
 
-    table = load_table(space.data, progress=progress)
+    table = load_dataset(space.data, progress=progress)
     if table.warning:
-        complain(f"warning: {table.warning}")
+        print_stderr(f"warning: {table.warning}")
     elif table.simulated:
         console.print("The data are simulated: results say nothing about Beijing.", soft_wrap=True)
     said = set() if said is None else said
@@ -246,14 +246,14 @@ def load(
             console.print(repair, soft_wrap=True)
     for doubt in table.doubts:
         if doubt not in said:
-            complain(f"warning: {doubt}")
+            print_stderr(f"warning: {doubt}")
     said.update(map(str, table.repairs), table.doubts)
-    return table, Series.from_table(table.frame, table.step, space.data)
+    return table, EncodedSeries.from_table(table.frame, table.step, space.data)
 
 
 def past(
-    folder: Place,
-    table: "Table",
+    folder: StoragePath,
+    table: "Dataset",
     resumed: bool,
     again: SearchSpace | None = None,
     *,
@@ -263,24 +263,24 @@ def past(
 
     Args:
         again: of a command that may be repeated, which takes up what it left half begun.
-        read: False leaves the records, each of which is two requests in a bucket, to go_on(). It
+        read: False leaves the records, each of which is two requests in a bucket, to resume(). It
             reads them once more in any case, when nobody else writes them.
 
     Raises:
         InputError: the folder is none that the study can be begun or go on in.
     """
     if not resumed:
-        refuse_existing(folder, again)
+        check_name_is_free(folder, again)
         return None
-    refuse_other_data(folder, table)
+    check_data(folder, table)
     return read_trials(folder) if read else None
 
 
 def make(
-    folder: Place,
+    folder: StoragePath,
     space: SearchSpace,
-    table: "Table",
-    series: "Series",
+    table: "Dataset",
+    series: "EncodedSeries",
     begun: float,
     trials: "dict[int, Trial] | None",
     console: Console,
@@ -297,7 +297,7 @@ def make(
 def conduct(
     study: "Study",
     session: "Session",
-    manner: Manner,
+    manner: RunOptions,
     console: Console,
     resumed: bool,
     last: bool = False,
@@ -313,15 +313,15 @@ def conduct(
     at_once = find_slots(study, manner, console)
     # Before signals are requests to stop: Ctrl-C ends a wait for a dead driver's lease at once.
     if resumed:
-        for message in study.go_on(manner.command, session.changes.as_json(), wait=manner.wait):
-            complain(f"warning: {message}")
+        for message in study.resume(manner.command, session.changes.as_json(), wait=manner.wait):
+            print_stderr(f"warning: {message}")
     else:
         study.begin(manner.command, session.changes.as_json(), wait=manner.wait)
 
     def undo() -> None:
         with suppress(OSError):  # then the command, begun anew, says what is there
             if not resumed:
-                remove(study.folder)  # while the study is held: a lease guards its folder
+                remove_tree(study.folder)  # while the study is held: a lease guards its folder
         study.release()
 
     # Where a cluster may grow, more than fits is asked for by --concurrency alone.
@@ -361,20 +361,25 @@ def conduct(
     return status
 
 
-def find_slots(study: "Study", manner: Manner, console: Console) -> Callable[[], int]:
+def find_slots(study: "Study", manner: RunOptions, console: Console) -> Callable[[], int]:
     """How many trials may run at once on the Ray that is there; what is odd about it is said.
 
     Raises:
         InputError: none fits, or not every node reaches the study's folder.
     """
-    from tuning.ray_backend.resources import find_crowd, gpus_here, refuse_unshared, slots
+    from tuning.ray_backend.resources import (
+        check_shared_storage,
+        find_crowd,
+        gpus_here,
+        max_concurrent_trials,
+    )
 
     resources, cluster = study.space.resources, bool(manner.address)
-    at_once = slots(resources.cpu, resources.gpu, manner.concurrency, cluster)
-    refuse_unshared(study.folder.parent)
+    at_once = max_concurrent_trials(resources.cpu, resources.gpu, manner.concurrency, cluster)
+    check_shared_storage(study.folder.parent)
     wanted = min(at_once(), study.to_run)
     if crowd := find_crowd(wanted, resources.cpu, resources.gpu, cluster):
-        complain(f"warning: {crowd}")
+        print_stderr(f"warning: {crowd}")
     if (gpus := gpus_here()) and not resources.gpu:
         console.print(
             f"Ray has {gpus:g} GPUs, and no trial asks for any: see --gpus-per-trial",
@@ -386,12 +391,12 @@ def find_slots(study: "Study", manner: Manner, console: Console) -> Callable[[],
 def unwritable(study: "Study", error: OSError) -> int:
     """Say that the study's folder can't be written, and what next; the exit status."""
     if isinstance(error, LostLease):
-        complain(f"error: {error}")
+        print_stderr(f"error: {error}")
         return FAILED
-    complain(
-        f"error: {study.folder} can't be written any more: {reason(error)}. "
+    print_stderr(
+        f"error: {study.folder} can't be written any more: {os_error_text(error)}. "
         "What was saved there is in order; when it can be written again, go on with: "
-        f"{to_resume(study.folder)}"
+        f"{resume_command(study.folder)}"
     )
     return FAILED
 
@@ -428,7 +433,7 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
     counts = study.counts
     reasons = [trial.reason for trial in study.trials.values() if trial.state == "failed"]
     if stop.hopeless:
-        complain(
+        print_stderr(
             f"error: {study.name} was ended, because all of its first {counts['failed']} trials "
             f"failed, the first with: {reasons[0]}"
         )
@@ -436,7 +441,7 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
     if study.best is None:
         if stop.signal is None:
             why = f"; the first failed with: {reasons[0]}" if reasons else " in the time given"
-            complain(f"error: no trial of {study.name} came to a result{why}")
+            print_stderr(f"error: no trial of {study.name} came to a result{why}")
             return FAILED
     else:
         console.print(best_table(study))
@@ -463,23 +468,25 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
                 soft_wrap=True,
             )
         logs = shlex.quote(str(study.folder.parent))
-        console.print(f"TensorBoard   {program('tensorboard')} --logdir {logs}", soft_wrap=True)
+        console.print(
+            f"TensorBoard   {command_for_shell('tensorboard')} --logdir {logs}", soft_wrap=True
+        )
     done = len(study.trials) - counts["interrupted"]
     # Time may be up while every trial is in its last step, and none is cut off.
     if stop.signal or counts["interrupted"] or (stop and done < study.space.study.trials):
         cause = stop.signal.name if stop.signal else "time is up"
-        complain(
+        print_stderr(
             f"{cause}: stopped with {done} of {study.space.study.trials} trials done; "
-            f"everything is saved. Go on with: {to_resume(study.folder)}"
+            f"everything is saved. Go on with: {resume_command(study.folder)}"
         )
     return INTERRUPTED if stop.signal else DONE
 
 
-def fit_here(space: SearchSpace, series: "Series", console: Console) -> None:
+def fit_here(space: SearchSpace, series: "EncodedSeries", console: Console) -> None:
     """One configuration, epoch by epoch, in this process: --debug."""
     import torch
 
-    from lstm_model.training.trainer import Fit
+    from lstm_model.training.trainer import Trainer
 
     torch.set_num_threads(max(1, int(space.resources.cpu)))  # as a trial's are
     point = dict(space.initial_trials[0]) if space.initial_trials else {}
@@ -488,7 +495,7 @@ def fit_here(space: SearchSpace, series: "Series", console: Console) -> None:
             point[name] = _usual(entry)
     config = space.configuration(point)
     console.print(f"{config}", soft_wrap=True)
-    fit = Fit(config, series, max_epochs=space.study.max_epochs, seed=space.study.seed)
+    fit = Trainer(config, series, max_epochs=space.study.max_epochs, seed=space.study.seed)
     for epoch in fit:
         score = epoch.score
         rmse, mae = (significant(error, FIGURE_DIGITS) for error in (score.rmse, score.mae))
@@ -499,7 +506,7 @@ def fit_here(space: SearchSpace, series: "Series", console: Console) -> None:
         )
 
 
-def _usual(entry: Entry) -> Value:
+def _usual(entry: ParameterRange) -> Value:
     """The hyperparameter's default where the entry allows it, else its first value."""
     default = HYPERPARAMETERS[entry.name].default
     if entry.problem(default) is None:
@@ -510,4 +517,4 @@ def _usual(entry: Entry) -> Value:
 
 
 if __name__ == "__main__":
-    leave(exit_status(app))
+    exit_without_teardown(run_app(app))

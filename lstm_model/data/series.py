@@ -14,11 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lstm_model.arrays import Float32Array, Float64Array, Mask
 from lstm_model.configuration import DataSettings
 from lstm_model.errors import TableError
-from lstm_model.evaluation.metrics import Doubles, Mask, rmse
-
-Floats = npt.NDArray[np.float32]
 
 # A column that is never negative and leans this far to the right is read as log(1 + x): of the
 # Beijing columns that takes pm2.5, Iws, Is and Ir, and leaves the weather's levels alone.
@@ -46,7 +44,7 @@ class NumericChannel:
     least: float
     most: float
 
-    def encode(self, values: Doubles) -> Doubles:
+    def encode(self, values: Float64Array) -> Float64Array:
         """(T,) in the column's unit -> (T,) scaled; missing stays NaN."""
         if self.scale == 0:
             return np.zeros_like(values)
@@ -90,7 +88,7 @@ class PastChannel:
         known = seen[np.isfinite(seen)]
         return replace(self, mean=float(known.mean()), scale=float(known.std()))
 
-    def encode(self, values: Doubles) -> Doubles:
+    def encode(self, values: Float64Array) -> Float64Array:
         """(T,) filled in the column's unit -> (T,) scaled; NaN before the first value."""
         if self.scale == 0:
             return np.zeros_like(values)
@@ -101,7 +99,7 @@ class PastChannel:
 
 
 @dataclass(frozen=True)
-class Encoding:
+class FeatureEncoder:
     """What training rows taught about the inputs: enough to encode any later table.
 
     The channels of `past` come last: what comes before is the features themselves and the clock.
@@ -168,13 +166,13 @@ class Encoding:
         """The channels without those of `past`, which baselines do not get."""
         return slice(len(self.channels) - len(self.past))
 
-    def inputs(self, frame: pd.DataFrame) -> Floats:
+    def inputs(self, frame: pd.DataFrame) -> Float32Array:
         """The features of T rows -> (T, F), every value known at its row.
 
         A missing number repeats the last one seen, and before the first is the training mean. A
         missing category repeats the last one too; one that training never saw is no category.
         """
-        columns: list[Doubles] = []
+        columns: list[Float64Array] = []
         for channel in self.numeric:
             filled = frame[channel.column].ffill().to_numpy(np.float64)
             columns.append(np.nan_to_num(channel.encode(filled), nan=0.0))
@@ -207,7 +205,7 @@ class Encoding:
 
 
 @dataclass(frozen=True, eq=False)
-class Series:
+class EncodedSeries:
     """A table ready for training and validation, with no row of the test in it.
 
     Attributes:
@@ -226,20 +224,20 @@ class Series:
         earlier: the earlier folds, the first of them first, each with scales of its own.
     """
 
-    inputs: Floats
-    target: Doubles
-    last: Doubles
+    inputs: Float32Array
+    target: Float64Array
+    last: Float64Array
     times: npt.NDArray[np.datetime64]
     step: pd.Timedelta
     split: int
     horizon: int
-    change_scale: Doubles
-    encoding: Encoding
+    change_scale: Float64Array
+    encoding: FeatureEncoder
     never_negative: bool = False
-    earlier: tuple["Series", ...] = ()
+    earlier: tuple["EncodedSeries", ...] = ()
 
     @cached_property
-    def folds(self) -> tuple["Series", ...]:
+    def folds(self) -> tuple["EncodedSeries", ...]:
         """Every validation period with what comes before it, the earliest first."""
         return (*self.earlier, replace(self, earlier=()))
 
@@ -277,7 +275,7 @@ class Series:
             np.searchsorted(frame.index.to_numpy(), np.datetime64(settings.validation_from))
         )
         training = frame.iloc[:split]
-        encoding = Encoding.learn(training, settings.target, settings.calendar, step)
+        encoding = FeatureEncoder.learn(training, settings.target, settings.calendar, step)
         target = frame[settings.target].to_numpy(np.float64)
         last = frame[settings.target].ffill().to_numpy(np.float64)
         changes = changes_ahead(target, last, settings.horizon)
@@ -307,7 +305,8 @@ class Series:
             raise TableError(
                 f"{settings.target} must change in training, but never does: nothing to learn"
             )
-        if not (rmse(changes, series.validation) > 0).all():
+        # Persistence errs by the changes; without any, skill would be divided by 0.
+        if not (series.validation & (changes**2 > 0)).any(axis=0).all():
             raise TableError(
                 f"{settings.target} must change in validation, but never does, and no skill can be "
                 "told; move validation_from or test_from"
@@ -329,12 +328,12 @@ class Series:
 
     # Worked out once for a study, and carried to its workers with the rest.
     @cached_property
-    def changes(self) -> Doubles:
+    def changes(self) -> Float64Array:
         """(T, L): what happened from the last observed value to each lead time, NaN if unknown."""
         return changes_ahead(self.target, self.last, self.horizon)
 
     @cached_property
-    def least_changes(self) -> Doubles:
+    def min_changes(self) -> Float64Array:
         """(T,) the change from the last observed value that a forecast may not fall below."""
         least = floors(self.target, self.never_negative) - self.last
         return np.where(np.isfinite(least), least, -np.inf)
@@ -355,7 +354,7 @@ class Series:
         return np.isfinite(self.changes) & (self._forecast_rows >= self.split)
 
 
-def changes_ahead(target: Doubles, last: Doubles, horizon: int) -> Doubles:
+def changes_ahead(target: Float64Array, last: Float64Array, horizon: int) -> Float64Array:
     """(T,) observed and (T,) last observed -> (T, L): target[t + h] - last[t], NaN if unknown."""
     ahead = np.full((len(target), horizon), np.nan)
     for lead in range(1, min(horizon, len(target) - 1) + 1):
@@ -363,12 +362,12 @@ def changes_ahead(target: Doubles, last: Doubles, horizon: int) -> Doubles:
     return ahead - last[:, None]
 
 
-def is_never_negative(target: Doubles) -> bool:
+def is_never_negative(target: Float64Array) -> bool:
     """Whether no observed value of (T,) is below zero."""
     return not bool((target < 0).any())
 
 
-def floors(target: Doubles, never_negative: bool) -> Doubles:
+def floors(target: Float64Array, never_negative: bool) -> Float64Array:
     """(T,) what a forecast from each row may not fall below, in the target's unit.
 
     That is 0 where the target is `never_negative`, and was not in any row up to this one (T,)
@@ -378,14 +377,14 @@ def floors(target: Doubles, never_negative: bool) -> Doubles:
     return np.where(negative | (not never_negative), -np.inf, 0.0)
 
 
-def _root_mean_square(values: Doubles) -> Doubles:
+def _root_mean_square(values: Float64Array) -> Float64Array:
     """(T, L) with NaN -> (L,), 0 where nothing is known."""
     known = np.isfinite(values)
     squares = np.where(known, values, 0.0) ** 2
     return np.asarray(np.sqrt(squares.sum(axis=0) / np.maximum(known.sum(axis=0), 1)))
 
 
-def _skew(values: Doubles) -> float:
+def _skew(values: Float64Array) -> float:
     """The third standardised moment; 0 for a constant."""
     deviation = values - values.mean()
     variance = float((deviation**2).mean())
@@ -405,7 +404,7 @@ def _refuse_still(times: pd.Index, step: pd.Timedelta, calendar: Sequence[str]) 
         )
 
 
-def _phase(times: pd.DatetimeIndex, name: str) -> Doubles:
+def _phase(times: pd.DatetimeIndex, name: str) -> Float64Array:
     """(T,) position in the calendar's period, in turns: 0 at its start, 1 at its end."""
     hour = times.hour + times.minute / 60 + times.second / 3600
     position = {

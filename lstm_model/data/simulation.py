@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+from lstm_model.arrays import Float64Array, Mask
 
 FIRST_YEAR = 2010  # as in the real file
 SPIN_UP = 500  # h simulated and dropped, so that no filter's start is seen
@@ -172,7 +171,7 @@ def simulate(seed: int = 0, years: int = 5) -> pd.DataFrame:
     ).astype({"DEWP": np.int64, "Is": np.int64, "Ir": np.int64})
 
 
-def _wave(hours: Floats, period: float, peak: float) -> Floats:
+def _wave(hours: Float64Array, period: float, peak: float) -> Float64Array:
     """A cosine of the given period (h) that is 1 at `peak` (h)."""
     return np.cos(2 * np.pi * (hours - peak) / period)
 
@@ -182,19 +181,19 @@ def _rest(share: float) -> float:
     return float(np.sqrt(1 - share**2))
 
 
-def _decaying_sum(values: Floats, memory: float) -> Floats:
+def _decaying_sum(values: Float64Array, memory: float) -> Float64Array:
     """Each value and what is left of those before it, which fades to 1/e in `memory` hours."""
     keep = float(np.exp(-1 / memory))
     return np.array(list(accumulate(values.tolist(), lambda total, value: keep * total + value)))
 
 
-def _red(rng: np.random.Generator, size: int, memory: float) -> Floats:
+def _red(rng: np.random.Generator, size: int, memory: float) -> Float64Array:
     """Noise of variance 1 whose autocorrelation falls to 1/e in `memory` hours."""
     scale = float(np.sqrt(1 - np.exp(-2 / memory)))
     return scale * _decaying_sum(rng.standard_normal(size), memory)
 
 
-def _pressure(rng: np.random.Generator, size: int) -> tuple[Floats, Floats]:
+def _pressure(rng: np.random.Generator, size: int) -> tuple[Float64Array, Float64Array]:
     """Pressure, as a critically damped oscillation, and its hourly rise; both of variance 1."""
     keep = float(np.exp(-1 / PRESSURE_MEMORY))
     scale = float(np.sqrt((1 - keep**2) / (1 + keep**2))) * (1 - keep**2)
@@ -206,15 +205,19 @@ def _pressure(rng: np.random.Generator, size: int) -> tuple[Floats, Floats]:
     return pressure, rise
 
 
-def _dried(weather: Floats) -> Floats:
+def _dried(weather: Float64Array) -> Float64Array:
     """How far the northerlies of the last day have dried the air, near variance 1."""
     mean = (1 - float(np.exp(-1 / DRYING_MEMORY))) * _decaying_sum(weather, DRYING_MEMORY)
     return mean * float(np.sqrt(1 + DRYING_MEMORY / WEATHER_MEMORY))
 
 
 def _wind(
-    rng: np.random.Generator, hours: Floats, winter: Floats, afternoon: Floats, weather: Floats
-) -> tuple[Floats, Floats]:
+    rng: np.random.Generator,
+    hours: Float64Array,
+    winter: Float64Array,
+    afternoon: Float64Array,
+    weather: Float64Array,
+) -> tuple[Float64Array, Float64Array]:
     """The wind's components from the north and from the east (m/s)."""
     gusty = 1 + DAY_BREEZE * afternoon
     north = (
@@ -230,7 +233,9 @@ def _wind(
     return north, east
 
 
-def _combined_wind(north: Floats, east: Floats) -> tuple[NDArray[np.str_], Floats]:
+def _combined_wind(
+    north: Float64Array, east: Float64Array
+) -> tuple[NDArray[np.str_], Float64Array]:
     """cbwd, and Iws in its coarse steps, starting anew at every change of direction."""
     speed = np.hypot(north, east)
     direction = np.where(north > 0, np.where(east > 0, "NE", "NW"), "SE")  # SE holds all southerly
@@ -241,12 +246,12 @@ def _combined_wind(north: Floats, east: Floats) -> tuple[NDArray[np.str_], Float
     return direction, _sum_while(step, same).round(2)
 
 
-def _hours_so_far(falling: Flags) -> NDArray[np.int64]:
+def _hours_so_far(falling: Mask) -> NDArray[np.int64]:
     """Hours that rain or snow has lasted, 0 while none falls."""
     return _sum_while(falling.astype(np.float64), falling).astype(np.int64)
 
 
-def _sum_while(values: Floats, going_on: Flags) -> Floats:
+def _sum_while(values: Float64Array, going_on: Mask) -> Float64Array:
     """Running sums that start anew, with their own value, where `going_on` is false."""
     total = np.cumsum(values)
     before = np.where(going_on, 0.0, total - values)  # `values` >= 0, so that the newest is largest
@@ -255,14 +260,14 @@ def _sum_while(values: Floats, going_on: Flags) -> Floats:
 
 def _pm25(
     rng: np.random.Generator,
-    hours: Floats,
-    winter: Floats,
-    afternoon: Floats,
-    north: Floats,
-    moisture: Floats,
-    rain: Flags,
-    snow: Flags,
-) -> Floats:
+    hours: Float64Array,
+    winter: Float64Array,
+    afternoon: Float64Array,
+    north: Float64Array,
+    moisture: Float64Array,
+    rain: Mask,
+    snow: Mask,
+) -> Float64Array:
     """Hourly means of PM2.5 (ug/m3) in a box that emissions fill and wind and rain empty."""
     daily = 1 + EMISSION_DAY * _wave(hours, 24, EMISSION_HOUR)
     source = (
@@ -284,7 +289,7 @@ def _pm25(
     return np.clip(measured, 0, MONITOR_MAX)
 
 
-def _gaps(rng: np.random.Generator, rows: int, years: int) -> Flags:
+def _gaps(rng: np.random.Generator, rows: int, years: int) -> Mask:
     """Which rows have no pm2.5."""
     count = GAPS_PER_YEAR * years
     half = count // 2

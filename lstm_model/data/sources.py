@@ -24,7 +24,7 @@ from lstm_model.configuration import AS_IT_STANDS, DataSettings, Reading
 from lstm_model.data.columns import Repair
 from lstm_model.data.csv_table import check_splits, parse_csv
 from lstm_model.data.suspicion import doubts
-from lstm_model.errors import SourceUnavailable, TableError, reason
+from lstm_model.errors import SourceUnavailable, TableError, os_error_text
 from lstm_model.files import read_bytes
 
 # Chen, S. (2015). Beijing PM2.5. https://doi.org/10.24432/C5JS49. Licence: CC BY 4.0.
@@ -40,7 +40,7 @@ CONNECT_TIMEOUT = 3.0  # for each address of the server: a dead IPv6 route leave
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class Dataset:
     """A table that can be forecast.
 
     Attributes:
@@ -68,7 +68,7 @@ class Table:
     doubts: tuple[str, ...] = ()
 
 
-def load_table(settings: DataSettings, *, progress: bool = False) -> Table:
+def load_dataset(settings: DataSettings, *, progress: bool = False) -> Dataset:
     """The table that `settings` describe, checked; `progress` draws a download on standard error.
 
     Beijing's file is read from the directory that LSTM_TUNING_DATA names; without that variable
@@ -111,7 +111,7 @@ def load_table(settings: DataSettings, *, progress: bool = False) -> Table:
     )
     check_splits(table.frame, settings, source)
     before_test = table.frame.loc[table.frame.index < settings.test_from]
-    return Table(
+    return Dataset(
         frame=table.frame,
         step=table.step,
         source=source,
@@ -129,8 +129,8 @@ def _file(source: str) -> bytes:
         return read_bytes(Path(source).expanduser())
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: NUL; RuntimeError: ~nobody
         raise TableError(
-            f"{source}: can't be read: {reason(error)}; data come from beijing, simulated, or a "
-            "CSV's path"
+            f"{source}: can't be read: {os_error_text(error)}; data come from beijing, simulated, "
+            "or a CSV's path"
         ) from error
 
 
@@ -142,7 +142,7 @@ def _beijing(progress: bool) -> bytes:
             return _known(read_bytes(path), f"{DATA_VARIABLE} is set, but {path}")
         except OSError as error:
             raise SourceUnavailable(
-                f"{DATA_VARIABLE} is set, but {path}: {reason(error)}"
+                f"{DATA_VARIABLE} is set, but {path}: {os_error_text(error)}"
             ) from error
 
     import pooch  # with all that downloads need: 0.2 s, for nothing where the file is at hand
@@ -232,4 +232,4 @@ def _root_cause(error: BaseException) -> str:
     """'Connection refused' rather than the four exceptions that libraries wrap around it."""
     while error.__context__ is not None:
         error = error.__context__
-    return reason(error)
+    return os_error_text(error)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lstm_model.evaluation.metrics import Doubles
+from lstm_model.arrays import Float64Array
 from lstm_model.wording import exact, yaml_text
 
 DAY = pd.Timedelta(days=1)
@@ -29,7 +29,7 @@ MOST_REPEATED = 24
 MOSTLY_REGULAR = 0.9
 
 
-def stand_ins(values: Doubles) -> dict[float, int]:
+def stand_ins(values: Float64Array) -> dict[float, int]:
     """Numbers that may stand for missing, and how often: far outside the rest, and repeated.
 
     A number is far outside where its distance from the nearest one further in is longer than the
@@ -56,7 +56,7 @@ def stand_ins(values: Doubles) -> dict[float, int]:
     return suspects
 
 
-def _stands_apart(levels: Doubles, counts: "np.ndarray[Any, Any]", at: int) -> bool:
+def _stands_apart(levels: Float64Array, counts: "np.ndarray[Any, Any]", at: int) -> bool:
     """Whether a number lies far outside those that lie further in."""
     number, count = float(levels[at]), int(counts[at])
     nines = bool(NINES.fullmatch(f"{number:g}"))

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
-from lstm_model.data.series import DAY, WEEK, Series
-from lstm_model.evaluation.metrics import Doubles, Score, mean_score, rmse, score, skill
+from lstm_model.arrays import Float64Array
+from lstm_model.data.series import DAY, WEEK, EncodedSeries
+from lstm_model.evaluation.metrics import Score, mean_score, rmse, score, skill
 
 LAGS = 24
 # Times the number of training rows, whose columns have unit variance. On 2013 penalties from 1e-6
@@ -68,15 +69,15 @@ class Baseline:
 
     name: str
     label: str
-    forecast: Callable[[Series, str], Doubles | None]
+    forecast: Callable[[EncodedSeries, str], Float64Array | None]
     style: Style
     per_features: bool = False
     forms: tuple[str, ...] = ("",)
 
-    def changes(self, series: Series, form: str) -> Doubles | None:
+    def changes(self, series: EncodedSeries, form: str) -> Float64Array | None:
         """(T, L) of the form, as a model's forecasts are: no lower than the target can be."""
         forecast = self.forecast(series, form)
-        return None if forecast is None else np.maximum(forecast, series.least_changes[:, None])
+        return None if forecast is None else np.maximum(forecast, series.min_changes[:, None])
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Baselines:
         names = filter(among, self.scores)
         return min(names, key=lambda name: self.scores[name].rmse_by_lead_time[lead - 1])
 
-    def skill_beyond(self, rmse_by_lead_time: Doubles) -> float:
+    def skill_beyond(self, rmse_by_lead_time: Float64Array) -> float:
         """1 minus a model's RMSE by that of the best one, the mean over (L,) lead times."""
         best = self.scores[self.best].rmse_by_lead_time
         return float(skill(rmse_by_lead_time, best).mean())
@@ -129,7 +130,7 @@ class Baselines:
         return {**facts, "best_baseline": self.best}
 
 
-def evaluate_baselines(series: Series) -> Baselines:
+def evaluate_baselines(series: EncodedSeries) -> Baselines:
     """Every baseline on the validation rows; the mean over folds where there are several."""
     scores: dict[str, Score] = {}
     forms: dict[str, str] = {}
@@ -144,7 +145,7 @@ def evaluate_baselines(series: Series) -> Baselines:
     return Baselines(scores, forms)
 
 
-def _validated(baseline: Baseline, form: str, series: Series) -> Score | None:
+def _validated(baseline: Baseline, form: str, series: EncodedSeries) -> Score | None:
     scores = []
     for fold in series.folds:
         if (forecast := baseline.changes(fold, form)) is None:
@@ -154,12 +155,12 @@ def _validated(baseline: Baseline, form: str, series: Series) -> Score | None:
     return mean_score(scores)
 
 
-def persistence(series: Series, form: str = "") -> Doubles:
+def persistence(series: EncodedSeries, form: str = "") -> Float64Array:
     """The last observed value: no change."""
     return np.zeros_like(series.changes)
 
 
-def training_mean(series: Series, form: str = "") -> Doubles:
+def training_mean(series: EncodedSeries, form: str = "") -> Float64Array:
     """The mean of the training rows' observed targets, whatever came last."""
     mean = np.nanmean(series.target[: series.split])
     change = np.nan_to_num(mean - series.last, nan=0.0)
@@ -167,12 +168,12 @@ def training_mean(series: Series, form: str = "") -> Doubles:
 
 
 def one_season_ago(
-    series: Series,
+    series: EncodedSeries,
     form: str = "",
     *,
     season: pd.Timedelta,
     steps: tuple[pd.Timedelta, pd.Timedelta],
-) -> Doubles | None:
+) -> Float64Array | None:
     """The last observed value one or more whole seasons before the hour that is forecast.
 
     Where the target was missing then, the last value observed before it.
@@ -196,7 +197,7 @@ def one_season_ago(
     return np.nan_to_num(value - series.last[:, None], nan=0.0)
 
 
-def ridge(series: Series, form: str) -> Doubles:
+def ridge(series: EncodedSeries, form: str) -> Float64Array:
     """Ridge regression of the changes on the last LAGS rows of every input channel.
 
     (X'X + p n I) b = X'y on the training rows, one b for each lead time (Hoerl and Kennard
@@ -236,12 +237,12 @@ def ridge(series: Series, form: str) -> Doubles:
     return forecast
 
 
-def ridge_columns(series: Series) -> int:
+def ridge_columns(series: EncodedSeries) -> int:
     """How many columns ridge() has: with thousands of them, and of rows, it takes a while."""
     return LAGS * len(series.encoding.channels[series.encoding.plain])
 
 
-def _ridge(series: Series, form: str) -> Doubles | None:
+def _ridge(series: EncodedSeries, form: str) -> Float64Array | None:
     """Once, where no channel is a logarithm and both forms are the same."""
     several = any(channel.logarithm for channel in series.encoding.numeric)
     return ridge(series, form) if several or form == LEVELS else None
@@ -252,7 +253,7 @@ def boosting_installed() -> bool:
     return find_spec("lightgbm") is not None
 
 
-def boosted(series: Series, lead: int) -> Doubles:
+def boosted(series: EncodedSeries, lead: int) -> Float64Array:
     """LightGBM on the last LAGS rows of every input channel, with BOOSTING's fixed settings.
 
     It learns from the training rows alone (Ke et al. 2017, "LightGBM: a highly efficient gradient

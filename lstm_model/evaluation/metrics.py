@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
-Doubles = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from lstm_model.arrays import Float64Array, Mask
 
 
-def rmse(errors: Doubles, scored: Mask) -> Doubles:
+def rmse(errors: Float64Array, scored: Mask) -> Float64Array:
     """Root mean squared error by lead time.
 
     Args:
@@ -25,12 +23,12 @@ def rmse(errors: Doubles, scored: Mask) -> Doubles:
     return np.asarray(np.sqrt(squares.sum(axis=0) / scored.sum(axis=0)))
 
 
-def mae(errors: Doubles, scored: Mask) -> Doubles:
+def mae(errors: Float64Array, scored: Mask) -> Float64Array:
     """Mean absolute error by lead time; shapes and units as in rmse()."""
     return np.asarray(np.abs(np.where(scored, errors, 0.0)).sum(axis=0) / scored.sum(axis=0))
 
 
-def skill(error: Doubles, reference: Doubles) -> Doubles:
+def skill(error: Float64Array, reference: Float64Array) -> Float64Array:
     """1 - error / reference, by lead time: 0 is no better than the reference, 1 is perfect.
 
     Where the reference makes no error there is nothing to be better than: 0 for a perfect
@@ -48,9 +46,9 @@ def skill(error: Doubles, reference: Doubles) -> Doubles:
 class Score:
     """How good a set of forecasts is: each metric by lead time (L,), and their means."""
 
-    rmse_by_lead_time: Doubles
-    mae_by_lead_time: Doubles
-    skill_by_lead_time: Doubles
+    rmse_by_lead_time: Float64Array
+    mae_by_lead_time: Float64Array
+    skill_by_lead_time: Float64Array
 
     @property
     def rmse(self) -> float:
@@ -101,7 +99,7 @@ def mean_score(scores: Sequence[Score]) -> Score:
     )
 
 
-def score(errors: Doubles, scored: Mask, persistence_rmse: Doubles) -> Score:
+def score(errors: Float64Array, scored: Mask, persistence_rmse: Float64Array) -> Score:
     """The metrics of (T, L) errors beside persistence's (L,) RMSE on the same rows."""
     root = rmse(errors, scored)
     return Score(root, mae(errors, scored), skill(root, persistence_rmse))

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from lstm_model.arrays import Float64Array, Mask
 from lstm_model.evaluation.baselines import BASELINES, Style
-from lstm_model.evaluation.metrics import Doubles, Mask
 from lstm_model.wording import significant
 
 WIDTH = 8.0  # inches; shown 900 px wide, a text of 10 points is 16 px high
@@ -73,8 +73,8 @@ def label(model: str) -> str:
 
 def episode(
     times: Times,
-    observed: Doubles,
-    forecasts: Mapping[str, Doubles],
+    observed: Float64Array,
+    forecasts: Mapping[str, Float64Array],
     *,
     lead_time: str,
     quantity: str,
@@ -101,10 +101,10 @@ def episode(
 
 def forecast_ahead(
     times: Times,
-    observed: Doubles,
+    observed: Float64Array,
     valid: Times,
-    forecast: Doubles,
-    bounds: Mapping[float, tuple[Doubles, Doubles]],
+    forecast: Float64Array,
+    bounds: Mapping[float, tuple[Float64Array, Float64Array]],
     *,
     quantity: str,
 ) -> Figure:
@@ -142,7 +142,7 @@ def forecast_ahead(
     return figure
 
 
-def three_weeks(times: Times, observed: Doubles) -> dict[str, slice]:
+def three_weeks(times: Times, observed: Float64Array) -> dict[str, slice]:
     """A low, a middle and the highest week of a period, as rows of it, by the means observed.
 
     The period is cut into weeks (7 rows, where those are longer) that begin at its first row; of a
@@ -181,8 +181,8 @@ def three_weeks(times: Times, observed: Doubles) -> dict[str, slice]:
 
 def weeks(
     times: Times,
-    observed: Doubles,
-    forecasts: Mapping[str, Doubles],
+    observed: Float64Array,
+    forecasts: Mapping[str, Float64Array],
     chosen: Mapping[str, slice],
     *,
     lead_time: str,
@@ -310,7 +310,7 @@ def error_by_level(
 
 
 def residuals_by_level(
-    errors: Mapping[str, Doubles],
+    errors: Mapping[str, Float64Array],
     groups: Mapping[str, Mask],
     *,
     quantity: str,
@@ -372,7 +372,7 @@ def _group_axis(axes: Axes, labels: Sequence[str], rows: Sequence[int], step: st
 
 
 def gates(
-    times: Times, observed: Doubles, shares: Mapping[str, Doubles], *, quantity: str
+    times: Times, observed: Float64Array, shares: Mapping[str, Float64Array], *, quantity: str
 ) -> Figure:
     """What a layer's gates let through over an episode, below what was observed in it.
 
@@ -510,7 +510,7 @@ def optimisation_history(
     return figure
 
 
-def _reach(values: Doubles, references: Sequence[float]) -> float:
+def _reach(values: Float64Array, references: Sequence[float]) -> float:
     """The upper end of a scale that shows how the good ones of (N,) values differ."""
     if not len(values):
         return max(references, default=1.0)
@@ -539,7 +539,7 @@ def _split(model: str) -> tuple[str, str]:
     return (kind, inputs) if kind in KINDS and inputs else ("", model)
 
 
-def _numbers(values: Sequence[float | None]) -> Doubles:
+def _numbers(values: Sequence[float | None]) -> Float64Array:
     """(L,) with NaN for None, which is JSON's way to say that there is no number."""
     return np.array(values, np.float64)
 
@@ -574,7 +574,7 @@ class _Dates(AutoDateLocator):
         return max(vmin, FIRST_DATE), min(vmax, LAST_DATE)
 
 
-def _observation(axes: Axes, times: Times, observed: Doubles, *, width: float = 1.4) -> None:
+def _observation(axes: Axes, times: Times, observed: Float64Array, *, width: float = 1.4) -> None:
     # On top, so that a gap is seen; dots show an observation that stands alone between two gaps.
     line = axes.plot(times, observed, "ko-", label="observed", zorder=3)
     line[0].set(linewidth=width, markersize=1 + width)
@@ -585,7 +585,7 @@ def _observation(axes: Axes, times: Times, observed: Doubles, *, width: float = 
 
 
 def _forecasts(
-    axes: Axes, times: Times, forecasts: Mapping[str, Doubles], looks: Mapping[str, Style]
+    axes: Axes, times: Times, forecasts: Mapping[str, Float64Array], looks: Mapping[str, Style]
 ) -> None:
     for model, values in forecasts.items():
         look = looks[model]

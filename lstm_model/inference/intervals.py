@@ -12,8 +12,8 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from lstm_model.data.series import Series
-from lstm_model.evaluation.metrics import Doubles
+from lstm_model.arrays import Float64Array
+from lstm_model.data.series import EncodedSeries
 
 # What the intervals claim: the share of observations that lie in them.
 COVERAGES = (0.8, 0.95)
@@ -40,12 +40,12 @@ class Intervals:
             spread of their own side at their forecast's level.
     """
 
-    levels: Doubles
-    spreads: Doubles
-    quantiles: Mapping[float, Doubles]
+    levels: Float64Array
+    spreads: Float64Array
+    quantiles: Mapping[float, Float64Array]
 
     @classmethod
-    def calibrated(cls, forecasts: Doubles, observed: Doubles) -> Self:
+    def calibrated(cls, forecasts: Float64Array, observed: Float64Array) -> Self:
         """From forecasts of hours that the model was not trained on, and what came.
 
         Args:
@@ -79,8 +79,8 @@ class Intervals:
         )
 
     def bounds(
-        self, forecasts: Doubles, floor: Doubles | float = -math.inf
-    ) -> dict[float, tuple[Doubles, Doubles]]:
+        self, forecasts: Float64Array, floor: Float64Array | float = -math.inf
+    ) -> dict[float, tuple[Float64Array, Float64Array]]:
         """Lower and upper bounds by coverage.
 
         Args:
@@ -123,7 +123,7 @@ class Intervals:
         return cls(levels, spreads, quantiles)
 
 
-def calibrate(validated: Sequence[tuple[Series, Doubles]]) -> Intervals:
+def calibrate(validated: Sequence[tuple[EncodedSeries, Float64Array]]) -> Intervals:
     """From the forecasts of one or several validation periods.
 
     Args:
@@ -154,8 +154,8 @@ class Forecasts:
 
     origins: pd.DatetimeIndex
     step: pd.Timedelta
-    values: Doubles
-    bounds: Mapping[float, tuple[Doubles, Doubles]]
+    values: Float64Array
+    bounds: Mapping[float, tuple[Float64Array, Float64Array]]
 
     def every(self, rows: int) -> Self:
         """From each `rows`-th origin, counted back from the last, which is always among them."""
@@ -195,7 +195,7 @@ class Forecasts:
         return pd.DataFrame(found)
 
 
-def _two_sided(scores: Doubles, claim: float) -> tuple[float, float]:
+def _two_sided(scores: Float64Array, claim: float) -> tuple[float, float]:
     """The order statistics of (N,) sorted scores between which the next one lies.
 
     Each side is missed with a probability of at most half of 1 - claim, whatever the scores'
@@ -210,7 +210,7 @@ def _two_sided(scores: Doubles, claim: float) -> tuple[float, float]:
     return float(scores[low - 1]), float(scores[high - 1])
 
 
-def _compact_levels(levels: Doubles) -> Doubles:
+def _compact_levels(levels: Float64Array) -> Float64Array:
     """Rising (K,) levels to six digits, where that is little beside their span: of a meter that
     stands at twelve millions six digits would be all the same.
     """
@@ -219,6 +219,6 @@ def _compact_levels(levels: Doubles) -> Doubles:
     return levels if exact else few
 
 
-def _compact(values: Doubles) -> Doubles:
+def _compact(values: Float64Array) -> Float64Array:
     """To six digits, as they are saved."""
     return np.array([float(f"{value:.6g}") for value in values.flat]).reshape(values.shape)

@@ -20,21 +20,22 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
+from lstm_model.arrays import Float64Array
 from lstm_model.configuration import AS_IT_STANDS, Configuration, Kind, Reading
 from lstm_model.data.columns import NONE
 from lstm_model.data.csv_table import parse_frame, room
-from lstm_model.data.series import Encoding, Series, floors
-from lstm_model.errors import InputError, TableError, reason
-from lstm_model.evaluation.metrics import Doubles, Score
-from lstm_model.files import Place, read_bytes, read_json, write_folder
+from lstm_model.data.series import EncodedSeries, FeatureEncoder, floors
+from lstm_model.errors import InputError, TableError, os_error_text
+from lstm_model.evaluation.metrics import Score
+from lstm_model.files import PathLike, read_bytes, read_json, write_folder
 from lstm_model.inference.intervals import Forecasts, Intervals, calibrate
-from lstm_model.inference.warm_start import ColdStarts
+from lstm_model.inference.warm_start import WarmUpProbe
 from lstm_model.model.forecaster import LSTMForecaster
-from lstm_model.training.trainer import WARM_UP_ROWS, Stretches, by_prefix
+from lstm_model.training.trainer import SETTLING_ROWS, Segments, by_prefix
 from lstm_model.wording import distinct
 
 # Of model.json. Format 2 had the clock's columns where the reading is now, and no floor.
-FORMAT, OLD_FORMAT = 3, 2
+MODEL_FORMAT, LAST_MODEL_FORMAT = 3, 2
 WEIGHTS, SETTINGS = "model.safetensors", "model.json"
 
 # A value is far outside the training range where it lies beyond it by more than this share of it:
@@ -42,7 +43,7 @@ WEIGHTS, SETTINGS = "model.safetensors", "model.json"
 FAR_OUTSIDE = 0.5
 
 
-class FarOutside(UserWarning):
+class OutOfRangeWarning(UserWarning):
     """Values far outside the training range: what a model makes of them nobody has seen."""
 
 
@@ -68,14 +69,14 @@ class TrainedForecaster:
 
     models: tuple[LSTMForecaster, ...]
     config: Configuration
-    encoding: Encoding
+    encoding: FeatureEncoder
     target: str
     horizon: int
     step: pd.Timedelta
-    change_scale: Doubles
+    change_scale: Float64Array
     validation: Score | None
     intervals: Intervals | None = None
-    rows_needed: int = WARM_UP_ROWS
+    rows_needed: int = SETTLING_ROWS
     reading: Reading = AS_IT_STANDS
     never_negative: bool = False
     cuts_forecasts: bool = True
@@ -84,7 +85,7 @@ class TrainedForecaster:
     @classmethod
     def of(
         cls,
-        series: Series,
+        series: EncodedSeries,
         target: str,
         config: Configuration,
         weights: dict[str, Tensor],
@@ -121,8 +122,8 @@ class TrainedForecaster:
 
     def completed(
         self,
-        validated: Sequence[tuple[Series, Doubles]],
-        starts: ColdStarts,
+        validated: Sequence[tuple[EncodedSeries, Float64Array]],
+        starts: WarmUpProbe,
         reading: Reading,
         *,
         simulated: bool,
@@ -179,7 +180,7 @@ class TrainedForecaster:
         first = self._first_origin(table)
         inputs = torch.from_numpy(self.encoding.inputs(table))
         # One after the other: together they are no faster, and take more memory.
-        stretches = Stretches(inputs, first)
+        stretches = Segments(inputs, first)
         target = table[self.target].to_numpy(np.float64)
         last = table[self.target].ffill().to_numpy(np.float64)[first:, None]
         floor = floors(target, self.never_negative)[first:, None]
@@ -194,8 +195,8 @@ class TrainedForecaster:
         return Forecasts(times[first:], self.step, values, self.bounds(values, floor))
 
     def bounds(
-        self, forecasts: Doubles, floor: Doubles | float = -np.inf
-    ) -> dict[float, tuple[Doubles, Doubles]]:
+        self, forecasts: Float64Array, floor: Float64Array | float = -np.inf
+    ) -> dict[float, tuple[Float64Array, Float64Array]]:
         """(T, L) lower and upper bounds of (T, L) forecasts, as Forecasts.bounds has them.
 
         Args:
@@ -248,7 +249,7 @@ class TrainedForecaster:
                 "forecast is a change from its last value"
             )
         for sentence in self._far_outside(table):
-            warnings.warn(sentence, FarOutside, stacklevel=3)
+            warnings.warn(sentence, OutOfRangeWarning, stacklevel=3)
         return max(self.rows_needed - 1, int(observed.argmax()))
 
     def _wrong_clock(self, table: pd.DataFrame) -> list[str]:
@@ -324,7 +325,7 @@ class TrainedForecaster:
             }
         )
         settings = {
-            "format": FORMAT,
+            "format": MODEL_FORMAT,
             "members": len(self.models),
             "configuration": self.config.model_dump(),
             "target": self.target,
@@ -344,7 +345,7 @@ class TrainedForecaster:
         settings["settings_sha256"] = _digest(settings)
         return {WEIGHTS: weights, SETTINGS: json.dumps(settings, indent=1).encode()}
 
-    def save(self, folder: Place) -> None:
+    def save(self, folder: PathLike) -> None:
         """Write the folder, in place of one that may be there.
 
         The new folder is complete before the old one moves away.
@@ -352,17 +353,17 @@ class TrainedForecaster:
         write_folder(folder, self.files())
 
     @classmethod
-    def load(cls, folder: Place) -> Self:
+    def load(cls, folder: PathLike) -> Self:
         """What save() wrote.
 
         Raises:
             InputError: the folder or a file of it is missing, damaged or of another format.
         """
         settings = read_json(folder / SETTINGS)
-        if settings.get("format") not in (FORMAT, OLD_FORMAT):
+        if settings.get("format") not in (MODEL_FORMAT, LAST_MODEL_FORMAT):
             raise InputError(
-                f"{folder / SETTINGS}: the format must be {FORMAT} or {OLD_FORMAT}, but got "
-                f"{settings.get('format')!r}; use the version that wrote it"
+                f"{folder / SETTINGS}: the format must be {MODEL_FORMAT} or {LAST_MODEL_FORMAT}, "
+                f"but got {settings.get('format')!r}; use the version that wrote it"
             )
         whole = settings.pop("settings_sha256", None)  # a model of an early version has none
         if whole not in (None, _digest(settings)):
@@ -371,12 +372,12 @@ class TrainedForecaster:
             weights = read_bytes(folder / WEIGHTS)
             if hashlib.sha256(weights).hexdigest() != settings["weights_sha256"]:
                 raise InputError(f"{folder / WEIGHTS} is damaged: its hash is not the one saved")
-            if settings["format"] == OLD_FORMAT:
+            if settings["format"] == LAST_MODEL_FORMAT:
                 least = {each["column"]: each["least"] for each in settings["encoding"]["numeric"]}
                 settings["never_negative"] = least[settings["target"]] >= 0
                 settings["reading"] = {"time": settings["time"]}
             config = Configuration(**settings["configuration"])
-            encoding = Encoding.from_json(settings["encoding"])
+            encoding = FeatureEncoder.from_json(settings["encoding"])
             parts = by_prefix(load_tensors(weights))
             models = []
             for number in range(settings["members"]):
@@ -403,11 +404,11 @@ class TrainedForecaster:
                 settings["rows_needed"],
                 Reading(**settings["reading"]),
                 settings["never_negative"],
-                settings["format"] != OLD_FORMAT,
+                settings["format"] != LAST_MODEL_FORMAT,
                 settings["simulated"],
             )
         except OSError as error:
-            raise InputError(f"{folder / WEIGHTS} can't be read: {reason(error)}") from error
+            raise InputError(f"{folder / WEIGHTS} can't be read: {os_error_text(error)}") from error
         except InputError:
             raise
         except (
@@ -430,7 +431,7 @@ def write_state(folder: Path, tensors: dict[str, Tensor], numbers: dict[str, Any
     (folder / "training.json").write_text(json.dumps(whole))
 
 
-def read_state(folder: Place) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_state(folder: PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What write_state() wrote; raises InputError where it can't be read or is not the same."""
     numbers = read_json(folder / "training.json")
     try:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from lstm_model.arrays import Float64Array
 from lstm_model.configuration import Configuration
-from lstm_model.evaluation.metrics import Doubles
 from lstm_model.model import fast_torch
 from lstm_model.model.cell import Cell, Gates
 
@@ -99,7 +99,7 @@ class LSTMForecaster(nn.Module):
         return self._room[1]
 
     @torch.inference_mode()
-    def gates(self, inputs: Tensor, skip: int = 0) -> dict[str, Doubles]:
+    def gates(self, inputs: Tensor, skip: int = 0) -> dict[str, Float64Array]:
         """What the last layer's gates decided at every step after the first `skip`, by cell.py.
 
         Dropout plays no part, as in a forecast.

@@ -21,26 +21,27 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from lstm_model.arrays import Float64Array
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import Series
+from lstm_model.data.series import EncodedSeries
 from lstm_model.errors import TrainingFailed
-from lstm_model.evaluation.metrics import Doubles, Score, mean_score, rmse, score
+from lstm_model.evaluation.metrics import Score, mean_score, rmse, score
 from lstm_model.model.forecaster import LSTMForecaster
 from lstm_model.seeds import mixed_seed
 from lstm_model.training.optimiser import Optimiser
 
 # Memories settle within days (docs/LOG.md): forecasts that are scored start after this many rows.
-WARM_UP_ROWS = 168
+SETTLING_ROWS = 168
 # Validation is folded into stretches of about this many rows that run side by side: one long
 # sequence leaves the matrix kernels idle, and many short ones spend their time warming up.
-STRETCH_ROWS = 336
+SEGMENT_ROWS = 336
 # A short series is cut into smaller batches, so that an epoch still has this many steps: with one
 # or two a daily series of four years came to a skill of 1% instead of 19% (docs/LOG.md).
-LEAST_STEPS = 16
+MIN_STEPS_PER_EPOCH = 16
 # Batches are gathered together, up to so many numbers: it takes no more operations than one does.
-GATHERED = 1 << 20
+MAX_GATHERED_NUMBERS = 1 << 20
 # The learning rate starts and ends at this share of its peak.
-FLOOR = 0.02
+MIN_LR_FRACTION = 0.02
 
 Made = TypeVar("Made")
 
@@ -52,14 +53,14 @@ class Epoch:
     number: int  # from 1
     loss: float  # mean training loss
     score: Score  # on validation, of the averaged weights
-    best: "Best"  # the best epoch so far, this one included
+    best: "BestEpoch"  # the best epoch so far, this one included
     learning_rate: float  # at the epoch's end
     gradient_norm: float  # mean over steps, before clipping
     seconds: float
 
 
 @dataclass(frozen=True)
-class Best:
+class BestEpoch:
     """The epoch with the lowest validation RMSE so far."""
 
     epoch: int
@@ -96,7 +97,7 @@ def loss_function(config: Configuration) -> Loss:
     return Loss(value, 1 / delta, clipped)
 
 
-def learning_rate(progress: float, config: Configuration) -> float:
+def learning_rate_at(progress: float, config: Configuration) -> float:
     """The rate after a share `progress` of the whole schedule: a cosine up, then a cosine down.
 
     It depends on `max_epochs` through that share alone, never on how long a scheduler lets the
@@ -106,11 +107,11 @@ def learning_rate(progress: float, config: Configuration) -> float:
         height = (1 - math.cos(math.pi * progress / config.warm_up)) / 2
     else:
         height = (1 + math.cos(math.pi * (progress - config.warm_up) / (1 - config.warm_up))) / 2
-    return config.learning_rate * (FLOOR + (1 - FLOOR) * height)
+    return config.learning_rate * (MIN_LR_FRACTION + (1 - MIN_LR_FRACTION) * height)
 
 
 @dataclass(frozen=True)
-class Pass:
+class TrainPass:
     """One pass over the training rows."""
 
     loss: float  # mean training loss
@@ -118,7 +119,7 @@ class Pass:
     learning_rate: float  # at its end
 
 
-class Training:
+class FoldTrainer:
     """One model that learns from the training rows of one series, and never looks at others.
 
     The same arguments on one thread of one kind of CPU give the same numbers to the last bit,
@@ -128,7 +129,7 @@ class Training:
     def __init__(
         self,
         config: Configuration,
-        series: Series,
+        series: EncodedSeries,
         *,
         max_epochs: int,
         seed: int,
@@ -155,7 +156,7 @@ class Training:
         self._loss = loss_function(config)
         self.epoch = 0
 
-    def advance(self) -> Pass:
+    def train_epoch(self) -> TrainPass:
         """The next epoch: one pass over the training rows.
 
         Raises:
@@ -197,12 +198,12 @@ class Training:
         mean = float(torch.stack(losses).sum()) / len(norms)
         if not math.isfinite(mean):
             raise TrainingFailed(f"the loss of epoch {self.epoch} is not finite ({mean})")
-        return Pass(mean, float(torch.stack(norms).mean()), rate)
+        return TrainPass(mean, float(torch.stack(norms).mean()), rate)
 
     def _rates(self, steps: int) -> Iterator[float]:
         """The learning rates of an epoch's steps."""
         shares = [(self.epoch - 1 + step / steps) / self.max_epochs for step in range(1, steps + 1)]
-        return iter([learning_rate(share, self.config) for share in shares])
+        return iter([learning_rate_at(share, self.config) for share in shares])
 
     @contextmanager
     def _dropout_between_layers(self) -> Iterator[None]:
@@ -253,7 +254,7 @@ class Training:
         self.epoch = epoch
 
 
-class Fit:
+class Trainer:
     """A training that is validated after each epoch: iterate over it for its epochs.
 
     A series with several folds has a training for each. They advance in step, so that an epoch is
@@ -263,7 +264,7 @@ class Fit:
     def __init__(
         self,
         config: Configuration,
-        series: Series,
+        series: EncodedSeries,
         *,
         max_epochs: int,
         seed: int,
@@ -273,19 +274,19 @@ class Fit:
         self.config, self.max_epochs = config, max_epochs
         self._folds = [
             (
-                Training(config, fold, max_epochs=max_epochs, seed=seed, device=device),
+                FoldTrainer(config, fold, max_epochs=max_epochs, seed=seed, device=device),
                 _validation(fold, torch.device(device)),
             )
             for fold in series.folds
         ]
-        self.best: Best | None = None
+        self.best: BestEpoch | None = None
 
     def __iter__(self) -> Iterator[Epoch]:
         while self.epoch < self.max_epochs:
             yield self.run_epoch()
 
     @property
-    def last(self) -> Training:
+    def last(self) -> FoldTrainer:
         """The last fold's, which learns from most rows."""
         return self._folds[-1][0]
 
@@ -301,14 +302,14 @@ class Fit:
             ValueError: there is none, the schedule has ended.
         """
         start = perf_counter()
-        passes = [training.advance() for training, _ in self._folds]
+        passes = [training.train_epoch() for training, _ in self._folds]
         score = mean_score([check.score(training.averaged) for training, check in self._folds])
         if not math.isfinite(score.rmse):
             raise TrainingFailed(f"the forecasts of epoch {self.epoch} are not finite")
         if self.best is None or score.rmse < self.best.score.rmse:
             model = self.last.averaged
             weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
-            self.best = Best(self.epoch, score, weights)
+            self.best = BestEpoch(self.epoch, score, weights)
         return Epoch(
             number=self.epoch,
             loss=float(np.mean([done.loss for done in passes])),
@@ -319,7 +320,7 @@ class Fit:
             seconds=perf_counter() - start,
         )
 
-    def forecasts(self) -> list[Doubles]:
+    def forecasts(self) -> list[Float64Array]:
         """What each fold's model forecasts now: see Validation.forecast()."""
         return [check.forecast(training.averaged) for training, check in self._folds]
 
@@ -340,7 +341,7 @@ class Fit:
         for number, (training, _) in enumerate(self._folds):
             training.load_state(parts[str(number)], numbers["epoch"])
         best = numbers["best"]
-        self.best = best and Best(best["epoch"], Score.from_json(best["score"]), parts["best"])
+        self.best = best and BestEpoch(best["epoch"], Score.from_json(best["score"]), parts["best"])
 
 
 def by_prefix(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -362,15 +363,15 @@ class Batches(NamedTuple):
 
 
 def _made_once(
-    make: Callable[[Series, torch.device], Made],
-) -> Callable[[Series, torch.device], Made]:
+    make: Callable[[EncodedSeries, torch.device], Made],
+) -> Callable[[EncodedSeries, torch.device], Made]:
     """What all trainings on a series read, kept for as long as the series is: a worker trains one
     model after another on the same. What is made must not refer to the series.
     """
-    kept: WeakKeyDictionary[Series, dict[torch.device, Made]] = WeakKeyDictionary()
+    kept: WeakKeyDictionary[EncodedSeries, dict[torch.device, Made]] = WeakKeyDictionary()
 
     @wraps(make)
-    def once(series: Series, device: torch.device) -> Made:
+    def once(series: EncodedSeries, device: torch.device) -> Made:
         found = kept.setdefault(series, {})
         if device not in found:
             found[device] = make(series, device)
@@ -380,7 +381,7 @@ def _made_once(
 
 
 @_made_once
-def _training_rows(series: Series, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def _training_rows(series: EncodedSeries, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Inputs (T, F), scaled changes (T, L) and which of them are observed (T, L), and after them a
     row that stands for all others: read as the training mean, and not scored.
     """
@@ -398,7 +399,7 @@ class _Chunks:
     one's context is before them, and its end and the last one's may be outside.
     """
 
-    def __init__(self, config: Configuration, series: Series, device: torch.device) -> None:
+    def __init__(self, config: Configuration, series: EncodedSeries, device: torch.device) -> None:
         self._length, self._batch = config.chunk_length, config.batch_size
         self._context = config.context_length
         self._inputs, self._target, self._weight = _training_rows(series, device)
@@ -410,13 +411,13 @@ class _Chunks:
         gathered together. Every training row lies in exactly one chunk.
         """
         starts = np.arange(-int(draw.integers(self._length)), self._rows, self._length)
-        steps = max(round(len(starts) / self._batch), min(LEAST_STEPS, len(starts)))
+        steps = max(round(len(starts) / self._batch), min(MIN_STEPS_PER_EPOCH, len(starts)))
         shuffled = torch.from_numpy(draw.permutation(starts)).to(self._inputs.device)
         size, larger = divmod(len(starts), steps)
         cut = larger * (size + 1)
         alike = (shuffled[:cut].view(larger, size + 1), shuffled[cut:].view(-1, size))
         chunk = len(self._hours) * self._inputs.shape[1] + self._length * self._target.shape[1]
-        most = [max(1, GATHERED // (batches.shape[1] * chunk)) for batches in alike]
+        most = [max(1, MAX_GATHERED_NUMBERS // (batches.shape[1] * chunk)) for batches in alike]
         return [some for each in map(torch.split, alike, most) for some in each if len(some)]
 
     def cut(self, starts: Tensor) -> Batches:
@@ -435,7 +436,7 @@ class _Chunks:
         )
 
 
-class Validation:
+class HoldoutEvaluator:
     """Forecasts and scores every origin of the validation period in one forward pass.
 
     Attributes:
@@ -444,16 +445,16 @@ class Validation:
         persistence_rmse: (L,) on the same rows.
     """
 
-    def __init__(self, series: Series, device: torch.device | str = "cpu") -> None:
+    def __init__(self, series: EncodedSeries, device: torch.device | str = "cpu") -> None:
         self.first = max(0, series.split - series.horizon)
         self.changes = series.changes[self.first :]
         self.scored = series.validation[self.first :]
         self.persistence_rmse = rmse(self.changes, self.scored)
-        self._stretches = Stretches(torch.tensor(series.inputs).to(device), self.first)
+        self._stretches = Segments(torch.tensor(series.inputs).to(device), self.first)
         self._scale = series.change_scale
-        self._least = series.least_changes[self.first :, None]
+        self._least = series.min_changes[self.first :, None]
 
-    def forecast(self, model: LSTMForecaster) -> Doubles:
+    def forecast(self, model: LSTMForecaster) -> Float64Array:
         """(T - first, L) changes from the last observed value, in the target's unit.
 
         What can't be negative is not forecast to be.
@@ -464,17 +465,17 @@ class Validation:
         """The model's metrics on the validation rows."""
         return self.score_of(self.forecast(model))
 
-    def score_of(self, forecast: Doubles) -> Score:
+    def score_of(self, forecast: Float64Array) -> Score:
         """The metrics of what forecast() gave, or of a mean of several such."""
         return score(forecast - self.changes, self.scored, self.persistence_rmse)
 
 
 @_made_once
-def _validation(series: Series, device: torch.device) -> Validation:
-    return Validation(series, device)
+def _validation(series: EncodedSeries, device: torch.device) -> HoldoutEvaluator:
+    return HoldoutEvaluator(series, device)
 
 
-class Stretches:
+class Segments:
     """Rows of a table that are forecast from in one pass: cut into stretches that run side by side,
     each warmed up on the WARM_UP_ROWS before it.
     """
@@ -482,19 +483,19 @@ class Stretches:
     def __init__(self, inputs: Tensor, first: int) -> None:
         """inputs: (T, F) float32, scaled as Series.inputs. first: the first row of them."""
         self._rows = len(inputs) - first
-        count = max(1, round(self._rows / STRETCH_ROWS))
+        count = max(1, round(self._rows / SEGMENT_ROWS))
         length = -(-self._rows // count)
         # Rows before the table, read as the training mean, and after it, to fill the last stretch.
-        before = max(0, WARM_UP_ROWS - first)
+        before = max(0, SETTLING_ROWS - first)
         padded = torch.nn.functional.pad(
-            inputs[max(0, first - WARM_UP_ROWS) :], (0, 0, before, count * length - self._rows)
+            inputs[max(0, first - SETTLING_ROWS) :], (0, 0, before, count * length - self._rows)
         )
-        stretches = padded.unfold(0, WARM_UP_ROWS + length, length)
+        stretches = padded.unfold(0, SETTLING_ROWS + length, length)
         # (B, F, T) so far; in memory as the LSTM goes through it.
         self._inputs = stretches.permute(2, 0, 1).contiguous().transpose(0, 1)
 
     @torch.inference_mode()
-    def forecast(self, model: LSTMForecaster) -> Doubles:
+    def forecast(self, model: LSTMForecaster) -> Float64Array:
         """(T - first, L) scaled changes."""
-        out = model.eval()(self._inputs, skip=WARM_UP_ROWS).flatten(0, 1)[: self._rows]
+        out = model.eval()(self._inputs, skip=SETTLING_ROWS).flatten(0, 1)[: self._rows]
         return np.asarray(out.cpu().numpy(), np.float64)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lstm_model.command import exit_status
+from lstm_model.command import run_app
 from tuning.ray_backend import environment
 
-environment.prepare()
+environment.set_environment()
 
 from tuning import run  # noqa: E402 (Ray reads its settings when it is imported)
 from tuning.ray_backend import runner  # noqa: E402
@@ -78,7 +78,7 @@ def main() -> int:
     if "KILL_AT" in os.environ:
         runner.REPORT_SECONDS = 0.0  # so that it may come after any epoch
     runner.CHECKPOINT_SECONDS = float(os.environ.get("CHECKPOINT_SECONDS", "10"))
-    return exit_status(run.app)
+    return run_app(run.app)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lstm_model.configuration import DataSettings
-from lstm_model.data.series import Series
+from lstm_model.data.series import EncodedSeries
 
 HOUR = pd.Timedelta(hours=1)
 
@@ -47,5 +47,5 @@ def settings() -> Callable[..., DataSettings]:
 
 
 @pytest.fixture
-def series(table: pd.DataFrame, settings: Callable[..., DataSettings]) -> Series:
-    return Series.from_table(table, HOUR, settings())
+def series(table: pd.DataFrame, settings: Callable[..., DataSettings]) -> EncodedSeries:
+    return EncodedSeries.from_table(table, HOUR, settings())

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 import typer
 
-from lstm_model.command import exit_status, report_errors
-from lstm_model.errors import InputError, SourceUnavailable, TrainingFailed, reason
+from lstm_model.command import report_errors, run_app
+from lstm_model.errors import InputError, SourceUnavailable, TrainingFailed, os_error_text
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_what_goes_wrong_is_a_line_and_a_status(
         with report_errors():
             raise error
 
-    assert exit_status(app, []) == status
+    assert run_app(app, []) == status
     assert capsys.readouterr() == ("", line)
 
 
@@ -57,24 +57,24 @@ def test_another_error_is_a_defect_and_is_not_hidden() -> None:
 
 def test_what_cannot_be_read_is_told_in_the_systems_words() -> None:
     """Of every kind of error that reading a file raises."""
-    assert reason(FileNotFoundError(errno.ENOENT, "long words", "a.csv")) == (
+    assert os_error_text(FileNotFoundError(errno.ENOENT, "long words", "a.csv")) == (
         "No such file or directory"
     )
-    assert reason(OSError("it is a pipe")) == "it is a pipe"
+    assert os_error_text(OSError("it is a pipe")) == "it is a pipe"
     for words in ("embedded null byte", "stat: embedded null character in path"):
-        assert reason(ValueError(words)) == "embedded null byte", "Python 3.12's, and 3.13's"
+        assert os_error_text(ValueError(words)) == "embedded null byte", "Python 3.12's, and 3.13's"
 
 
 READ_NO_MORE = """\
 import typer
-from lstm_model.command import exit_status, leave, report_errors
+from lstm_model.command import exit_without_teardown, report_errors, run_app
 app = typer.Typer()
 @app.command()
 def write():
     with report_errors():
         for _ in range(10_000):
             print("a line")
-leave(exit_status(app, []))
+exit_without_teardown(run_app(app, []))
 """
 
 
@@ -97,7 +97,10 @@ def test_where_output_is_read_no_more_a_command_ends_without_a_word() -> None:
 def test_complaints_that_nobody_reads_stop_no_command() -> None:
     read, write = os.pipe()
     os.close(read)
-    code = "from lstm_model.command import complain, leave; complain('a'); complain('b'); leave(0)"
+    code = (
+        "from lstm_model.command import exit_without_teardown, print_stderr\n"
+        "print_stderr('a'); print_stderr('b'); exit_without_teardown(0)"
+    )
     with os.fdopen(write, "wb") as nobody:
         done = subprocess.run([sys.executable, "-c", code], stderr=nobody, timeout=60, check=False)
     assert done.returncode == 0

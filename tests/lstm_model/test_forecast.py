@@ -24,17 +24,17 @@ from PIL import Image
 
 import lstm_model
 from lstm_model import forecast
-from lstm_model.command import exit_status
+from lstm_model.command import run_app
 from lstm_model.configuration import Configuration, DataSettings, Reading
 from lstm_model.data.csv_table import parse_csv
-from lstm_model.data.series import Encoding, Series
+from lstm_model.data.series import EncodedSeries, FeatureEncoder
 from lstm_model.errors import TableError
 from lstm_model.figures import forecasts as figures
 from lstm_model.inference.intervals import calibrate
-from lstm_model.inference.predictor import FarOutside, TrainedForecaster
-from lstm_model.inference.warm_start import SETTLED, ColdStarts
+from lstm_model.inference.predictor import OutOfRangeWarning, TrainedForecaster
+from lstm_model.inference.warm_start import TOLERANCE, WarmUpProbe
 from lstm_model.model.forecaster import LSTMForecaster
-from lstm_model.training.trainer import WARM_UP_ROWS, Fit, Validation
+from lstm_model.training.trainer import SETTLING_ROWS, HoldoutEvaluator, Trainer
 
 LONG = "x" * 300  # no file can have such a name
 HOUR = pd.Timedelta(hours=1)
@@ -70,24 +70,26 @@ def table() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def made(table: pd.DataFrame) -> tuple[Series, TrainedForecaster]:
+def made(table: pd.DataFrame) -> tuple[EncodedSeries, TrainedForecaster]:
     """A series, and two members with the intervals of their mean."""
-    series = Series.from_table(table, HOUR, SETTINGS)
+    series = EncodedSeries.from_table(table, HOUR, SETTINGS)
     members, forecasts = [], []
     for seed in range(2):
-        fit = Fit(SMALL, series, max_epochs=10, seed=seed)
+        fit = Trainer(SMALL, series, max_epochs=10, seed=seed)
         *_, last = fit
         best = last.best
         members.append(TrainedForecaster.of(series, "pm", SMALL, best.weights, best.score))
-        forecasts.append(Validation(series).forecast(members[-1].model))
+        forecasts.append(HoldoutEvaluator(series).forecast(members[-1].model))
     both = TrainedForecaster.ensemble(members)
-    starts = ColdStarts(table[table.index < SETTINGS.test_from], series.encoding, "pm")
+    starts = WarmUpProbe(table[table.index < SETTINGS.test_from], series.encoding, "pm")
     mean = np.mean(forecasts, axis=0)
     return series, both.completed([(series, mean)], starts, SETTINGS.reading, simulated=False)
 
 
 @pytest.fixture(scope="module")
-def saved(made: tuple[Series, TrainedForecaster], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved(
+    made: tuple[EncodedSeries, TrainedForecaster], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("study") / "best"
     made[1].save(folder)
     return folder
@@ -112,7 +114,7 @@ def ask(
     """The command's status and what it said, in this process."""
 
     def run(*arguments: object, model: Path = saved) -> tuple[int, str, str]:
-        status = exit_status(forecast.app, ["--model", str(model), *map(str, arguments)])
+        status = run_app(forecast.app, ["--model", str(model), *map(str, arguments)])
         said = capsys.readouterr()
         return status, said.out, said.err
 
@@ -122,7 +124,7 @@ def ask(
 
 
 def test_stationary_hours_lie_in_the_intervals_as_often_as_claimed(
-    made: tuple[Series, TrainedForecaster], table: pd.DataFrame
+    made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     """Three years that no model and no residual comes from: within two points, at each side too."""
     found = made[1].forecast(table[table.index >= SETTINGS.test_from])
@@ -142,7 +144,7 @@ def test_stationary_hours_lie_in_the_intervals_as_often_as_claimed(
 
 
 def test_an_ensemble_is_one_folder_and_the_mean_of_its_members(
-    made: tuple[Series, TrainedForecaster], saved: Path, table: pd.DataFrame
+    made: tuple[EncodedSeries, TrainedForecaster], saved: Path, table: pd.DataFrame
 ) -> None:
     both = lstm_model.load(saved)
     assert sorted(file.name for file in saved.iterdir()) == ["model.json", "model.safetensors"]
@@ -161,10 +163,10 @@ def test_an_ensemble_is_one_folder_and_the_mean_of_its_members(
 
 
 def test_intervals_are_of_the_mean_forecast_of_validation(
-    made: tuple[Series, TrainedForecaster],
+    made: tuple[EncodedSeries, TrainedForecaster],
 ) -> None:
     series, both = made
-    check = Validation(series)
+    check = HoldoutEvaluator(series)
     mean = np.mean([check.forecast(model) for model in both.models], axis=0)
     expected = calibrate([(series, mean)])
     assert both.intervals is not None
@@ -173,7 +175,7 @@ def test_intervals_are_of_the_mean_forecast_of_validation(
 
 
 def test_a_target_that_was_never_negative_has_no_negative_bound(
-    made: tuple[Series, TrainedForecaster], table: pd.DataFrame
+    made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     both, part = made[1], table.iloc[20000:20400]
     assert both.intervals is not None
@@ -185,7 +187,7 @@ def test_a_target_that_was_never_negative_has_no_negative_bound(
 
 
 def test_rows_needed_are_those_after_which_more_past_changes_little(
-    made: tuple[Series, TrainedForecaster], table: pd.DataFrame
+    made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     """The same origin forecast from a table cut short before it, and from a long one."""
     both = made[1]
@@ -202,16 +204,16 @@ def test_rows_needed_are_those_after_which_more_past_changes_little(
         return float(np.max(np.sqrt(np.mean(np.square(differences), axis=0)) / both.change_scale))
 
     assert 10 < known < 336
-    assert moved(known) < 1.3 * SETTLED  # other starts than those that it was measured from
-    assert moved(known // 4) > SETTLED
+    assert moved(known) < 1.3 * TOLERANCE  # other starts than those that it was measured from
+    assert moved(known // 4) > TOLERANCE
 
 
 def test_cold_starts_are_compared_with_what_a_naive_reading_gives(
-    made: tuple[Series, TrainedForecaster], table: pd.DataFrame
+    made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     """On a table of 60 rows: 20 before, 20 after each start."""
     both, part = made[1], table.iloc[100:160]
-    differences = ColdStarts(part, both.encoding, "pm").differences(both.models)
+    differences = WarmUpProbe(part, both.encoding, "pm").differences(both.models)
     assert differences.shape == (20, 3)
     whole = torch.from_numpy(both.encoding.inputs(part))
     squares = []
@@ -232,16 +234,16 @@ def test_cold_starts_are_compared_with_what_a_naive_reading_gives(
 
 @pytest.mark.parametrize(("far", "needed"), [([], 1), ([0], 2), ([0, 1, 7], 9), ([19], 20)])
 def test_settled_is_after_the_last_row_that_moves(
-    made: tuple[Series, TrainedForecaster],
+    made: tuple[EncodedSeries, TrainedForecaster],
     table: pd.DataFrame,
     monkeypatch: pytest.MonkeyPatch,
     far: list[int],
     needed: int,
 ) -> None:
-    starts = ColdStarts(table.iloc[:60], made[1].encoding, "pm")
-    differences = np.full((20, 3), SETTLED / 2)
-    differences[far, 1] = 2 * SETTLED
-    monkeypatch.setattr(ColdStarts, "differences", lambda self, models: differences)
+    starts = WarmUpProbe(table.iloc[:60], made[1].encoding, "pm")
+    differences = np.full((20, 3), TOLERANCE / 2)
+    differences[far, 1] = 2 * TOLERANCE
+    monkeypatch.setattr(WarmUpProbe, "differences", lambda self, models: differences)
     assert starts.rows_needed(made[1].models) == needed
 
 
@@ -252,14 +254,14 @@ def test_cold_starts_are_followed_until_a_weeks_mean_has_settled(
     step = pd.Timedelta(minutes=minutes)
     frame = table.iloc[:10_000].ffill()[["pm"]]
     frame.index = pd.date_range("2020-01-01", periods=len(frame), freq=step)
-    encoding = Encoding.learn(frame, "pm", (), step)
+    encoding = FeatureEncoder.learn(frame, "pm", (), step)
     model = LSTMForecaster.seeded(len(encoding.channels), SMALL, 1, seed=0)
-    followed = len(ColdStarts(frame, encoding, "pm").differences([model]))
-    assert followed == week + WARM_UP_ROWS
+    followed = len(WarmUpProbe(frame, encoding, "pm").differences([model]))
+    assert followed == week + SETTLING_ROWS
 
 
 def test_a_year_is_scored_nearly_as_soon_as_its_models_have_read_it(
-    made: tuple[Series, TrainedForecaster], table: pd.DataFrame
+    made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     part = table.iloc[: 8760 + made[1].rows_needed - 1]
     inputs = torch.from_numpy(made[1].encoding.inputs(part))
@@ -278,7 +280,7 @@ def test_a_year_is_scored_nearly_as_soon_as_its_models_have_read_it(
 
 
 def test_whole_numbers_categories_and_other_columns_do(
-    made: tuple[Series, TrainedForecaster], table: pd.DataFrame
+    made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     part = table.iloc[20000:20400].assign(temp=lambda t: t["temp"].round())
     part.iloc[5, 2] = np.nan
@@ -310,7 +312,7 @@ def test_whole_numbers_categories_and_other_columns_do(
     ],
 )
 def test_what_a_model_cannot_do_it_says(
-    made: tuple[Series, TrainedForecaster],
+    made: tuple[EncodedSeries, TrainedForecaster],
     table: pd.DataFrame,
     spoil: Callable[[pd.DataFrame], pd.DataFrame],
     told: str,
@@ -321,7 +323,7 @@ def test_what_a_model_cannot_do_it_says(
 
 @pytest.mark.parametrize("left", [2, 3])
 def test_what_is_forecast_has_a_time(
-    made: tuple[Series, TrainedForecaster],
+    made: tuple[EncodedSeries, TrainedForecaster],
     ask: Callable[..., tuple[int, str, str]],
     table: pd.DataFrame,
     recent: Path,
@@ -347,7 +349,7 @@ def test_what_is_forecast_has_a_time(
 
 
 def test_another_unit_is_warned_of_and_a_record_is_not(
-    made: tuple[Series, TrainedForecaster], table: pd.DataFrame
+    made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     part = table.iloc[20000:20400]
     channel = next(each for each in made[1].encoding.numeric if each.column == "temp")
@@ -356,7 +358,9 @@ def test_another_unit_is_warned_of_and_a_record_is_not(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         made[1].forecast(part.assign(temp=record))
-    with pytest.warns(FarOutside, match=r"temp was from .* far outside in 400 rows, the first wit"):
+    with pytest.warns(
+        OutOfRangeWarning, match=r"temp was from .* far outside in 400 rows, the first wit"
+    ):
         made[1].forecast(part.assign(temp=part["temp"] + 273.15))
 
 
@@ -556,7 +560,7 @@ def test_what_kind_a_column_is_the_model_knows(
 
 def test_what_a_reader_has_to_know_is_a_warning(
     ask: Callable[..., tuple[int, str, str]],
-    made: tuple[Series, TrainedForecaster],
+    made: tuple[EncodedSeries, TrainedForecaster],
     recent: Path,
     tmp_path: Path,
 ) -> None:
@@ -612,13 +616,13 @@ def trained_on(text: str, target: str, split: tuple[int, int], **keys: Any) -> T
         validation_from=times[split[0]].to_pydatetime(),
         test_from=times[split[1]].to_pydatetime(),
     )
-    series = Series.from_table(table.frame, table.step, settings)
-    fit = Fit(SMALL, series, max_epochs=2, seed=0)
+    series = EncodedSeries.from_table(table.frame, table.step, settings)
+    fit = Trainer(SMALL, series, max_epochs=2, seed=0)
     *_, last = fit
     model = TrainedForecaster.of(series, target, SMALL, last.best.weights)
-    starts = ColdStarts(table.frame, series.encoding, target)
+    starts = WarmUpProbe(table.frame, series.encoding, target)
     return model.completed(
-        [(series, Validation(series).forecast(model.model))],
+        [(series, HoldoutEvaluator(series).forecast(model.model))],
         starts,
         table.reading,
         simulated=False,
@@ -692,7 +696,7 @@ def test_a_dataframe_is_read_as_the_csv_is(
     reader.save(tmp_path / "model")
     (tmp_path / "t.csv").write_text(text)
     arguments = ["--model", str(tmp_path / "model"), "--data", str(tmp_path / "t.csv")]
-    assert exit_status(forecast.app, [*arguments, "--every", "1"]) == 0
+    assert run_app(forecast.app, [*arguments, "--every", "1"]) == 0
     said = capsys.readouterr()
     assert said.err == ""
     printed = pd.read_csv(io.StringIO(said.out), parse_dates=["origin", "valid_time"])
@@ -735,7 +739,7 @@ def test_what_pandas_takes_for_missing_is_told() -> None:
     model = trained_on(text, "load", (300, 400), types={"kind": "category"})
     read = pd.read_csv(io.StringIO(text), dtype={"wind": str, "kind": str})
     with pytest.warns(
-        FarOutside, match="holiday was None in some rows of training, and is in none here"
+        OutOfRangeWarning, match="holiday was None in some rows of training, and is in none here"
     ):
         model.forecast(read)
     kept = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, na_values=[""])
@@ -767,7 +771,7 @@ def test_booleans_with_an_empty_cell_among_them(reader: TrainedForecaster) -> No
     assert reader.forecast(read).values.shape[1] == 1
 
 
-@pytest.mark.filterwarnings("ignore::lstm_model.inference.predictor.FarOutside")
+@pytest.mark.filterwarnings("ignore::lstm_model.inference.predictor.OutOfRangeWarning")
 def test_digits_are_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A meter that stands at twelve millions, and moves by some tens an hour."""
     rng = np.random.default_rng(9)
@@ -780,7 +784,7 @@ def test_digits_are_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (tmp_path / "t.csv").write_text(text)
     model.save(tmp_path / "model")
     arguments = ["--model", str(tmp_path / "model"), "--data", str(tmp_path / "t.csv")]
-    assert exit_status(forecast.app, [*arguments, "--every", "1"]) == 0
+    assert run_app(forecast.app, [*arguments, "--every", "1"]) == 0
     printed = pd.read_csv(io.StringIO(capsys.readouterr().out))
     expected = model.forecast(frame).table()
     for column in ("forecast", "lower_80", "upper_80", "lower_95", "upper_95"):
@@ -820,7 +824,7 @@ def test_bounds_are_cut_where_nothing_that_was_seen_is_negative(shift: float) ->
     assert len(came[-(rows - 700) :]) == len(range(*test.indices(rows)))
 
 
-@pytest.mark.filterwarnings("ignore::lstm_model.inference.predictor.FarOutside")
+@pytest.mark.filterwarnings("ignore::lstm_model.inference.predictor.OutOfRangeWarning")
 def test_a_negative_value_among_recent_rows_ends_the_cut() -> None:
     """What the model has read counts as seen: from that row on."""
     rng = np.random.default_rng(11)

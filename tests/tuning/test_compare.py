@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import typer
 
-from lstm_model.command import exit_status
+from lstm_model.command import run_app
 from lstm_model.errors import InputError
 from lstm_model.inference.predictor import TrainedForecaster
 from tuning.compare import Entrant, app, refuse_unequal, settle
@@ -106,7 +106,7 @@ def refusal(
     handler = signal.getsignal(signal.SIGTERM)
 
     def ask(*arguments: object) -> str:
-        assert exit_status(app, [str(each) for each in arguments]) == 2
+        assert run_app(app, [str(each) for each in arguments]) == 2
         said = capsys.readouterr()
         assert said.out == ""
         assert not (tmp_path / "runs").exists()
@@ -182,7 +182,9 @@ def test_studies_that_time_has_cut_off_are_not_compared(
         )
 
     monkeypatch.setattr("tuning.compare.finished", finished)
-    monkeypatch.setattr("tuning.comparison.pipeline.evaluate", lambda studies, *others: studies)
+    monkeypatch.setattr(
+        "tuning.comparison.pipeline.compare_models", lambda studies, *others: studies
+    )
     whole: Any = SimpleNamespace(name="both", trials=[(0, False), (1, False)])
     cut_off: Any = SimpleNamespace(name="alone", trials=[(0, False), (1, True)])
     others: Any = (None, None, SimpleNamespace(command=()), None, 0.0)
@@ -243,7 +245,7 @@ def test_a_name_leaves_room_for_those_of_the_studies(
         "--name must leave room for a space's name behind it in the name of its study, of 100 "
         f"characters in all, but got '{name}'; choose a shorter one\n"
     )
-    assert exit_status(app, ["--space", "both.yaml", "--name", name[:98], "--check"]) == 0
+    assert run_app(app, ["--space", "both.yaml", "--name", name[:98], "--check"]) == 0
 
 
 def test_what_is_there_is_not_written_over(
@@ -256,17 +258,17 @@ def test_what_is_there_is_not_written_over(
     pair("none")
     (tmp_path / "runs" / "air").mkdir(parents=True)
     asked = [*BOTH_SPACES, "--name", "air", "--check"]
-    assert exit_status(app, asked) == 2
+    assert run_app(app, asked) == 2
     assert capsys.readouterr().err == (
         "runs/air exists, and is no comparison: remove it, or choose another --name\n"
     )
     (tmp_path / "runs" / "air" / "models").mkdir()  # one that was cut off while it was written
-    assert exit_status(app, asked) == 0
+    assert run_app(app, asked) == 0
     # And so may the beginning of one of its studies be, but not what else lies there.
     (tmp_path / "runs" / "air-both" / "trials").mkdir(parents=True)
-    assert exit_status(app, asked) == 0
+    assert run_app(app, asked) == 0
     (tmp_path / "runs" / "air-both" / "notes.txt").touch()
-    assert exit_status(app, asked) == 2
+    assert run_app(app, asked) == 2
     assert capsys.readouterr().err.startswith("runs/air-both exists, and is no study: remove it")
 
 

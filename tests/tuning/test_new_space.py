@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lstm_model.command import exit_status
+from lstm_model.command import run_app
 from lstm_model.configuration import DataSettings
 from lstm_model.data.simulation import simulate
-from lstm_model.data.sources import load_table
-from lstm_model.training.trainer import LEAST_STEPS
+from lstm_model.data.sources import load_dataset
+from lstm_model.training.trainer import MIN_STEPS_PER_EPOCH
 from lstm_model.wording import yaml_text
 from tests.tuning.conftest import command
 from tuning import new_space, run
@@ -49,7 +49,7 @@ def ask(home: Path, capsys: pytest.CaptureFixture[str]) -> Ask:
     """What the command says to these arguments, asked in this process, to be quick."""
 
     def ask(*arguments: object, status: int = 0) -> str:
-        got = exit_status(new_space.app, [str(each) for each in arguments])
+        got = run_app(new_space.app, [str(each) for each in arguments])
         said = capsys.readouterr()
         assert got == status, said.err
         assert (said.err == "") == (status == 0)
@@ -63,7 +63,7 @@ def accepted(home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str], 
     """What `python -m tuning.run --check` says of a file that it accepts."""
 
     def check(space: str) -> str:
-        status = exit_status(run.app, ["--space", space, "--check"])
+        status = run_app(run.app, ["--space", space, "--check"])
         said = capsys.readouterr()
         assert (status, said.err) == (0, "")
         return said.out
@@ -279,7 +279,7 @@ def test_a_short_table_gets_small_models_and_short_chunks(
 
 
 def test_most_epochs_are_for_as_few_steps_as_training_makes() -> None:
-    assert new_space.STEPS[0] == LEAST_STEPS
+    assert new_space.STEPS[0] == MIN_STEPS_PER_EPOCH
 
 
 @pytest.mark.parametrize(
@@ -686,7 +686,7 @@ def test_the_guide_s_lines_make_a_table_of_what_excel_wrote(
     for file in ("daily", "ahead"):
         ask(f"{file}.csv", "--target", "Erlös")
     daily, ahead = (
-        load_table(read_space(f"{each}.yaml").data).frame for each in ("daily", "ahead")
+        load_dataset(read_space(f"{each}.yaml").data).frame for each in ("daily", "ahead")
     )
     assert list(daily.columns) == ["Erlös", "promotion"]
     assert list(ahead.columns) == ["Erlös", "promotion", "promotion+1", "promotion+2"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from lstm_model.command import exit_status
+from lstm_model.command import run_app
 from lstm_model.errors import InputError
 from lstm_model.files import write_file
 from tuning import run
@@ -144,7 +144,7 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     """Gives the command these arguments, in this process."""
 
     def answer(*arguments: object) -> Answer:
-        status = exit_status(run.app, [str(each) for each in arguments])
+        status = run_app(run.app, [str(each) for each in arguments])
         return (status, *capsys.readouterr())
 
     return answer
@@ -355,7 +355,7 @@ def test_of_two_that_begin_at_once_one_has_the_study(
         with pytest.raises(InputError, match=r"^another process is running runs/air; wait for"):
             first.begin([])
     assert first._lock is None
-    assert second.go_on([]) == [], "nobody holds it any more"
+    assert second.resume([]) == [], "nobody holds it any more"
 
     def late(folder: Path, wait: bool) -> lock.Lock:
         (ready / "runs" / "air" / "study.json").write_text("{}")

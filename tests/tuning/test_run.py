@@ -19,15 +19,15 @@ import pytest
 import torch
 from optuna.storages.journal import JournalFileBackend
 
-from lstm_model.command import exit_status
+from lstm_model.command import run_app
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import Series
-from lstm_model.data.sources import load_table
+from lstm_model.data.series import EncodedSeries
+from lstm_model.data.sources import load_dataset
 from lstm_model.errors import InputError
 from lstm_model.inference.predictor import TrainedForecaster
-from lstm_model.training.trainer import Fit
+from lstm_model.training.trainer import Trainer
 from tests.tuning.conftest import command
-from tuning.cli import names, program, seconds
+from tuning.cli import command_for_shell, parse_duration, parse_name_list
 from tuning.reporting.progress import Terminal
 from tuning.run import app, fit_here
 from tuning.space.search_space import read_space
@@ -235,12 +235,12 @@ def test_one_worker_and_one_seed_give_one_result(run: Run, space: Space, tmp_pat
 
     # A worker that has had other trials trains the next one as a new process does.
     settled = read_space(str(tmp_path / "tiny.yaml"))
-    table = load_table(settled.data)
-    series = Series.from_table(table.frame, table.step, settled.data)
+    table = load_dataset(settled.data)
+    series = EncodedSeries.from_table(table.frame, table.step, settled.data)
     torch.set_num_threads(1)
     for file in (tmp_path / "runs" / "one" / "trials").iterdir():
         record = json.loads(file.read_text())
-        fit = Fit(Configuration(**record["config"]), series, max_epochs=4, seed=0)
+        fit = Trainer(Configuration(**record["config"]), series, max_epochs=4, seed=0)
         alone = [epoch.score.rmse for epoch, _ in zip(fit, record["history"], strict=False)]
         assert [epoch["rmse"] for epoch in record["history"]] == alone
 
@@ -463,8 +463,8 @@ def test_debug_has_a_trial_s_threads(
     space: Space, capsys: pytest.CaptureFixture[str], cores: float, threads: int
 ) -> None:
     settled = read_space(str(space(max_epochs=1))).overridden({"resources.cpu": cores})
-    table = load_table(settled.data)
-    series = Series.from_table(table.frame, table.step, settled.data)
+    table = load_dataset(settled.data)
+    series = EncodedSeries.from_table(table.frame, table.step, settled.data)
     before = torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:
@@ -595,26 +595,26 @@ def test_a_fallback_is_told(run: Run, environment: dict[str, str]) -> None:
     [("90s", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("45s", 45), ("1m5s", 65)],
 )
 def test_times(text: str, expected: float) -> None:
-    assert seconds(text) == expected
+    assert parse_duration(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "0", "0s", "m", "-5m", "5d", "1.5h", "10m 5x", "½h", "1h30"])
 def test_no_times(text: str) -> None:
     rule = "--time-budget must be more than 0, with a unit after each number, such as 90s, 10m or "
     with pytest.raises(InputError) as refused:
-        seconds(text)
+        parse_duration(text)
     assert str(refused.value) == f"{rule}1h30m, but got {text!r}; say 10m"
 
 
 def test_a_number_without_a_unit_is_no_time() -> None:
     with pytest.raises(InputError, match=r"but got ' 90'; say 90s or 90m"):
-        seconds(" 90")
+        parse_duration(" 90")
 
 
 def test_lists_of_names() -> None:
-    assert names(None) is None
-    assert names("none") == ()
-    assert names("hour_of_day, day_of_week") == ("hour_of_day", "day_of_week")
+    assert parse_name_list(None) is None
+    assert parse_name_list("none") == ()
+    assert parse_name_list("hour_of_day, day_of_week") == ("hour_of_day", "day_of_week")
 
 
 def test_a_program_is_typed_by_its_name_where_that_leads_to_it(
@@ -631,21 +631,21 @@ def test_a_program_is_typed_by_its_name_where_that_leads_to_it(
     one, other = tmp_path / "one", tmp_path / "the other"
     monkeypatch.setattr(sys, "executable", str(one / "python3"))
     monkeypatch.setenv("PATH", str(one))
-    assert (program(), program("tensorboard")) == ("python", "tensorboard")
+    assert (command_for_shell(), command_for_shell("tensorboard")) == ("python", "tensorboard")
     for elsewhere in (other, tmp_path):
         monkeypatch.setenv("PATH", str(elsewhere))
-        assert program() == "../one/python3"
-        assert program("tensorboard") == "../one/tensorboard"
+        assert command_for_shell() == "../one/python3"
+        assert command_for_shell("tensorboard") == "../one/tensorboard"
     monkeypatch.setattr(sys, "executable", str(other / "python"))
     monkeypatch.setenv("PATH", str(one))
-    assert program() == "'../the other/python'"
+    assert command_for_shell() == "'../the other/python'"
     # Of another environment, where this one has none.
     (other / "tensorboard").unlink()
-    assert program("tensorboard") == "tensorboard"
+    assert command_for_shell("tensorboard") == "tensorboard"
 
 
 def test_help_names_every_option_of_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_status(app, ["--help"]) == 0
+    assert run_app(app, ["--help"]) == 0
     told = capsys.readouterr().out
     for option in (
         *("--space", "--trials", "--time-budget", "--max-epochs", "--data", "--horizon"),

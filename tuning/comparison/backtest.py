@@ -13,16 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lstm_model.arrays import Float64Array
 from lstm_model.configuration import DataSettings
-from lstm_model.data.series import Series, floors, is_never_negative
-from lstm_model.data.sources import Table
+from lstm_model.data.series import EncodedSeries, floors, is_never_negative
+from lstm_model.data.sources import Dataset
 from lstm_model.errors import InputError, TableError
 from lstm_model.evaluation.baselines import PERSISTENCE
-from lstm_model.evaluation.metrics import Doubles, Score, rmse, score
+from lstm_model.evaluation.metrics import Score, rmse, score
 
 
 @dataclass(frozen=True)
-class Span:
+class EvaluationWindow:
     """The hours from `start` to before `end`, tested with models that learn from all before."""
 
     label: str
@@ -31,15 +32,17 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class ComparisonProtocol:
     """How finalists are chosen and where they are tested: the test first, then earlier years."""
 
     finalists: int
     seeds: int
-    spans: tuple[Span, ...]
+    spans: tuple[EvaluationWindow, ...]
 
 
-def spans(table: Table, settings: DataSettings, years: Sequence[int]) -> list[Span]:
+def evaluation_windows(
+    table: Dataset, settings: DataSettings, years: Sequence[int]
+) -> list[EvaluationWindow]:
     """The test, from test_from to the table's end, and then the earlier `years`.
 
     Raises:
@@ -55,7 +58,7 @@ def spans(table: Table, settings: DataSettings, years: Sequence[int]) -> list[Sp
     years_meet = all(time == datetime(time.year, 1, 1) for time in (start, end))
     whole_year = years_meet and end.year == start.year + 1
     label = f"{start.year}" if whole_year else f"{start:%Y-%m-%d} to {end - table.step:%Y-%m-%d}"
-    found = [Span(label, start, end.to_pydatetime())]
+    found = [EvaluationWindow(label, start, end.to_pydatetime())]
     for year in sorted(set(years)):
         begins = datetime(year, 1, 1)
         if begins == start:
@@ -66,18 +69,20 @@ def spans(table: Table, settings: DataSettings, years: Sequence[int]) -> list[Sp
                 f"({start:%Y-%m-%d}), or be the test's own, but got {year}; the table begins at "
                 f"{first:%Y-%m-%d %H:%M}"
             )
-        found.append(Span(str(year), begins, datetime(year + 1, 1, 1)))
+        found.append(EvaluationWindow(str(year), begins, datetime(year + 1, 1, 1)))
     return found
 
 
-def final_series(table: Table, settings: DataSettings, span: Span) -> Series:
+def series_for_window(
+    table: Dataset, settings: DataSettings, span: EvaluationWindow
+) -> EncodedSeries:
     """All that comes before the span as training, the span as what is scored.
 
     Raises:
         TableError: one of them has no row to learn from or to score.
     """
     try:
-        final = Series.from_table(
+        final = EncodedSeries.from_table(
             table.frame,
             table.step,
             settings.model_copy(
@@ -91,7 +96,7 @@ def final_series(table: Table, settings: DataSettings, span: Span) -> Series:
 
 
 @dataclass(frozen=True)
-class Period:
+class ForecastErrors:
     """A test period and every model's errors in it.
 
     Attributes:
@@ -104,14 +109,14 @@ class Period:
     """
 
     times: pd.DatetimeIndex
-    observed: Doubles
-    errors: dict[str, Doubles]
+    observed: Float64Array
+    errors: dict[str, Float64Array]
     origins: npt.NDArray[np.int_]
-    levels: Doubles
-    floors: Doubles
+    levels: Float64Array
+    floors: Float64Array
 
     @classmethod
-    def of(cls, final: Series, forecasts: Mapping[str, Doubles]) -> Self:
+    def of(cls, final: EncodedSeries, forecasts: Mapping[str, Float64Array]) -> Self:
         """The rows of `final` from its split on; persistence is added to the models.
 
         Args:
@@ -124,7 +129,7 @@ class Period:
         origins = rows[:, None] - leads
         changes = final.changes[first:]
 
-        def by_hour(forecast: Doubles) -> Doubles:
+        def by_hour(forecast: Float64Array) -> Float64Array:
             # A change that is not known is NaN, and so is the error.
             return np.asarray((forecast - changes)[:, origins - first, leads - 1])
 
@@ -147,7 +152,7 @@ class Period:
         """(T, L) which forecasts count: the same for every model."""
         return np.asarray(np.isfinite(self.errors[PERSISTENCE][0]))
 
-    def mean_errors(self, model: str) -> Doubles:
+    def mean_errors(self, model: str) -> Float64Array:
         """(T, L) of the mean of the model's seeds."""
         return np.asarray(self.errors[model].mean(axis=0))
 
@@ -169,7 +174,7 @@ class Period:
                     }
         return found
 
-    def _score(self, errors: Doubles) -> Score:
+    def _score(self, errors: Float64Array) -> Score:
         return score(errors, self.known, rmse(self.errors[PERSISTENCE][0], self.known))
 
     def csv(self) -> str:

@@ -9,20 +9,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lstm_model.arrays import Float64Array
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import Series
+from lstm_model.data.series import EncodedSeries
 from lstm_model.errors import TrainingFailed
 from lstm_model.evaluation.baselines import boosted
-from lstm_model.evaluation.metrics import Doubles, Score, mean_score
+from lstm_model.evaluation.metrics import Score, mean_score
 from lstm_model.inference.predictor import TrainedForecaster
-from lstm_model.training.trainer import Best, Fit, Training, Validation
+from lstm_model.training.trainer import BestEpoch, FoldTrainer, HoldoutEvaluator, Trainer
 from tuning.ray_backend.jobs import Job, share
 from tuning.space.search_space import SearchSpace
 from tuning.study.trial import Trial
 
 
 @dataclass(frozen=True)
-class Run:
+class SeedRun:
     """One training of a configuration.
 
     Attributes:
@@ -34,15 +35,15 @@ class Run:
     seed: int
     epoch: int
     score: Score
-    forecasts: list[Doubles]
+    forecasts: list[Float64Array]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class RetrainedTrial:
     """A configuration that was trained with several seeds; `score` is of their mean forecast."""
 
     trial: Trial
-    runs: tuple[Run, ...]
+    runs: tuple[SeedRun, ...]
     score: Score
 
     @property
@@ -73,7 +74,7 @@ def best_trials(trials: Iterable[Trial], count: int) -> list[Trial]:
 
 
 def training_jobs(
-    space: SearchSpace, series: Series, trials: Sequence[Trial], seeds: Sequence[int]
+    space: SearchSpace, series: EncodedSeries, trials: Sequence[Trial], seeds: Sequence[int]
 ) -> list[Job]:
     """Every trial's configuration with every seed, validated as in the study."""
     shared = share(series)
@@ -85,8 +86,8 @@ def training_jobs(
 
 
 def candidates(
-    series: Series, trials: Sequence[Trial], runs: Sequence[Run | None]
-) -> list[Candidate]:
+    series: EncodedSeries, trials: Sequence[Trial], runs: Sequence[SeedRun | None]
+) -> list[RetrainedTrial]:
     """The trials with the runs that training_jobs() gave, the best first.
 
     What decides is the validation RMSE of the seeds' mean forecast, since that is what will be
@@ -95,7 +96,7 @@ def candidates(
     Raises:
         TrainingFailed: there is none.
     """
-    checks = [Validation(fold) for fold in series.folds]
+    checks = [HoldoutEvaluator(fold) for fold in series.folds]
     each = len(runs) // len(trials)
     found = []
     for number, trial in enumerate(trials):
@@ -106,7 +107,7 @@ def candidates(
             check.score_of(np.mean([run.forecasts[fold] for run in own], axis=0))
             for fold, check in enumerate(checks)
         ]
-        found.append(Candidate(trial, tuple(own), mean_score(folds)))
+        found.append(RetrainedTrial(trial, tuple(own), mean_score(folds)))
     if not found:
         names = ", ".join(str(trial.id) for trial in trials)
         raise TrainingFailed(f"trained with other seeds, none of trials {names} came to a result")
@@ -114,7 +115,7 @@ def candidates(
 
 
 def refitting_jobs(
-    space: SearchSpace, final: Series, finalist: Candidate, seeds: Sequence[int]
+    space: SearchSpace, final: EncodedSeries, finalist: RetrainedTrial, seeds: Sequence[int]
 ) -> list[Job]:
     """The finalist with every seed, on the rows of `final` before its split alone.
 
@@ -126,19 +127,19 @@ def refitting_jobs(
     return [Job(_refit, (*settings, seed)) for seed in seeds]
 
 
-def boosting_jobs(final: Series) -> list[Job]:
+def boosting_jobs(final: EncodedSeries) -> list[Job]:
     """LightGBM for every lead time of `final`."""
     shared = share(final)
     return [Job(_boost, (shared, lead)) for lead in range(1, final.horizon + 1)]
 
 
 def _train(
-    config: Configuration, series: Series, max_epochs: int, seed: int, device: str
-) -> Run | None:
+    config: Configuration, series: EncodedSeries, max_epochs: int, seed: int, device: str
+) -> SeedRun | None:
     """None where the training fails by its own fault."""
-    best: Best | None = None
-    forecasts: list[Doubles] = []
-    fit = Fit(config, series, max_epochs=max_epochs, seed=seed, device=device)
+    best: BestEpoch | None = None
+    forecasts: list[Float64Array] = []
+    fit = Trainer(config, series, max_epochs=max_epochs, seed=seed, device=device)
     try:
         for epoch in fit:
             if best is not epoch.best:
@@ -146,25 +147,25 @@ def _train(
     except TrainingFailed:
         return None
     assert best is not None
-    return Run(seed, best.epoch, best.score, forecasts)
+    return SeedRun(seed, best.epoch, best.score, forecasts)
 
 
 def _refit(
     config: Configuration,
-    learned: Series,
+    learned: EncodedSeries,
     target: str,
     max_epochs: int,
     epochs: int,
     seed: int,
     device: str,
 ) -> TrainedForecaster:
-    training = Training(config, learned, max_epochs=max_epochs, seed=seed, device=device)
+    training = FoldTrainer(config, learned, max_epochs=max_epochs, seed=seed, device=device)
     for _ in range(epochs):
-        training.advance()
+        training.train_epoch()
     weights = {name: tensor.cpu() for name, tensor in training.averaged.state_dict().items()}
     return TrainedForecaster.of(learned, target, config, weights)
 
 
-def _boost(final: Series, lead: int, device: str) -> Doubles:
+def _boost(final: EncodedSeries, lead: int, device: str) -> Float64Array:
     """On a core, whatever the device."""
     return boosted(final, lead)

@@ -16,17 +16,23 @@ import numpy as np
 from rich.console import Console
 
 from lstm_model import __version__
-from lstm_model.data.series import Series
+from lstm_model.arrays import Float64Array
+from lstm_model.data.series import EncodedSeries
 from lstm_model.evaluation.baselines import BY_NAME, PERSISTENCE, boosting_installed
-from lstm_model.evaluation.metrics import Doubles, skill
+from lstm_model.evaluation.metrics import skill
 from lstm_model.files import write_file
 from lstm_model.inference.predictor import TrainedForecaster
-from lstm_model.inference.warm_start import ColdStarts
-from lstm_model.training.trainer import Validation
+from lstm_model.inference.warm_start import WarmUpProbe
+from lstm_model.training.trainer import HoldoutEvaluator
 from tuning.comparison import verdict as compared
-from tuning.comparison.backtest import Period, Protocol, Span, final_series
+from tuning.comparison.backtest import (
+    ComparisonProtocol,
+    EvaluationWindow,
+    ForecastErrors,
+    series_for_window,
+)
 from tuning.comparison.finalists import (
-    Candidate,
+    RetrainedTrial,
     best_trials,
     boosting_jobs,
     candidates,
@@ -34,16 +40,16 @@ from tuning.comparison.finalists import (
     refitting_jobs,
     training_jobs,
 )
-from tuning.comparison.significance import cut_to
+from tuning.comparison.significance import effective_block
 from tuning.comparison.verdict import baseline_beside
-from tuning.ray_backend.jobs import fan_out
+from tuning.ray_backend.jobs import run_jobs
 from tuning.ray_backend.stopping import StopRequest
-from tuning.reporting.comparison_figures import drawn
+from tuning.reporting.comparison_figures import draw_comparison
 from tuning.reporting.comparison_report import write_report
 from tuning.reporting.tables import step_name
 from tuning.reporting.tensorboard.study_events import write_comparison
-from tuning.search.searcher import importances
-from tuning.study.storage import Place
+from tuning.search.searcher import hyperparameter_importances
+from tuning.study.storage import StoragePath
 from tuning.study.study import LIBRARIES, Study
 
 
@@ -55,18 +61,18 @@ class Evaluation:
     """
 
     comparison: dict[str, Any]
-    period: Period
+    period: ForecastErrors
     models: dict[str, TrainedForecaster]
     histories: dict[str, list[dict[str, float]]]
 
-    def write(self, folder: Place) -> None:
+    def write(self, folder: StoragePath) -> None:
         """The comparison's folder; comparison.json comes last, when all else is there."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "models").mkdir(parents=True, exist_ok=True)
         for name, forecaster in self.models.items():
             forecaster.save(folder / "models" / name)
         write_file(folder / "forecasts.csv", self.period.csv().encode())
-        write_report(folder, self.comparison, drawn(self.comparison, self.period))
+        write_report(folder, self.comparison, draw_comparison(self.comparison, self.period))
         write_comparison(folder, self.comparison, self.histories)
         text = json.dumps(self.comparison, indent=1) + "\n"
         write_file(folder / "comparison.json", text.encode())
@@ -81,7 +87,7 @@ class _Steps:
     def run(self, title: str, study: Study, jobs: Sequence[Any], stop: StopRequest) -> list[Any]:
         begun = time.monotonic()
         with self._console.status(title) as status:
-            results = fan_out(
+            results = run_jobs(
                 jobs,
                 study.space.resources,
                 stop,
@@ -93,9 +99,9 @@ class _Steps:
         return results
 
 
-def evaluate(
+def compare_models(
     studies: Mapping[str, Study],
-    protocol: Protocol,
+    protocol: ComparisonProtocol,
     stop: StopRequest,
     console: Console,
     command: Sequence[str],
@@ -112,9 +118,9 @@ def evaluate(
     periods = []
     final_models: dict[str, TrainedForecaster] = {}
     for span in protocol.spans:
-        forecasts: dict[str, Doubles] = {}
+        forecasts: dict[str, Float64Array] = {}
         for name, study in studies.items():
-            final = final_series(study.table, study.space.data, span)
+            final = series_for_window(study.table, study.space.data, span)
             seeds = fresh_seeds(study.space, protocol.seeds)
             trained = steps.run(
                 f"Final models of {name} for {span.label}",
@@ -125,17 +131,17 @@ def evaluate(
             if span is protocol.spans[0]:
                 members = TrainedForecaster.ensemble(trained)
                 final_models[name] = _completed(members, study, span, chosen[name])
-                levels = compared.borders(final, study.is_air)
-            check = Validation(final)
+                levels = compared.level_edges(final, study.target_is_pm25)
+            check = HoldoutEvaluator(final)
             forecasts[name] = np.stack([check.forecast(one.model) for one in trained])
             forecasts |= _baselines(name, study, final, check.first)
             if boosting_installed():
                 title = f"LightGBM on the features of {name} for {span.label}"
                 leads = steps.run(title, study, boosting_jobs(final), stop)
-                changes = np.maximum(np.stack(leads, axis=1), final.least_changes[:, None])
+                changes = np.maximum(np.stack(leads, axis=1), final.min_changes[:, None])
                 forecasts[f"lightgbm_{name}"] = changes[None, check.first :]
         # Any study's series will do for what happened: they differ in their inputs alone.
-        periods.append(Period.of(final, forecasts))
+        periods.append(ForecastErrors.of(final, forecasts))
     console.print("Testing the differences", soft_wrap=True)
     comparison = _comparison(studies, protocol, ranked, periods, command)
     comparison["coverage"] = [
@@ -149,7 +155,7 @@ def evaluate(
 
 
 def _completed(
-    members: TrainedForecaster, study: Study, span: Span, finalist: Candidate
+    members: TrainedForecaster, study: Study, span: EvaluationWindow, finalist: RetrainedTrial
 ) -> TrainedForecaster:
     """The final models of `span` with the intervals that the finalist's own runs had on validation:
     the final models have learned from those hours, and their residuals there are too small.
@@ -160,14 +166,14 @@ def _completed(
             (fold, np.mean([run.forecasts[number] for run in finalist.runs], axis=0))
             for number, fold in enumerate(study.series.folds)
         ],
-        ColdStarts(frame.loc[frame.index < span.start], members.encoding, members.target),
+        WarmUpProbe(frame.loc[frame.index < span.start], members.encoding, members.target),
         study.table.reading,
         simulated=study.table.simulated,
     )
 
 
 def coverage(
-    period: Period, name: str, model: TrainedForecaster, levels: Sequence[float]
+    period: ForecastErrors, name: str, model: TrainedForecaster, levels: Sequence[float]
 ) -> list[dict[str, Any]]:
     """How many observations lie in a model's intervals, by lead time, and by the forecast's level
     at the first and the last.
@@ -221,8 +227,8 @@ def _coverage_note(comparison: Mapping[str, Any], name: str) -> str:
 
 
 def _ranked(
-    name: str, study: Study, protocol: Protocol, steps: _Steps, stop: StopRequest
-) -> list[Candidate]:
+    name: str, study: Study, protocol: ComparisonProtocol, steps: _Steps, stop: StopRequest
+) -> list[RetrainedTrial]:
     """The study's best configurations trained again, the best first."""
     trials = best_trials(study.trials.values(), protocol.finalists)
     seeds = fresh_seeds(study.space, protocol.seeds)
@@ -231,7 +237,9 @@ def _ranked(
     return candidates(study.series, trials, steps.run(title, study, jobs, stop))
 
 
-def _baselines(name: str, study: Study, final: Series, first: int) -> dict[str, Doubles]:
+def _baselines(
+    name: str, study: Study, final: EncodedSeries, first: int
+) -> dict[str, Float64Array]:
     """(1, origins, L) of each; those that learn do so from the model's own features."""
     forecasts = {}
     for each in study.baselines.scores:
@@ -243,9 +251,9 @@ def _baselines(name: str, study: Study, final: Series, first: int) -> dict[str, 
 
 def _comparison(
     studies: Mapping[str, Study],
-    protocol: Protocol,
-    ranked: Mapping[str, Sequence[Candidate]],
-    periods: Sequence[Period],
+    protocol: ComparisonProtocol,
+    ranked: Mapping[str, Sequence[RetrainedTrial]],
+    periods: Sequence[ForecastErrors],
     command: Sequence[str],
 ) -> dict[str, Any]:
     """comparison.json."""
@@ -260,7 +268,7 @@ def _comparison(
     order = [*studies, PERSISTENCE, *sorted(set(metrics) - {*studies, PERSISTENCE})]
     leads = list(range(1, data.horizon + 1))
     shown = [*studies, PERSISTENCE]
-    final = final_series(study.table, data, span)
+    final = series_for_window(study.table, data, span)
     facts = study.data()
     tables = [one.table for one in studies.values()]
     cells = {
@@ -274,7 +282,7 @@ def _comparison(
         }
         | {key: list(sentences) for key, sentences in cells.items() if sentences},
         "target": data.target,
-        "unit": "ug/m3" if study.is_air else "",
+        "unit": "ug/m3" if study.target_is_pm25 else "",
         "step": step_name(study.table.step),
         "train_from": f"{study.table.frame.index[0]:%Y-%m-%d %H:%M}",
         "validation_from": f"{data.validation_from:%Y-%m-%d %H:%M}",
@@ -283,29 +291,31 @@ def _comparison(
         "test_until": f"{test.times[-1]:%Y-%m-%d %H:%M}",
         "lead_times": leads,
         "rows": test.rows(),
-        "block": cut_to(len(test.times), block),
+        "block": effective_block(len(test.times), block),
         "models": {model: metrics[model] for model in order},
         "tests": [
-            *compared.paired(test, pairs, ("rmse", "mae"), block=block, seed=seed),
+            *compared.paired_tests(test, pairs, ("rmse", "mae"), block=block, seed=seed),
             *compared.paired_with_references(test, [*studies], block=block, seed=seed),
         ],
         "finalists": {name: _finalist(studies[name], found) for name, found in ranked.items()},
         "studies": {name: _study(one) for name, one in studies.items()},
         "settings": study.space.study.model_dump(mode="json"),
         "breakdowns": compared.breakdowns(
-            test, shown, compared.borders(final, study.is_air), _categories(studies)
+            test, shown, compared.level_edges(final, study.target_is_pm25), _categories(studies)
         ),
         "worst": [
             miss
             for name in studies
             for lead in sorted({leads[0], leads[-1]})
-            for miss in compared.worst(test, name, lead)
+            for miss in compared.largest_errors(test, name, lead)
         ],
         "years": {
             other.label: {
                 "rows": period.rows(),
                 "rmse": {model: found["rmse"] for model, found in period.metrics().items()},
-                "tests": compared.paired(period, pairs[:1], ("rmse",), block=block, seed=seed),
+                "tests": compared.paired_tests(
+                    period, pairs[:1], ("rmse",), block=block, seed=seed
+                ),
             }
             for other, period in zip(protocol.spans[1:], periods[1:], strict=True)
         },
@@ -345,7 +355,7 @@ def _pairs(studies: Mapping[str, Study]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _finalist(study: Study, ranked: Sequence[Candidate]) -> dict[str, Any]:
+def _finalist(study: Study, ranked: Sequence[RetrainedTrial]) -> dict[str, Any]:
     best = ranked[0]
     data = study.space.data
     return {
@@ -373,7 +383,7 @@ def _finalist(study: Study, ranked: Sequence[Candidate]) -> dict[str, Any]:
 
 def _study(study: Study) -> dict[str, Any]:
     counts = study.counts
-    found = importances(study.trials.values(), study.space)
+    found = hyperparameter_importances(study.trials.values(), study.space)
     return {
         "folder": str(study.folder),
         "space": study.space.name,
@@ -391,7 +401,7 @@ def _categories(studies: Mapping[str, Study]) -> dict[str, Any]:
     return found
 
 
-def _notes(studies: Mapping[str, Study], protocol: Protocol) -> list[str]:
+def _notes(studies: Mapping[str, Study], protocol: ComparisonProtocol) -> list[str]:
     """What a reader has to know to judge the figures."""
     notes = [
         f"The test hours were read once, after the finalists had been chosen; each model is the "

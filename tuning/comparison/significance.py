@@ -8,20 +8,20 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from lstm_model.evaluation.metrics import Doubles, Mask
+from lstm_model.arrays import Float64Array, Mask
 
 Metric = Literal["rmse", "mae"]
-Places = npt.NDArray[np.int64]
+RowIndex = npt.NDArray[np.int64]
 
-WEEK = 168  # h: errors are dependent over days, and pollution comes in episodes of days
-LEAST_BLOCKS = 10
+BLOCK_HOURS = 168  # h: errors are dependent over days, and pollution comes in episodes of days
+MIN_BLOCKS = 10
 # A resample that misses the few weeks in which two models differ seems to have no spread at all:
 # its deviation is stretched by no more than this. Of 800 simulated pairs fewer than 1% came to it.
-MOST_STRETCH = 10.0
+MAX_STUDENTISATION = 10.0
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """The metric of a minus that of b, in the target's unit: below 0, a is better."""
 
     difference: float
@@ -38,15 +38,15 @@ class DieboldMariano:
     p_value: float
 
 
-def difference(
-    a: Doubles,
-    b: Doubles,
+def paired_difference(
+    a: Float64Array,
+    b: Float64Array,
     metric: Metric,
     *,
     seed: int,
-    block: int = WEEK,
+    block: int = BLOCK_HOURS,
     replicates: int = 4000,
-) -> Difference:
+) -> PairedDifference:
     """How much better or worse the mean forecast of a's seeds is than that of b's, and how surely.
 
     The target is the difference to expect on another draw of the series and of the seeds. Each
@@ -87,7 +87,7 @@ def difference(
             "block must be 1 h or more and replicates 19 or more, "
             f"but got block={block}, replicates={replicates}"
         )
-    block = cut_to(hours, block)
+    block = effective_block(hours, block)
     starts, ends, counts = _resamples(observed, seed=seed, block=block, replicates=replicates)
     _, for_a, for_b = np.random.default_rng(seed).spawn(3)
     one, other = _Model.of(a, observed, metric), _Model.of(b, observed, metric)
@@ -104,32 +104,34 @@ def difference(
     drawn = running[starts + block] - running[starts]
     errors = np.sqrt(drawn.var(axis=1, ddof=1) * per_block + seeds)
     if error > 0:
-        deviations *= error / np.maximum(errors, error / MOST_STRETCH)
+        deviations *= error / np.maximum(errors, error / MAX_STUDENTISATION)
 
     sizes = np.sort(np.abs(deviations))
     half = float(sizes[replicates - (replicates + 1) // 20])
     reached = replicates - int(np.searchsorted(sizes, abs(found)))
-    return Difference(found, found - half, found + half, (1 + reached) / (replicates + 1))
+    return PairedDifference(found, found - half, found + half, (1 + reached) / (replicates + 1))
 
 
-def cut_to(hours: int, block: int) -> int:
+def effective_block(hours: int, block: int) -> int:
     """The block that a series of so many hours is resampled in: it has LEAST_BLOCKS of them."""
-    return min(block, max(1, hours // LEAST_BLOCKS))
+    return min(block, max(1, hours // MIN_BLOCKS))
 
 
-def refuse_sparse(observed: Mask, *, seed: int, block: int = WEEK, replicates: int = 4000) -> None:
+def check_observations(
+    observed: Mask, *, seed: int, block: int = BLOCK_HOURS, replicates: int = 4000
+) -> None:
     """Raises ValueError where difference() would, of errors that are observed at these hours (T,)
     alone: before there are any.
     """
     if observed.sum() < 2:
         raise ValueError(f"two hours or more must be observed, but got {observed.sum()}")
-    block = cut_to(len(observed), block)
+    block = effective_block(len(observed), block)
     _resamples(observed, seed=seed, block=block, replicates=replicates)
 
 
 def _resamples(
     observed: Mask, *, seed: int, block: int, replicates: int
-) -> tuple[Places, Places, Doubles]:
+) -> tuple[RowIndex, RowIndex, Float64Array]:
     """Where blocks start and end (R, blocks), and how many of the hours are observed (R,)."""
     hours = len(observed)
     blocks = -(-hours // block)
@@ -147,7 +149,9 @@ def _resamples(
     return starts, ends, counts
 
 
-def diebold_mariano(loss_a: Doubles, loss_b: Doubles, *, bandwidth: int = WEEK) -> DieboldMariano:
+def diebold_mariano(
+    loss_a: Float64Array, loss_b: Float64Array, *, bandwidth: int = BLOCK_HOURS
+) -> DieboldMariano:
     """The mean loss difference over its standard error (Diebold and Mariano 1995).
 
     The variance of the mean is the sum of the autocovariances up to the bandwidth with Bartlett's
@@ -211,13 +215,15 @@ class _Model:
 
     metric: Metric
     value: float
-    losses: Doubles  # (T,) of the mean forecast, 0 where not observed
-    slopes: Doubles  # (S, T) change of the loss for a seed's whole weight
-    influence: Doubles  # (T,) their sum over observed hours, by the count, is the metric's change
+    losses: Float64Array  # (T,) of the mean forecast, 0 where not observed
+    slopes: Float64Array  # (S, T) change of the loss for a seed's whole weight
+    influence: (
+        Float64Array  # (T,) their sum over observed hours, by the count, is the metric's change
+    )
     seeds_variance: float  # of the metric, from the draw of the seeds
 
     @classmethod
-    def of(cls, errors: Doubles, observed: Mask, metric: Metric) -> Self:
+    def of(cls, errors: Float64Array, observed: Mask, metric: Metric) -> Self:
         errors = np.where(observed, errors, 0.0)
         mean, count = errors.mean(axis=0), observed.sum()
         if metric == "rmse":
@@ -233,11 +239,11 @@ class _Model:
         return cls(metric, value, losses, slopes, influence, variance)
 
     def replicates(
-        self, starts: Places, ends: Places, counts: Doubles, generator: np.random.Generator
-    ) -> Doubles:
+        self, starts: RowIndex, ends: RowIndex, counts: Float64Array, generator: np.random.Generator
+    ) -> Float64Array:
         """(R,) the metric in resamples: starts, ends (R, blocks); counts (R,) observed hours."""
 
-        def summed(terms: Doubles) -> Doubles:
+        def summed(terms: Float64Array) -> Float64Array:
             running = _running(terms)
             return np.asarray((running[ends] - running[starts]).sum(axis=1))
 
@@ -252,12 +258,12 @@ class _Model:
         return np.asarray(np.sqrt(np.maximum(means, 0.0)) if self.metric == "rmse" else means)
 
 
-def _running(values: Doubles | Mask) -> Doubles:
+def _running(values: Float64Array | Mask) -> Float64Array:
     """(T,) -> (T + 1,) sums of all before: a stretch's sum is a difference of two."""
     return np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
 
 
-def _observed(a: Doubles, b: Doubles) -> Mask:
+def _observed(a: Float64Array, b: Float64Array) -> Mask:
     """(T,) which hours both models' errors (S, T) have."""
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(a) or not len(b):
         raise ValueError(

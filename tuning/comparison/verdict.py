@@ -8,26 +8,26 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lstm_model.data.series import Series
+from lstm_model.data.series import EncodedSeries
 from lstm_model.errors import TableError
 from lstm_model.evaluation.baselines import BASELINES, BY_NAME, PERSISTENCE
 from lstm_model.wording import DIGITS, distinct, number_format
 from tuning.comparison import significance as statistics
-from tuning.comparison.backtest import Period
-from tuning.comparison.significance import cut_to, diebold_mariano, difference, holm
+from tuning.comparison.backtest import ForecastErrors
+from tuning.comparison.significance import diebold_mariano, effective_block, holm, paired_difference
 
 Metric = Literal["rmse", "mae"]
 
 # Steps of the air quality index for PM2.5 in ug/m3 (China's HJ 633-2012), and shares of the
 # training rows for a target of any other kind.
-LEVELS = (35.0, 75.0, 115.0, 150.0, 250.0)
-SHARES = (0.2, 0.4, 0.6, 0.8, 0.95)
-WORST = 10
-SIGNIFICANT = 0.05
+AQI_BREAKPOINTS = (35.0, 75.0, 115.0, 150.0, 250.0)
+LEVEL_QUANTILES = (0.2, 0.4, 0.6, 0.8, 0.95)
+N_LARGEST_ERRORS = 10
+ALPHA = 0.05
 
 
-def paired(
-    period: Period,
+def paired_tests(
+    period: ForecastErrors,
     pairs: Sequence[tuple[str, str]],
     metrics: Sequence[Metric],
     *,
@@ -43,7 +43,7 @@ def paired(
             in a short period.
         seed: of the bootstrap.
     """
-    block = cut_to(len(period.times), block)
+    block = effective_block(len(period.times), block)
     found = []
     for a, b in pairs:
         for metric in metrics:
@@ -56,7 +56,7 @@ def paired(
 
 
 def paired_with_references(
-    period: Period, models: Sequence[str], *, block: int, seed: int
+    period: ForecastErrors, models: Sequence[str], *, block: int, seed: int
 ) -> list[dict[str, Any]]:
     """Each model's difference in RMSE from the baselines that paired() leaves out: the seasons, and
     the mean of training.
@@ -64,7 +64,7 @@ def paired_with_references(
     Holm's correction covers all of them and all lead times of one model: they are a question of
     their own, and what they answer moves no other answer.
     """
-    block = cut_to(len(period.times), block)
+    block = effective_block(len(period.times), block)
     references = [
         baseline.name
         for baseline in BASELINES
@@ -95,7 +95,7 @@ def baseline_beside(baseline: str, model: str) -> str:
     return f"{baseline}_{model}" if BY_NAME[baseline].per_features else baseline
 
 
-def replicates(horizon: int) -> int:
+def bootstrap_replicates(horizon: int) -> int:
     """How many the bootstrap needs: its least p-value times the lead times, which Holm's correction
     may come to, is at most 0.01.
     """
@@ -109,17 +109,19 @@ def block_length(step: pd.Timedelta, horizon: int) -> int:
     return max(round(pd.Timedelta(days=7) / step), 7 * horizon)
 
 
-def refuse_sparse(final: Series, label: str, step: pd.Timedelta, seed: int) -> None:
+def check_test_observations(
+    final: EncodedSeries, label: str, step: pd.Timedelta, seed: int
+) -> None:
     """Raises TableError where too little of a test period was observed for paired(), before
     anything is trained for it.
     """
     leads = np.arange(1, final.horizon + 1)
     origins = np.arange(final.split, len(final.target))[:, None] - leads
     known = np.isfinite(final.changes[origins, leads - 1])
-    block, most = block_length(step, final.horizon), replicates(final.horizon)
+    block, most = block_length(step, final.horizon), bootstrap_replicates(final.horizon)
     for lead, observed in enumerate(known.T, start=1):
         try:
-            statistics.refuse_sparse(observed, seed=seed, block=block, replicates=most)
+            statistics.check_observations(observed, seed=seed, block=block, replicates=most)
         except ValueError as error:
             raise TableError(
                 f"the test period {label} can't be used, {lead} rows ahead: {error}; "
@@ -128,11 +130,11 @@ def refuse_sparse(final: Series, label: str, step: pd.Timedelta, seed: int) -> N
 
 
 def _test(
-    period: Period, a: str, b: str, metric: Metric, lead: int, block: int, seed: int
+    period: ForecastErrors, a: str, b: str, metric: Metric, lead: int, block: int, seed: int
 ) -> dict[str, Any]:
     of_a, of_b = (period.errors[model][:, :, lead - 1] for model in (a, b))
-    found = difference(
-        of_a, of_b, metric, seed=seed, block=block, replicates=replicates(period.horizon)
+    found = paired_difference(
+        of_a, of_b, metric, seed=seed, block=block, replicates=bootstrap_replicates(period.horizon)
     )
     mean_a, mean_b = of_a.mean(axis=0), of_b.mean(axis=0)
     loss_a, loss_b = (
@@ -153,7 +155,7 @@ def _test(
 
 
 def breakdowns(
-    period: Period,
+    period: ForecastErrors,
     models: Sequence[str],
     levels: Sequence[float],
     kinds: Mapping[str, npt.NDArray[np.object_]],
@@ -191,7 +193,7 @@ def breakdowns(
 
 
 def _groups(
-    period: Period, levels: Sequence[float], kinds: Mapping[str, npt.NDArray[np.object_]]
+    period: ForecastErrors, levels: Sequence[float], kinds: Mapping[str, npt.NDArray[np.object_]]
 ) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
     """(breakdown, group, (T, L) which forecasts are in it)."""
 
@@ -222,10 +224,10 @@ def by_level(
     return {name: number == each for each, name in enumerate(names)}
 
 
-def worst(period: Period, model: str, lead: int) -> list[dict[str, Any]]:
+def largest_errors(period: ForecastErrors, model: str, lead: int) -> list[dict[str, Any]]:
     """The hours that the model missed by most at a lead time."""
     errors = period.mean_errors(model)[:, lead - 1]
-    order = np.argsort(-np.abs(np.nan_to_num(errors)), kind="stable")[:WORST]
+    order = np.argsort(-np.abs(np.nan_to_num(errors)), kind="stable")[:N_LARGEST_ERRORS]
     return [
         {
             "model": model,
@@ -240,29 +242,29 @@ def worst(period: Period, model: str, lead: int) -> list[dict[str, Any]]:
     ]
 
 
-def borders(final: Series, air: bool) -> list[float]:
+def level_edges(final: EncodedSeries, air: bool) -> list[float]:
     """Where levels begin: the air quality index's for PM2.5, else shares of the training rows."""
     if air:
-        return list(LEVELS)
+        return list(AQI_BREAKPOINTS)
     target = final.target[: final.split]
-    return sorted({float(q) for q in np.nanquantile(target, SHARES)})
+    return sorted({float(q) for q in np.nanquantile(target, LEVEL_QUANTILES)})
 
 
-def outcomes(found: Sequence[dict[str, Any]], a: str, b: str) -> dict[int, int]:
+def significant_signs(found: Sequence[dict[str, Any]], a: str, b: str) -> dict[int, int]:
     """By lead time: -1 where a's RMSE is lower beyond luck, 1 where b's is, 0 where neither.
 
     The bootstrap decides, after Holm's correction.
     """
     return {
         test["lead_time"]: int(np.sign(test["difference"]))
-        if test["p_value_bootstrap_holm"] < SIGNIFICANT
+        if test["p_value_bootstrap_holm"] < ALPHA
         else 0
         for test in found
         if (test["a"], test["b"], test["metric"]) == (a, b, "rmse")
     }
 
 
-def overall(by_lead_time: Mapping[int, int]) -> str:
+def direction(by_lead_time: Mapping[int, int]) -> str:
     """ "better", "worse", "mixed" or "no difference", of a against b."""
     signs = set(by_lead_time.values()) - {0}
     if len(signs) == 2:
@@ -273,16 +275,16 @@ def overall(by_lead_time: Mapping[int, int]) -> str:
 def verdict(comparison: Mapping[str, Any]) -> str:
     """The answer in plain sentences, from comparison.json's own figures."""
     a, b = comparison["tests"][0]["a"], comparison["tests"][0]["b"]
-    by_lead_time = outcomes(comparison["tests"], a, b)
+    by_lead_time = significant_signs(comparison["tests"], a, b)
     answer = "; ".join([_answer(comparison, a, b, by_lead_time), *_losses(comparison)])
     sentences = [f"{answer}.", _beside_baselines(comparison)]
     years = comparison["years"]
     if years:
-        direction = overall(by_lead_time)
+        answer_here = direction(by_lead_time)
         agree = [
             year
             for year, one in years.items()
-            if overall(outcomes(one["tests"], a, b)) == direction
+            if direction(significant_signs(one["tests"], a, b)) == answer_here
         ]
         listed = f": {', '.join(agree)}" if agree else ""
         sentences.append(
@@ -296,7 +298,7 @@ def verdict(comparison: Mapping[str, Any]) -> str:
 def _answer(comparison: Mapping[str, Any], a: str, b: str, signs: Mapping[int, int]) -> str:
     """Which of the two forecasts better, and where, without its full stop."""
     target, leads = comparison["target"], comparison["lead_times"]
-    answer = overall(signs)
+    answer = direction(signs)
     # The winner is named first.
     first, second = (b, a) if answer == "worse" else (a, b)
     names = [_named(comparison, model) for model in (first, second)]
@@ -341,7 +343,7 @@ def _figures(comparison: Mapping[str, Any], a: str, b: str, first: str, lead: in
     told = ""
     # The interval is of this lead time alone, and the answer of all of them.
     count, p = len(comparison["lead_times"]), test["p_value_bootstrap_holm"]
-    if count > 1 and (low > 0 or high < 0) and p >= SIGNIFICANT:
+    if count > 1 and (low > 0 or high < 0) and p >= ALPHA:
         told = f" that does not stand once corrected for the {count} lead times (p {p:.2g})"
     if len(months) > 1:
         told += f", better in {sum(months)} of {len(months)} months"
@@ -400,7 +402,7 @@ def _beside_baselines(comparison: Mapping[str, Any]) -> str:
     parts = []
     for model in comparison["finalists"]:
         best = models[model]["best_baseline"][str(lead)]
-        signs = outcomes(comparison["tests"], model, best)
+        signs = significant_signs(comparison["tests"], model, best)
         beyond = {-1: "beyond luck", 0: "not beyond luck", 1: "beyond luck"}[signs[lead]]
         less = models[model]["skill_best_baseline"][str(lead)]
         own = f"{model}'s skill is {models[model]['skill'][str(lead)]:.1%}"

@@ -13,7 +13,7 @@ from ray.tune.experiment import Trial as RayTrial
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
 from tuning.ray_backend.stopping import StopRequest
-from tuning.search.searcher import Unsaved
+from tuning.search.searcher import NotPickled
 from tuning.study.study import Study
 from tuning.study.trial import State
 
@@ -31,7 +31,7 @@ class _Message(NamedTuple):
     tell: Callable[[], None]
 
 
-class StudyCallback(Unsaved, tune.Callback):  # type: ignore[misc]
+class StudyCallback(NotPickled, tune.Callback):  # type: ignore[misc]
     """Tells the study what Tune reports.
 
     To write down what a trial reported, and that one ended and the next one starts, takes as long
@@ -65,7 +65,7 @@ class StudyCallback(Unsaved, tune.Callback):  # type: ignore[misc]
                 message.tell()
             self._messages = after
         with self._guarded():
-            self._study.alive()
+            self._study.heartbeat()
 
     def on_step_begin(self, iteration: int, trials: list[RayTrial], **info: Any) -> None:
         self._step += 1
@@ -96,7 +96,7 @@ class StudyCallback(Unsaved, tune.Callback):  # type: ignore[misc]
         # A checkpoint costs nearly as much as all else between two trials.
         if result.get(DONE) and not result.get("reason"):
             result["interrupted"] = bool(self._stop)
-            if result["interrupted"] or self._study.wants(number, result["rmse"]):
+            if result["interrupted"] or self._study.needs_checkpoint(number, result["rmse"]):
                 result[SHOULD_CHECKPOINT] = True
 
     def on_checkpoint(

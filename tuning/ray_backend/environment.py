@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 # Of a Ray of the command's own.
-OWN = {
+LOCAL_SETTINGS = {
     # Loopback only: without this it listens on every address.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Below `uv run` Ray would make an environment for workers. They have ours here.
@@ -31,13 +31,13 @@ SETTINGS = {
 }
 
 
-def prepare(address: str | None = None) -> None:
+def set_environment(address: str | None = None) -> None:
     """Set what the user has not set. address: of a cluster, where it is not a Ray of our own."""
-    for name, value in (SETTINGS if address else SETTINGS | OWN).items():
+    for name, value in (SETTINGS if address else SETTINGS | LOCAL_SETTINGS).items():
         os.environ.setdefault(name, value)
 
 
-def cluster(address: str | None) -> str | None:
+def resolve_address(address: str | None) -> str | None:
     """The cluster to use: the one at `address`, else the one whose job this process is."""
     in_a_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
     return address or ("auto" if in_a_job else None)

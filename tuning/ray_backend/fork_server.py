@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 # Tell the script where the server listens, and which script Ray would have started.
-LISTENER, SETUP = "LSTM_TUNING_FORK_SERVER", "LSTM_TUNING_SETUP_WORKER"
+SOCKET_VARIABLE, SETUP = "LSTM_TUNING_FORK_SERVER", "LSTM_TUNING_SETUP_WORKER"
 # What Ray hands its script beside the worker's own command.
 LANGUAGE, CONTEXT = "--language", "--serialized-runtime-env-context"
 # A worker that runs for so long was started well: to import Ray takes it a second, or some.
@@ -53,7 +53,7 @@ MODULES = (
 TRAINABLE = "tuning.ray_backend.trainable"
 # How soon the kernel ends a process where memory is short. The raylet sets its workers' high, so
 # that neither itself nor the command ends instead.
-OOM = "/proc/self/oom_score_adj"
+OOM_SCORE_FILE = "/proc/self/oom_score_adj"
 # Threads are lost in a fork, with what they hold. This one's library starts it anew.
 HARMLESS_THREADS = {"jemalloc_bg_thd"}
 
@@ -165,7 +165,7 @@ def _become(
         os.environ.update(environment)
         os.chdir(folder)
         with suppress(OSError):
-            Path(OOM).write_text(oom)
+            Path(OOM_SCORE_FILE).write_text(oom)
         importlib.import_module(TRAINABLE)
         sys.argv = arguments
         runpy.run_path(arguments[0], run_name="__main__")
@@ -187,7 +187,7 @@ def _become(
 def main() -> None:
     """A worker as the raylet asks for it: forked, or in this process as Ray would start it."""
     with suppress(OSError, LookupError, ValueError):
-        if _forked(sys.argv[1:], os.environ[LISTENER]):
+        if _forked(sys.argv[1:], os.environ[SOCKET_VARIABLE]):
             return
     os.execv(sys.executable, [sys.executable, os.environ[SETUP], *sys.argv[1:]])  # noqa: S606
 
@@ -213,7 +213,7 @@ def _forked(command: list[str], listener: str) -> bool:
             "arguments": rest[script:],
             "environment": {**os.environ, **variables},
             "folder": os.getcwd(),
-            "oom": Path(OOM).read_text(),
+            "oom": Path(OOM_SCORE_FILE).read_text(),
         }
         socket.send_fds(server, [b" "], [0, 1, 2])
         server.sendall(json.dumps(request).encode())

@@ -31,7 +31,7 @@ def share(value: object) -> Any:
     return ray.put(value)
 
 
-def fan_out(
+def run_jobs(
     jobs: Sequence[Job],
     resources: Resources,
     stop: StopRequest,

@@ -10,8 +10,8 @@ from pathlib import Path
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from lstm_model.errors import InputError, reason
-from tuning.study.storage import Place, remove
+from lstm_model.errors import InputError, os_error_text
+from tuning.study.storage import StoragePath, remove_tree
 
 # How long a node may take to try the storage: its first worker has to start.
 PROBE_SECONDS = 60.0
@@ -19,7 +19,7 @@ PROBE_SECONDS = 60.0
 WORKER_BYTES = 150e6
 
 
-def slots(
+def max_concurrent_trials(
     cpu: float, gpu: float, limit: int | None = None, cluster: bool = False
 ) -> Callable[[], int]:
     """How many trials may run at once: as many as fit on what Ray has, asked again and again.
@@ -103,7 +103,7 @@ def _fitting(cpu: float, gpu: float) -> int:
     return min(fits)
 
 
-def refuse_unshared(root: Place) -> None:
+def check_shared_storage(root: StoragePath) -> None:
     """Write to `root` and read it back, from here and from every other node there is.
 
     Raises:
@@ -121,7 +121,7 @@ def refuse_unshared(root: Place) -> None:
             (probe / "driver").read_bytes()
         except OSError as error:
             raise InputError(
-                f"{root} can't be written: {reason(error)}; choose another --storage"
+                f"{root} can't be written: {os_error_text(error)}; choose another --storage"
             ) from error
         call = ray.remote(num_cpus=0, max_retries=0)(_seen)
         asked = {
@@ -145,19 +145,19 @@ def refuse_unshared(root: Place) -> None:
                 )
     finally:
         with suppress(OSError):
-            remove(probe)
+            remove_tree(probe)
 
 
 def _here() -> str:
     return str(ray.get_runtime_context().get_node_id())
 
 
-def _seen(probe: Place, name: str) -> str | None:
+def _seen(probe: StoragePath, name: str) -> str | None:
     """On a node: what is wrong with the storage there."""
     try:
         if (probe / "driver").read_bytes() != b"driver":
             return "it holds something else"
         (probe / name).write_bytes(b"node")
     except OSError as error:
-        return f"it can't be used: {reason(error)}"
+        return f"it can't be used: {os_error_text(error)}"
     return None

@@ -11,11 +11,11 @@ from ray.tune.experiment import Trial as RayTrial
 from tuning.ray_backend import callback
 from tuning.ray_backend.callback import StudyCallback
 from tuning.ray_backend.patches import CONTROLLER, Changes, choose_changes, run_controller
-from tuning.ray_backend.schedulers import judged_at, scheduler
+from tuning.ray_backend.schedulers import create_scheduler, decision_epochs
 from tuning.ray_backend.stopping import CutOff, Stopper, StopRequest
 from tuning.ray_backend.trainable import Trainable
 from tuning.search.searcher import OptunaSearcher
-from tuning.study.storage import Place
+from tuning.study.storage import StoragePath
 from tuning.study.study import Study
 
 # A trial that is killed loses no more than this much work; an epoch that takes longer is saved by
@@ -60,7 +60,7 @@ def run_trials(
         seed=space.study.seed,
         threads=max(1, int(resources.cpu)),
         gpu=resources.gpu > 0,
-        judged_at=judged_at(space.study),
+        decision_epochs=decision_epochs(space.study),
         report_seconds=REPORT_SECONDS,
         checkpoint_seconds=CHECKPOINT_SECONDS,
     )
@@ -70,7 +70,7 @@ def run_trials(
         search_alg=OptunaSearcher(
             space, concurrency=concurrency, stopping=lambda: bool(stop), past=past
         ),
-        scheduler=scheduler(space.study, past),
+        scheduler=create_scheduler(space.study, past),
         reuse_actors=True,
         trial_name_creator=_name,
         trial_dirname_creator=_name,
@@ -97,7 +97,7 @@ def run_trials(
             raise stop.failure
 
 
-def _storage(folder: Place) -> dict[str, Any]:
+def _storage(folder: StoragePath) -> dict[str, Any]:
     """Where Tune puts checkpoints, in its terms."""
     if isinstance(folder, Path):
         return {"storage_path": str(folder.resolve())}

@@ -12,21 +12,21 @@ from tuning.space.search_space import StudySettings
 from tuning.study.trial import Trial
 
 # About one trial in three goes on. With the grace period below there is one rung.
-REDUCTION = 3
+REDUCTION_FACTOR = 3
 # Every trial runs for at least this share of max_epochs. The order of the trials at a third of it
 # says little about the order at the end (rank correlation 0.4 univariate), because large learning
 # rates look bad until they have come down; at half of it much (0.75 to 0.95; docs/LOG.md).
-GRACE = 0.5
+GRACE_FRACTION = 0.5
 # The median of fewer trials' errors says little: Tune's own rule has this number too.
-LEAST_FOR_MEDIAN = 3
+MIN_TRIALS_FOR_MEDIAN = 3
 
 
 def grace_period(max_epochs: int) -> int:
     """Epochs that every trial runs before it may be stopped."""
-    return max(1, math.ceil(GRACE * max_epochs))
+    return max(1, math.ceil(GRACE_FRACTION * max_epochs))
 
 
-def judged_at(settings: StudySettings) -> frozenset[int]:
+def decision_epochs(settings: StudySettings) -> frozenset[int]:
     """The epochs after which the scheduler may stop a trial: it has to hear of each by itself."""
     if settings.scheduler == "median":
         return frozenset(range(1, settings.max_epochs + 1))
@@ -35,7 +35,7 @@ def judged_at(settings: StudySettings) -> frozenset[int]:
         rung = grace_period(settings.max_epochs)
         while rung < settings.max_epochs:
             rungs.append(rung)
-            rung *= REDUCTION
+            rung *= REDUCTION_FACTOR
     return frozenset(rungs)
 
 
@@ -80,7 +80,7 @@ class _Median(FIFOScheduler):  # type: ignore[misc]
         ]
         means = [mean for mean in means if math.isfinite(mean)]
         # A trial whose RMSE is no number stops too.
-        stops = len(means) >= LEAST_FOR_MEDIAN and not lowest <= median(means)
+        stops = len(means) >= MIN_TRIALS_FOR_MEDIAN and not lowest <= median(means)
         return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
@@ -103,7 +103,7 @@ def _past(trial: Any) -> list[dict[str, Any]]:
     ]
 
 
-def scheduler(settings: StudySettings, past: Iterable[Trial] = ()) -> TrialScheduler:
+def create_scheduler(settings: StudySettings, past: Iterable[Trial] = ()) -> TrialScheduler:
     """asha, median or none, told of the trials that have ended.
 
     Time is the project's own epoch, so that a resumed trial goes on counting. The metric is the
@@ -112,7 +112,7 @@ def scheduler(settings: StudySettings, past: Iterable[Trial] = ()) -> TrialSched
     chosen = _scheduler(settings)
     for record in past:
         if record.history and not record.under_way:
-            trial = _Ended(f"past {record.id}", {"past": record.lowest})
+            trial = _Ended(f"past {record.id}", {"past": record.best_rmse_by_epoch})
             chosen.on_trial_add(None, trial)
             last = {"epoch": record.epochs, "rmse": record.rmse}
             chosen.on_trial_complete(None, trial, last)
@@ -136,7 +136,7 @@ def _scheduler(settings: StudySettings) -> TrialScheduler:
             mode="min",
             max_t=settings.max_epochs,
             grace_period=grace_period(settings.max_epochs),
-            reduction_factor=REDUCTION,
+            reduction_factor=REDUCTION_FACTOR,
         )
     if settings.scheduler == "median":
         return _Median(grace_period(settings.max_epochs))

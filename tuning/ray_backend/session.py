@@ -18,7 +18,7 @@ from pathlib import Path
 
 import ray
 
-from lstm_model.command import complain
+from lstm_model.command import print_stderr
 from lstm_model.errors import InputError
 from tuning.ray_backend import environment, fork_server, watchdog
 from tuning.ray_backend.fork_server import ForkServer
@@ -93,7 +93,7 @@ class Session:
             if retry:
                 undo()
                 retry(problem)
-            complain(f"warning: {problem}. {HINT}")
+            print_stderr(f"warning: {problem}. {HINT}")
 
         # Without agents a Ray that wants them would be dead after half a minute, and this process
         # with it.
@@ -173,7 +173,7 @@ def ray_session(
         if verbose:
             for change in CHANGES:
                 if problem := changes.left_out.get(change.name):
-                    complain(f"Ray is not changed so that {change.what}: {problem}")
+                    print_stderr(f"Ray is not changed so that {change.what}: {problem}")
         yield Session(changes, own, advice, begin_to_end)
 
 
@@ -204,15 +204,15 @@ def _start(changes: Changes, verbose: bool, server: ForkServer | None, at_end: E
     variables = dict(LOCAL_ENVIRONMENT)
     if FORK in changes:
         assert server is not None
-        variables[fork_server.LISTENER] = os.path.join(temporary, "fork")
+        variables[fork_server.SOCKET_VARIABLE] = os.path.join(temporary, "fork")
         variables[fork_server.SETUP] = str(setup_worker_script())
-        server.listen(variables[fork_server.LISTENER])
+        server.listen(variables[fork_server.SOCKET_VARIABLE])
     at_end.enter_context(environment.variables(_authentication()))
     try:
         with (
             environment.variables(variables),
             changed_start(changes, logs=verbose),
-            watch("Ray", logs, retry or complain, watchdog.WAIT_SECONDS),
+            watch("Ray", logs, retry or print_stderr, watchdog.WAIT_SECONDS),
         ):
             ray.init(
                 address="local",  # whatever RAY_ADDRESS says

@@ -11,7 +11,7 @@ from typing import Any
 
 from ray import tune
 
-from tuning.search.searcher import Unsaved
+from tuning.search.searcher import NotPickled
 
 # After a request to stop, trials may end their epoch for this long before they are cut off. With
 # what the study still has to write, a command ends within 15 s of a Ctrl-C.
@@ -81,7 +81,7 @@ class CutOff(BaseException):
     """
 
 
-class Stopper(Unsaved, tune.Stopper):  # type: ignore[misc]
+class Stopper(NotPickled, tune.Stopper):  # type: ignore[misc]
     """Ends every trial after its epoch once a stop is requested, and at once after a while."""
 
     def __init__(self, stop: StopRequest) -> None:

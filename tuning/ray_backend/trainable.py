@@ -10,20 +10,20 @@ from ray import tune
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
 from lstm_model.configuration import Configuration, Reading
-from lstm_model.data.series import Series
+from lstm_model.data.series import EncodedSeries
 from lstm_model.errors import InputError, TrainingFailed
-from tuning.study.storage import Place
+from tuning.study.storage import StoragePath
 
 if TYPE_CHECKING:
     # torch takes seconds to import. Workers have it before their first trial; the command, which
     # has this module too, gives its first trials out without it.
     from torch import Tensor
 
-    from lstm_model.training.trainer import Epoch, Fit
+    from lstm_model.training.trainer import Epoch, Trainer
 
 # While no trial has ended, checkpoints are the models that there are: the first one comes after so
 # long, the others after twice as long each.
-EARLY_SECONDS = 1.0
+FIRST_CHECKPOINT_SECONDS = 1.0
 # The arguments of a call, and those that have a name.
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 # What ends a trial and not its worker.
@@ -40,15 +40,15 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
     def setup(
         self,
         config: dict[str, Any],
-        series: Series,
-        folder: Place,
+        series: EncodedSeries,
+        folder: StoragePath,
         target: str,
         reading: Reading,
         max_epochs: int,
         seed: int,
         threads: int,
         gpu: bool,
-        judged_at: Collection[int],
+        decision_epochs: Collection[int],
         report_seconds: float,
         checkpoint_seconds: float,
     ) -> None:
@@ -56,7 +56,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
 
         folder: of the study; a trial that goes on finds its checkpoint in it.
         reading: of the study's table, for the model that a checkpoint holds.
-        judged_at: epochs that a step ends with, because the trial may be stopped after them.
+        decision_epochs: epochs that a step ends with, because the trial may be stopped after them.
         report_seconds: a step ends when it has taken so long, unless it would end by itself within
             as long again.
         checkpoint_seconds: it ends when the last checkpoint is so long ago.
@@ -68,9 +68,9 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         self._reading = reading
         self._max_epochs, self._seed = max_epochs, seed
         self._device = "cuda" if gpu else "cpu"
-        self._judged_at = judged_at
+        self._decision_epochs = decision_epochs
         self._report_seconds, self._checkpoint_seconds = report_seconds, checkpoint_seconds
-        self._made: Fit | None = None
+        self._made: Trainer | None = None
         self._begin(config)
 
     def train(self, new: Call | None = None) -> dict[str, Any]:
@@ -103,15 +103,15 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         self._saved = time.monotonic()
         self._patience = self._checkpoint_seconds
         if config.get("early"):
-            self._patience = min(EARLY_SECONDS, self._patience)
+            self._patience = min(FIRST_CHECKPOINT_SECONDS, self._patience)
 
     @property
-    def _fit(self) -> "Fit":
+    def _fit(self) -> "Trainer":
         if self._made is None:
-            from lstm_model.training.trainer import Fit
+            from lstm_model.training.trainer import Trainer
 
             config = self._suggested
-            self._made = Fit(
+            self._made = Trainer(
                 Configuration(**config["config"]),
                 self._series,
                 max_epochs=self._max_epochs,
@@ -126,7 +126,10 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
     def _epochs_to_judge(self) -> int:
         """How many are left to the next one that a step ends with, or to the trial's end."""
         epoch = self._fit.epoch
-        return min((at for at in self._judged_at if at > epoch), default=self._max_epochs) - epoch
+        return (
+            min((at for at in self._decision_epochs if at > epoch), default=self._max_epochs)
+            - epoch
+        )
 
     @property
     def _due(self) -> bool:
@@ -139,13 +142,13 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         try:
             # A trial that is resumed at its very end trains no more: the study has to hear of it.
             while self._fit.epoch < self._max_epochs:
-                reports.append(report(epoch := self._fit.run_epoch()))
+                reports.append(epoch_report(epoch := self._fit.run_epoch()))
                 spent = time.monotonic() - begun
                 # What ends the step anyway may be as near again: a report more is milliseconds in
                 # which nothing is trained.
                 left = spent / len(reports) * self._epochs_to_judge
                 enough = spent >= self._report_seconds and left > self._report_seconds
-                if enough or self._due or epoch.number in self._judged_at:
+                if enough or self._due or epoch.number in self._decision_epochs:
                     break
         except (*OWN_FAULTS, RuntimeError) as error:
             # Of torch's own errors want of memory is the trial's fault; after another one the
@@ -189,7 +192,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         self._fit.load_state(*_state(Path(checkpoint_dir)))
 
 
-def _state(folder: Place) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
+def _state(folder: StoragePath) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
     """What write_state() wrote there.
 
     Raises:
@@ -213,7 +216,7 @@ def _wants_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
-def report(epoch: "Epoch") -> dict[str, Any]:
+def epoch_report(epoch: "Epoch") -> dict[str, Any]:
     """An epoch as Trial.report() takes it."""
     best = {"epoch": epoch.best.epoch, **epoch.best.score.as_json()}
     return {

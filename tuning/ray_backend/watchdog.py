@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-from lstm_model.command import INTERRUPTED, complain
+from lstm_model.command import INTERRUPTED, print_stderr
 from lstm_model.errors import TrainingFailed
 from tuning.ray_backend.patches import PLAIN, Changes
 
@@ -115,7 +115,9 @@ def retry_plain(changes: Changes) -> Callable[[str], NoReturn] | None:
 
 def begin_anew(problem: str) -> NoReturn:
     """Run this process's command again, with Ray as it is."""
-    complain(f"warning: {problem}. The command begins anew with Ray as it is, as with --plain-ray")
+    print_stderr(
+        f"warning: {problem}. The command begins anew with Ray as it is, as with --plain-ray"
+    )
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()

@@ -9,16 +9,16 @@ import pandas as pd
 from lstm_model.evaluation.baselines import PERSISTENCE, Style
 from lstm_model.figures import forecasts as figures
 from tuning.comparison import verdict as compared
-from tuning.comparison.backtest import Period
+from tuning.comparison.backtest import ForecastErrors
 from tuning.reporting.comparison_report import ReportFigure
 
 # Of the test hours, a stretch around its highest value is drawn.
 EPISODE = pd.Timedelta(days=7)
 
-Looks = Mapping[str, Style]
+Styles = Mapping[str, Style]
 
 
-def drawn(comparison: Mapping[str, Any], period: Period) -> list[ReportFigure]:
+def draw_comparison(comparison: Mapping[str, Any], period: ForecastErrors) -> list[ReportFigure]:
     """All of them; `period` is the test's."""
     unit = f" ({comparison['unit']})" if comparison["unit"] else ""
     quantity = f"{comparison['target']}{unit}"
@@ -33,7 +33,7 @@ def drawn(comparison: Mapping[str, Any], period: Period) -> list[ReportFigure]:
 
 
 def _episode(
-    comparison: Mapping[str, Any], period: Period, lead: int, quantity: str, looks: Looks
+    comparison: Mapping[str, Any], period: ForecastErrors, lead: int, quantity: str, looks: Styles
 ) -> ReportFigure:
     peak = period.times[int(np.nanargmax(period.observed))]
     near = np.abs(period.times - peak) <= EPISODE / 2
@@ -53,7 +53,7 @@ def _episode(
     return ReportFigure(f"episode-{lead}", caption, figure)
 
 
-def _by_lead_time(comparison: Mapping[str, Any], quantity: str, looks: Looks) -> ReportFigure:
+def _by_lead_time(comparison: Mapping[str, Any], quantity: str, looks: Styles) -> ReportFigure:
     models, leads = comparison["models"], comparison["lead_times"]
     # Of the baselines without features those that matter: the others are far off the scale.
     strongest = {
@@ -90,7 +90,7 @@ def _by_lead_time(comparison: Mapping[str, Any], quantity: str, looks: Looks) ->
     return ReportFigure("error-by-lead-time", caption, figure)
 
 
-def _by_level(comparison: Mapping[str, Any], quantity: str, looks: Looks) -> ReportFigure:
+def _by_level(comparison: Mapping[str, Any], quantity: str, looks: Styles) -> ReportFigure:
     lead = comparison["lead_times"][0]
     levels = [
         one for one in comparison["breakdowns"] if one["by"] == "level" and one["lead_time"] == lead
@@ -107,7 +107,7 @@ def _by_level(comparison: Mapping[str, Any], quantity: str, looks: Looks) -> Rep
     return ReportFigure("error-by-level", caption, figure)
 
 
-def _importances(comparison: Mapping[str, Any], looks: Looks) -> list[ReportFigure]:
+def _importances(comparison: Mapping[str, Any], looks: Styles) -> list[ReportFigure]:
     mattered = {
         name: one["importances"]
         for name, one in comparison["studies"].items()

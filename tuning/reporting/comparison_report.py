@@ -18,7 +18,7 @@ from lstm_model.files import write_file
 from lstm_model.wording import DIGITS
 from tuning.comparison.verdict import error_format, lead_name
 from tuning.reporting.tables import short
-from tuning.study.storage import Place
+from tuning.study.storage import StoragePath
 
 LEAD_TIMES_SHOWN = (1, 3, 6, 12, 24)  # and the last, where there are more than four
 SIMULATED = (
@@ -47,7 +47,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """Cells as they are read; the first `text_columns` hold words, the others numbers."""
 
     title: str
@@ -69,11 +69,11 @@ class ReportFigure:
             raise ValueError(f"a figure's name must be the stem of a file, but got {self.name!r}")
 
 
-Block = Text | Table | ReportFigure
+Block = Text | ReportTable | ReportFigure
 
 
 def write_report(
-    folder: Place, comparison: Mapping[str, Any], figures: Sequence[ReportFigure]
+    folder: StoragePath, comparison: Mapping[str, Any], figures: Sequence[ReportFigure]
 ) -> None:
     """Write report.html, one file that opens anywhere, and report.md with figures/NAME.png."""
     title = str(comparison.get("name") or folder.name)
@@ -86,7 +86,7 @@ def write_report(
     write_file(folder / "report.html", _html(title, blocks, images).encode())
 
 
-def answer(comparison: Mapping[str, Any]) -> str:
+def summary_markdown(comparison: Mapping[str, Any]) -> str:
     """What was found, as Markdown: the verdict, the errors, the tests and the finalists."""
     tables = _Tables(comparison)
     blocks: list[Block] = [Text("p", comparison["verdict"])]
@@ -96,7 +96,7 @@ def answer(comparison: Mapping[str, Any]) -> str:
     return _markdown([*blocks, tables.configurations()])
 
 
-def models_table(comparison: Mapping[str, Any], *, narrow: bool = False) -> Table:
+def models_table(comparison: Mapping[str, Any], *, narrow: bool = False) -> ReportTable:
     """The models beside the baselines on the test hours.
 
     narrow: for a terminal of 80 columns, where of several lead times two fit, and short names.
@@ -153,7 +153,7 @@ class _Tables:
             self._leads = [leads[0], leads[-1]]
         self._ahead = [lead_name(comparison, lead) for lead in self._leads]
 
-    def models(self) -> Table:
+    def models(self) -> ReportTable:
         """With one lead time a column for each measure, with several one for each of them."""
         measures = {f"RMSE{self._unit}": "rmse", f"MAE{self._unit}": "mae", "skill": "skill"}
         rows: list[tuple[str, ...]] = []
@@ -162,7 +162,7 @@ class _Tables:
                 values = [self._at(model[key])[0] for key in measures.values()]
                 rows.append((self._titled(name), *map(self._measure, measures, values)))
             title = f"Test hours, {self._ahead[0]} ahead"
-            return Table(title, ("model", *measures), tuple(rows))
+            return ReportTable(title, ("model", *measures), tuple(rows))
         for measure, key in measures.items():
             for name, model in self._all["models"].items():
                 values = [*self._at(model[key]), fmean(model[key].values())]
@@ -170,9 +170,9 @@ class _Tables:
                 rows.append((self._titled(name), measure, *cells))
         mean = f"mean of all {len(self._all['lead_times'])}"
         headings = ("model", "measure", *self._ahead, mean)
-        return Table("Test hours, by lead time", headings, tuple(rows), 2)
+        return ReportTable("Test hours, by lead time", headings, tuple(rows), 2)
 
-    def tests(self, title: str, tests: Sequence[Mapping[str, Any]]) -> Table:
+    def tests(self, title: str, tests: Sequence[Mapping[str, Any]]) -> ReportTable:
         rows = [
             (
                 f"{label(test['a'])} minus {label(test['b'])}",
@@ -188,9 +188,9 @@ class _Tables:
             if test["lead_time"] in self._leads
         ]
         numbers = (f"difference{self._unit}", "95% interval", "p", "Holm", "DM", "p of DM", "Holm")
-        return Table(title, ("models", "metric", "ahead", *numbers), tuple(rows), 3)
+        return ReportTable(title, ("models", "metric", "ahead", *numbers), tuple(rows), 3)
 
-    def configurations(self) -> Table:
+    def configurations(self) -> ReportTable:
         found = self._all["finalists"]
         facts = [
             {key: one[key] for key in ("trial", "epochs")}
@@ -201,9 +201,9 @@ class _Tables:
         names = dict.fromkeys(name for one in facts for name in one)
         rows = [(name, *(short(one.get(name, "-")) for one in facts)) for name in names]
         headings = ("", *map(label, found))
-        return Table("Configurations", headings, tuple(rows), len(headings))
+        return ReportTable("Configurations", headings, tuple(rows), len(headings))
 
-    def validation(self) -> Table:
+    def validation(self) -> ReportTable:
         rows: list[tuple[str, ...]] = []
         for name, one in self._all["finalists"].items():
             seeds, mean = one["by_seed"], one["validation"]
@@ -218,9 +218,9 @@ class _Tables:
                 rows.append((label(name), *line, *map(self._error, errors), skill))
         over = ", mean of all lead times" if len(self._leads) > 1 else ""
         headings = ("model", "trained with", "epoch", f"RMSE{self._unit}", f"MAE{self._unit}")
-        return Table(f"Validation{over}", (*headings, "skill"), tuple(rows), 2)
+        return ReportTable(f"Validation{over}", (*headings, "skill"), tuple(rows), 2)
 
-    def test_by_seed(self) -> Table:
+    def test_by_seed(self) -> ReportTable:
         rows = [
             (label(name), ahead, *map(self._error, (mean, fmean(seeds), min(seeds), max(seeds))))
             for name, model in self._all["models"].items()
@@ -231,14 +231,14 @@ class _Tables:
         ]
         numbers = ("mean forecast", "mean of the seeds", "lowest", "highest")
         title = f"Test hours: RMSE{self._unit} by seed"
-        return Table(title, ("model", "ahead", *numbers), tuple(rows), 2)
+        return ReportTable(title, ("model", "ahead", *numbers), tuple(rows), 2)
 
-    def coverage(self) -> Table:
+    def coverage(self) -> ReportTable:
         """Of all forecasts of a lead time; of every lead time, since it claims to hold at each."""
         found = [one for one in self._all["coverage"] if one["forecast_level"] == "all"]
         return self._covered("By lead time", found, "ahead")
 
-    def coverage_by_level(self) -> Iterable[Table]:
+    def coverage_by_level(self) -> Iterable[ReportTable]:
         found = [one for one in self._all["coverage"] if one["forecast_level"] != "all"]
         for (lead,), group in _grouped(found, "lead_time").items():
             title = f"By the forecast's level{self._unit}, {lead_name(self._all, lead)} ahead"
@@ -246,7 +246,7 @@ class _Tables:
 
     def _covered(
         self, title: str, found: Sequence[Mapping[str, Any]], by: Literal["ahead", "level"]
-    ) -> Table:
+    ) -> ReportTable:
         """A row for each model and group, with the share and the width that each claim had."""
         claims = list(dict.fromkeys(one["claim"] for one in found))
         rows: list[tuple[str, ...]] = []
@@ -258,9 +258,9 @@ class _Tables:
                 cells += [_format(one["covered"], ".1%"), self._error(one["mean_width"])]
             rows.append(tuple(cells))
         numbers = [name for c in claims for name in (f"in {c:.0%}", f"mean width{self._unit}")]
-        return Table(title, ("model", by, "rows", *numbers), tuple(rows), 2)
+        return ReportTable(title, ("model", by, "rows", *numbers), tuple(rows), 2)
 
-    def breakdowns(self) -> Iterable[Table]:
+    def breakdowns(self) -> Iterable[ReportTable]:
         for (by, lead), group in _grouped(self._all["breakdowns"], "by", "lead_time").items():
             models = list(group[0]["rmse"])
             rows = [
@@ -268,9 +268,9 @@ class _Tables:
                 for one in group
             ]
             title = f"RMSE{self._unit} by {by}, {lead_name(self._all, lead)} ahead"
-            yield Table(title, (by, "rows", *map(label, models)), tuple(rows))
+            yield ReportTable(title, (by, "rows", *map(label, models)), tuple(rows))
 
-    def worst(self) -> Iterable[Table]:
+    def worst(self) -> Iterable[ReportTable]:
         for (model, lead), group in _grouped(self._all["worst"], "model", "lead_time").items():
             rows = [
                 (one["time"], *(self._error(one[key]) for key in ("observed", "forecast", "error")))
@@ -278,18 +278,18 @@ class _Tables:
             ]
             headings = ("time", f"observed{self._unit}", "forecast", "error")
             title = f"{label(model)}, {lead_name(self._all, lead)} ahead"
-            yield Table(title, headings, tuple(rows))
+            yield ReportTable(title, headings, tuple(rows))
 
-    def years(self) -> Table:
+    def years(self) -> ReportTable:
         rows: list[tuple[str, ...]] = []
         for year, one in self._all["years"].items():
             rows.append((year, "rows scored", *(f"{n:,}" for n in self._at(one["rows"]))))
             for name, errors in one["rmse"].items():
                 rows.append((year, label(name), *map(self._error, self._at(errors))))
         headings = ("year", "model", *(f"{ahead} ahead" for ahead in self._ahead))
-        return Table(f"RMSE{self._unit}", headings, tuple(rows), 2)
+        return ReportTable(f"RMSE{self._unit}", headings, tuple(rows), 2)
 
-    def protocol(self) -> Table:
+    def protocol(self) -> ReportTable:
         of, data = self._all, self._all["data"]
         counts = zip(self._ahead, self._at(of["rows"]), strict=True)
         facts = {
@@ -306,7 +306,7 @@ class _Tables:
             states = ((state.replace("_", " "), n) for state, n in study["trials"].items())
             facts[f"trials of {label(name)}"] = f"{_listed(dict(states))}, in {study['folder']}"
         facts |= {"versions": _listed(of["versions"]), "created": of["created"]}
-        return Table("", ("what", "value"), tuple(facts.items()), 2)
+        return ReportTable("", ("what", "value"), tuple(facts.items()), 2)
 
     def _titled(self, name: str) -> str:
         seeds = None if self._narrow else self._all["models"][name].get("seeds")
@@ -359,7 +359,7 @@ def _markdown(blocks: Iterable[Block]) -> str:
                 parts.append(MARKS[tag].format(_plain(text)))
             case ReportFigure(name, caption):
                 parts.append(f"![{_plain(caption)}](figures/{name}.png)\n\n{_plain(caption)}")
-            case Table(title, headings, rows, text_columns):
+            case ReportTable(title, headings, rows, text_columns):
                 rule = ["---"] * text_columns + ["---:"] * (len(headings) - text_columns)
                 cells = [[_plain(cell, inside=True) for cell in line] for line in (headings, *rows)]
                 lines = [f"| {' | '.join(line)} |" for line in (cells[0], rule, *cells[1:])]
@@ -385,7 +385,7 @@ def _html(title: str, blocks: Iterable[Block], images: Mapping[str, bytes]) -> s
                 source = f"data:image/png;base64,{b64encode(images[name]).decode()}"
                 image = f'<div><img src="{source}" alt="{escape(caption)}"></div>'
                 parts.append(f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>")
-            case Table(title_, headings, rows, text_columns):
+            case ReportTable(title_, headings, rows, text_columns):
                 head = _row("th", headings, text_columns)
                 body = "\n".join(_row("td", row, text_columns) for row in rows)
                 caption = f"<caption>{escape(title_)}</caption>" if title_ else ""

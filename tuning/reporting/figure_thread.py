@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstm_model.command import complain
+from lstm_model.command import print_stderr
 from lstm_model.errors import InputError
 from tuning.study.trial import Trial
 
@@ -31,11 +31,11 @@ SWITCH_SECONDS = 0.0005
 # What is new is put in a bucket so often: the less is left for the end, which has to be waited for.
 PUT_SECONDS = 15.0
 
-Drawn = Mapping[str, bytes]
+PngByTag = Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
-class Shown:
+class StudySnapshot:
     """What the figures are of: read at one moment, so that the study can go on meanwhile.
 
     `best` is the trial whose `model` was kept; both are None before there is one.
@@ -47,7 +47,7 @@ class Shown:
     model: "TrainedForecaster | None"
 
     @classmethod
-    def now(cls, study: "Study") -> "Shown":
+    def now(cls, study: "Study") -> "StudySnapshot":
         ended = [trial for trial in study.trials.values() if not trial.under_way]
         model = None
         if study.best:
@@ -58,11 +58,11 @@ class Shown:
         return cls(study, ended, study.best, model)
 
 
-class Artist:
+class FigureThread:
     """Draws while a study goes on, without holding up its trials: in a thread, now and then."""
 
     def __init__(
-        self, show: Callable[[Drawn, int], None], put: Callable[[], None] | None = None
+        self, show: Callable[[PngByTag, int], None], put: Callable[[], None] | None = None
     ) -> None:
         """
         Args:
@@ -97,7 +97,7 @@ class Artist:
             return False
         self._last = self._last or last
         self._due = time.monotonic() + LEAST_SECONDS
-        self._begin(self._draw_and_put, *self._new(Shown.now(study), search=not last))
+        self._begin(self._draw_and_put, *self._new(StudySnapshot.now(study), search=not last))
         return True
 
     def _begin(self, work: Callable[..., None], *given: Any) -> None:
@@ -107,13 +107,13 @@ class Artist:
     def finish(self, study: "Study") -> None:
         """Draw what is new since; no thread is left."""
         self.close()
-        self._draw(*self._new(Shown.now(study)))
+        self._draw(*self._new(StudySnapshot.now(study)))
 
     def close(self) -> None:
         if self._thread:
             self._thread.join()
 
-    def _new(self, shown: Shown, search: bool = True) -> tuple[Shown, bool, bool]:
+    def _new(self, shown: StudySnapshot, search: bool = True) -> tuple[StudySnapshot, bool, bool]:
         """What there is, and whether the model and the trials are others than were drawn."""
         # The model's own error: its trial may have come to a lower one since it was saved.
         known = shown.best and shown.model and shown.model.validation
@@ -123,7 +123,7 @@ class Artist:
         self._model, self._count = model or self._model, count
         return shown, *new
 
-    def _draw_and_put(self, shown: Shown, model: bool, trials: bool) -> None:
+    def _draw_and_put(self, shown: StudySnapshot, model: bool, trials: bool) -> None:
         self._draw(shown, model, trials)
         if self._put:
             self._put_new(self._put)
@@ -134,7 +134,7 @@ class Artist:
             put()
         self._put_due = time.monotonic() + PUT_SECONDS
 
-    def _draw(self, shown: Shown, model: bool, trials: bool) -> None:
+    def _draw(self, shown: StudySnapshot, model: bool, trials: bool) -> None:
         begun = time.monotonic()
         try:
             from tuning.reporting.study_figures import draw
@@ -145,7 +145,7 @@ class Artist:
         except Exception as error:
             # No figure is worth a study.
             if not self._told:
-                complain(f"warning: no figures for TensorBoard: {error!r}")
+                print_stderr(f"warning: no figures for TensorBoard: {error!r}")
             self._told = True
         spent = time.monotonic() - begun
         self._due = max(self._due, time.monotonic() + spent / SHARE)

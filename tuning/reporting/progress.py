@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.segment import ControlType, Segment, Segments
 from rich.text import Text
 
-from lstm_model.command import complain, silence
+from lstm_model.command import print_stderr, redirect_to_devnull
 from lstm_model.wording import number_format
 from tuning.reporting.tables import short
 from tuning.study.trial import State, Trial
@@ -57,7 +57,7 @@ class Terminal(Console):
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        silence(sys.stdout)
+        redirect_to_devnull(sys.stdout)
 
 
 class Progress:
@@ -96,7 +96,7 @@ class Progress:
         if trial.state == "failed":
             told = f"trial {trial.id} failed: {trial.reason}"
             if self._console.quiet:
-                complain(f"warning: {told}")
+                print_stderr(f"warning: {told}")
             else:
                 self._print(Text(told, style="red"))
         news = study.best is trial and trial.id != self._best

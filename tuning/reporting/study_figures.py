@@ -11,31 +11,31 @@ from matplotlib.figure import Figure
 
 from lstm_model.evaluation.baselines import BY_NAME, PERSISTENCE, Style
 from lstm_model.figures import forecasts as figures
-from lstm_model.training.trainer import WARM_UP_ROWS, Validation
+from lstm_model.training.trainer import SETTLING_ROWS, HoldoutEvaluator
 from tuning.comparison import verdict as compared
-from tuning.comparison.backtest import Period
-from tuning.reporting.figure_thread import Drawn, Shown
+from tuning.comparison.backtest import ForecastErrors
+from tuning.reporting.figure_thread import PngByTag, StudySnapshot
 from tuning.reporting.tables import step_name
-from tuning.search.searcher import importances
+from tuning.search.searcher import hyperparameter_importances
 
 # For a page that shows them side by side; a report's figures are finer.
 DPI = 100
 
 
-def draw(shown: Shown, *, model: bool, trials: bool) -> Drawn:
+def draw(shown: StudySnapshot, *, model: bool, trials: bool) -> PngByTag:
     """PNGs by TensorBoard's tags: what is of the best model, of the search, or both."""
     found = _of_the_model(shown) if model else {}
     found |= _of_the_search(shown) if trials else {}
     return {tag: figures.png(figure, DPI) for tag, figure in found.items()}
 
 
-def _of_the_model(shown: Shown) -> dict[str, Figure]:
+def _of_the_model(shown: StudySnapshot) -> dict[str, Figure]:
     """Forecasts, errors and gates of the best model, by TensorBoard's tags."""
     assert shown.best is not None and shown.model is not None
     study, model, name = shown.study, shown.model, f"trial {shown.best.id}"
     series = study.series.folds[-1]  # whose model was kept
-    forecast = Validation(series).forecast(model.model)
-    period = Period.of(series, {name: forecast[None]})
+    forecast = HoldoutEvaluator(series).forecast(model.model)
+    period = ForecastErrors.of(series, {name: forecast[None]})
     looks = figures.styles([_name(shown)])
     looks[name] = looks[_name(shown)]
     times = period.times.to_numpy()
@@ -54,7 +54,9 @@ def _of_the_model(shown: Shown) -> dict[str, Figure]:
             )
         )
     found["best model/errors by lead time"] = _by_lead_time(shown, name, looks)
-    levels = compared.by_level(period.levels[:, 0], compared.borders(series, study.is_air))
+    levels = compared.by_level(
+        period.levels[:, 0], compared.level_edges(series, study.target_is_pm25)
+    )
     found["best model/errors by level"] = figures.residuals_by_level(
         {each: period.mean_errors(each)[:, 0] for each in (name, PERSISTENCE)},
         levels,
@@ -64,7 +66,7 @@ def _of_the_model(shown: Shown) -> dict[str, Figure]:
     )
     rows = list(chosen.values())[-1]
     first, last = series.split + rows.start, series.split + rows.stop
-    before = min(first, WARM_UP_ROWS)
+    before = min(first, SETTLING_ROWS)
     found["best model/gates in the highest week"] = figures.gates(
         series.times[first:last],
         series.target[first:last],
@@ -74,7 +76,7 @@ def _of_the_model(shown: Shown) -> dict[str, Figure]:
     return found
 
 
-def _of_the_search(shown: Shown) -> dict[str, Figure]:
+def _of_the_search(shown: StudySnapshot) -> dict[str, Figure]:
     """What the trials came to and which hyperparameters mattered, by TensorBoard's tags."""
     study, name = shown.study, _name(shown)
     baselines = study.baselines
@@ -93,7 +95,7 @@ def _of_the_search(shown: Shown) -> dict[str, Figure]:
             quantity=_quantity(shown),
             looks=figures.styles([name, *references]) | {study.name: figures.styles([name])[name]},
         )
-    if shares := importances(shown.trials, study.space):
+    if shares := hyperparameter_importances(shown.trials, study.space):
         count = sum(trial.state == "finished" for trial in shown.trials)
         found["search/importances"] = figures.importances(
             {study.name: shares},
@@ -103,7 +105,7 @@ def _of_the_search(shown: Shown) -> dict[str, Figure]:
     return found
 
 
-def _name(shown: Shown) -> str:
+def _name(shown: StudySnapshot) -> str:
     """What the model is called: after its space, whose colour it has in a comparison too."""
     return Path(shown.study.space.name).stem
 
@@ -113,12 +115,12 @@ def _of_model(baseline: str, model: str) -> str:
     return f"{baseline}_{model}" if BY_NAME[baseline].per_features else baseline
 
 
-def _quantity(shown: Shown) -> str:
+def _quantity(shown: StudySnapshot) -> str:
     target = shown.study.space.data.target
-    return f"{target} (ug/m3)" if shown.study.is_air else target
+    return f"{target} (ug/m3)" if shown.study.target_is_pm25 else target
 
 
-def _ahead(shown: Shown, lead: int) -> str:
+def _ahead(shown: StudySnapshot, lead: int) -> str:
     return compared.lead_name({"step": step_name(shown.study.table.step)}, lead)
 
 
@@ -126,7 +128,7 @@ def _first_or_last(lead: int, horizon: int) -> str:
     return "only" if horizon == 1 else "first" if lead == 1 else "last"
 
 
-def _by_lead_time(shown: Shown, name: str, looks: Mapping[str, Style]) -> Figure:
+def _by_lead_time(shown: StudySnapshot, name: str, looks: Mapping[str, Style]) -> Figure:
     """The errors that the study itself has: over several folds their means, as the baselines'."""
     baselines = shown.study.baselines
     assert shown.model is not None and shown.model.validation is not None

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from lstm_model.wording import DIGITS, number_format
-from tuning.space.search_space import Entry, SearchSpace, Value
+from tuning.space.search_space import ParameterRange, SearchSpace, Value
 
 if TYPE_CHECKING:
-    from lstm_model.data.series import Series
-    from lstm_model.data.sources import Table
+    from lstm_model.data.series import EncodedSeries
+    from lstm_model.data.sources import Dataset
     from tuning.study.study import Study
 
 BEST_SHOWN = 5
@@ -54,10 +54,10 @@ def best_rows(study: "Study") -> list[tuple[str, ...]]:
     ]
 
 
-def describe(
+def print_plan(
     space: SearchSpace,
-    table: "Table",
-    series: "Series",
+    table: "Dataset",
+    series: "EncodedSeries",
     time_budget: float | None,
     console: Console,
 ) -> None:
@@ -100,7 +100,7 @@ def describe(
         say("fixed", f"{name}: {value}")
 
 
-def in_words(entry: Entry) -> str:
+def in_words(entry: ParameterRange) -> str:
     """What of a hyperparameter is searched."""
     if entry.kind == "categorical":
         values = ", ".join(map(str, entry.choices))
@@ -126,7 +126,7 @@ def step_name(step: pd.Timedelta) -> str:
     return f"{count} {name}{'s' if name == 'day' and count > 1 else ''}"
 
 
-def _span(series: "Series", start: int, stop: int) -> str:
+def _span(series: "EncodedSeries", start: int, stop: int) -> str:
     first, last = (str(series.times[row])[:16].replace("T", " ") for row in (start, stop - 1))
     return f"{first} to {last}"
 

@@ -30,7 +30,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from ray.tune.search import Searcher
 
 from lstm_model.seeds import mixed_seed
-from tuning.space.search_space import Entry, SearchSpace
+from tuning.space.search_space import ParameterRange, SearchSpace
 from tuning.study.trial import Trial
 
 # Ours to Optuna's, of trials that have ended.
@@ -42,11 +42,11 @@ STATES = {
 
 # TPE's first trials are random. Optuna's own 10 are a fifth of a study of 50, and half of what a
 # short one has: with 5 searches of some 20 trials' time came to better models (docs/LOG.md).
-AT_RANDOM = 5
+N_STARTUP_TRIALS = 5
 
 # How many past trials the sampler is shown at most, and how many of them are the best ones. TPE
 # calls 25 good at most.
-MOST_SHOWN, BEST_SHOWN = 500, 100
+MAX_HISTORY, BEST_SHOWN = 500, 100
 
 # Fewer say next to nothing of which hyperparameter mattered.
 LEAST_FOR_IMPORTANCES = 8
@@ -68,10 +68,10 @@ class _TPE(TPESampler):
     Optuna would compare all past trials with each other to find out what that is.
     """
 
-    def __init__(self, seed: int, entries: Iterable[Entry]) -> None:
-        super().__init__(seed=seed, multivariate=True, n_startup_trials=AT_RANDOM)
+    def __init__(self, seed: int, entries: Iterable[ParameterRange]) -> None:
+        super().__init__(seed=seed, multivariate=True, n_startup_trials=N_STARTUP_TRIALS)
         always = sorted((entry for entry in entries if not entry.when), key=attrgetter("name"))
-        distributions = {entry.name: distribution(entry) for entry in always}
+        distributions = {entry.name: to_distribution(entry) for entry in always}
         self._together = {name: each for name, each in distributions.items() if not each.single()}
 
     def infer_relative_search_space(
@@ -80,7 +80,7 @@ class _TPE(TPESampler):
         return self._together
 
 
-def sampler(name: str, seed: int, entries: Iterable[Entry]) -> BaseSampler:
+def create_sampler(name: str, seed: int, entries: Iterable[ParameterRange]) -> BaseSampler:
     """tpe, gp or random. A new one for every question: see OptunaSearcher.suggest()."""
     if name == "gp":
         return GPSampler(seed=seed, warn_independent_sampling=False)
@@ -89,7 +89,7 @@ def sampler(name: str, seed: int, entries: Iterable[Entry]) -> BaseSampler:
     return _TPE(seed, entries)
 
 
-def distribution(entry: Entry) -> BaseDistribution:
+def to_distribution(entry: ParameterRange) -> BaseDistribution:
     """The entry in Optuna's terms."""
     if entry.kind == "categorical":
         return CategoricalDistribution(entry.choices)
@@ -101,7 +101,7 @@ def distribution(entry: Entry) -> BaseDistribution:
     return FloatDistribution(entry.low, entry.high, log=entry.log, step=entry.step)
 
 
-def _ask(trial: optuna.Trial, entry: Entry) -> Any:
+def _ask(trial: optuna.Trial, entry: ParameterRange) -> Any:
     if entry.kind == "categorical":
         return trial.suggest_categorical(entry.name, entry.choices)
     assert entry.low is not None and entry.high is not None
@@ -152,10 +152,10 @@ class _Thinned(InMemoryStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        if len(self._ended) <= MOST_SHOWN:
+        if len(self._ended) <= MAX_HISTORY:
             return super().get_all_trials(study_id, deepcopy, states)
         best = {id for _, _, id in self._ranked[:BEST_SHOWN]}
-        some = self._ended[:: math.ceil(len(self._ended) / (MOST_SHOWN - BEST_SHOWN))]
+        some = self._ended[:: math.ceil(len(self._ended) / (MAX_HISTORY - BEST_SHOWN))]
         shown = [self.get_trial(id) for id in sorted(best.union(some, self._open))]
         chosen = [trial for trial in shown if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
@@ -173,14 +173,14 @@ def _rank(trial: FrozenTrial) -> tuple[int, float]:
     return 0, math.inf
 
 
-class Unsaved:
+class NotPickled:
     """Stays out of the snapshot that Tune pickles: what it would keep is in the trials' records."""
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return object, ()
 
 
-class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
+class OptunaSearcher(NotPickled, Searcher):  # type: ignore[misc]
     """Suggests the configurations of a study, after those of its `past`.
 
     A suggestion is `{"trial": number, "config": {...}}`; `config` holds the searched
@@ -211,7 +211,7 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
                 self._unfinished.append(trial)
             else:
                 self._one_ended |= trial.state != "failed"
-                self._optuna.add_trial(frozen(trial, space))
+                self._optuna.add_trial(to_frozen_trial(trial, space))
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next configuration, None while all slots are taken, or FINISHED.
@@ -234,14 +234,14 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
                 "trial": record.id,
                 "config": record.config,
                 "checkpoint": record.checkpoint,
-                "past": record.lowest,
+                "past": record.best_rmse_by_epoch,
             }
         number = self._numbers.pop(0)
         # A sampler made anew from (seed, number) answers the same whether or not the study was
         # interrupted before this question, without any state of its own to keep.
         seed = mixed_seed(self._space.study.seed, number)
         entries = self._space.search.values()
-        self._optuna.sampler = sampler(self._space.study.sampler, seed, entries)
+        self._optuna.sampler = create_sampler(self._space.study.sampler, seed, entries)
         if number < len(self._points):
             self._optuna.enqueue_trial(dict(self._points[number]))
         trial = self._live[trial_id] = self._optuna.ask()
@@ -278,7 +278,7 @@ class OptunaSearcher(Unsaved, Searcher):  # type: ignore[misc]
         """Nothing to save: the trials' records are the truth, and nothing is unpickled."""
 
 
-def frozen(record: Trial, space: SearchSpace) -> FrozenTrial:
+def to_frozen_trial(record: Trial, space: SearchSpace) -> FrozenTrial:
     """A record as Optuna keeps trials."""
     state = STATES[record.state]
     point = {name: record.config[name] for name in space.search if name in record.config}
@@ -289,14 +289,16 @@ def frozen(record: Trial, space: SearchSpace) -> FrozenTrial:
     return create_trial(
         state=state,
         params=point,
-        distributions={name: distribution(space.search[name]) for name in point},
+        distributions={name: to_distribution(space.search[name]) for name in point},
         value=value if state == TrialState.COMPLETE else None,
         intermediate_values=intermediate if state != TrialState.FAIL else {},
         user_attrs={"trial": record.id, **({"reason": record.reason} if record.reason else {})},
     )
 
 
-def importances(trials: Iterable[Trial], space: SearchSpace) -> dict[str, float] | None:
+def hyperparameter_importances(
+    trials: Iterable[Trial], space: SearchSpace
+) -> dict[str, float] | None:
     """Which hyperparameters mattered for the RMSE of the trials that finished, in shares of 1.
 
     By Optuna's own choice, PED-ANOVA (Watanabe, Bansal and Hutter 2023,
@@ -308,7 +310,7 @@ def importances(trials: Iterable[Trial], space: SearchSpace) -> dict[str, float]
     finished = [trial for trial in trials if trial.state == "finished"]
     if len(finished) < LEAST_FOR_IMPORTANCES:
         return None
-    study.add_trials([frozen(trial, space) for trial in finished])
+    study.add_trials([to_frozen_trial(trial, space) for trial in finished])
     always = [name for name, entry in space.search.items() if not entry.when]
     if not always:
         return None
@@ -343,7 +345,7 @@ class Journal:
     def add(self, record: Trial) -> None:
         """A trial that has ended."""
         before = len(self._lines.logs)
-        self._optuna.add_trial(frozen(record, self._space))
+        self._optuna.add_trial(to_frozen_trial(record, self._space))
         self._trials[record.id] = self._lines.logs[before:]
 
     def content(self) -> bytes:

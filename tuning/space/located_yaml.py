@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 DEEPEST = 20  # a search space nests four deep; the limit keeps the reader from Python's own
 _INT = re.compile(r"[-+]?[0-9]+")
@@ -30,7 +30,7 @@ _WORDS = {
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where something stands; both count from 1."""
 
     line: int
@@ -40,7 +40,7 @@ class Place(NamedTuple):
 class Mistake(NamedTuple):
     """What is wrong, and where."""
 
-    place: Place
+    place: Position
     text: str
 
 
@@ -56,8 +56,8 @@ class Located:
     """A file's plain data, the places of its parts, and what is wrong with it as YAML."""
 
     data: object = UNREADABLE
-    keys: dict[Path, Place] = field(default_factory=dict)
-    values: dict[Path, Place] = field(default_factory=dict)
+    keys: dict[KeyPath, Position] = field(default_factory=dict)
+    values: dict[KeyPath, Position] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
 
 
@@ -71,7 +71,7 @@ def read_yaml(text: str) -> Located:
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         line = before.count("\n") + 1
-        place = Place(line, len(before) - before.rfind("\n"))
+        place = Position(line, len(before) - before.rfind("\n"))
         found.mistakes.append(
             Mistake(place, f"character U+{ord(text[error.position]):04X} can't stand in YAML")
         )
@@ -88,7 +88,7 @@ def read_yaml(text: str) -> Located:
 
 
 class _TooDeep(Exception):
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Position) -> None:
         self.place = place
 
 
@@ -117,7 +117,7 @@ class _Composer:
                 data = self.value(next(self.events), ())
         return data
 
-    def value(self, event: yaml.Event, path: Path | None) -> object:
+    def value(self, event: yaml.Event, path: KeyPath | None) -> object:
         """The value that begins with `event`; a path of None leaves its places out."""
         place = _place(event.start_mark)
         if path is not None:
@@ -144,7 +144,7 @@ class _Composer:
         self.depth -= 1
         return data
 
-    def sequence(self, path: Path | None) -> list[object]:
+    def sequence(self, path: KeyPath | None) -> list[object]:
         items: list[object] = []
         for event in self.events:
             if isinstance(event, yaml.SequenceEndEvent):
@@ -152,16 +152,18 @@ class _Composer:
             items.append(self.value(event, None if path is None else (*path, len(items))))
         return items
 
-    def mapping(self, path: Path | None) -> dict[str, object]:
+    def mapping(self, path: KeyPath | None) -> dict[str, object]:
         items: dict[str, object] = {}
-        first: dict[str, Place] = {}
+        first: dict[str, Position] = {}
         for event in self.events:
             if isinstance(event, yaml.MappingEndEvent):
                 break
             key = self.key(event)
             value_path = None if key is None or key in first or path is None else (*path, key)
             if key is not None and key in first:
-                self.mistake(event, f"{shown(key)} is given twice, first on line {first[key].line}")
+                self.mistake(
+                    event, f"{format_value(key)} is given twice, first on line {first[key].line}"
+                )
             elif key is not None:
                 first[key] = _place(event.start_mark)
                 if value_path is not None:
@@ -185,7 +187,7 @@ class _Composer:
             return None
         return self.text(event)
 
-    def skip(self, place: Place) -> None:
+    def skip(self, place: Position) -> None:
         """Pass over the rest of a list or block that has begun at `place`."""
         depth = 1
         while depth:
@@ -219,8 +221,8 @@ class _Composer:
         self.found.mistakes.append(Mistake(_place(event.start_mark), text))
 
 
-def _place(mark: Any) -> Place:  # PyYAML's two kinds of mark share no type
-    return Place(mark.line + 1, mark.column + 1)
+def _place(mark: Any) -> Position:  # PyYAML's two kinds of mark share no type
+    return Position(mark.line + 1, mark.column + 1)
 
 
 def _syntax_mistake(error: yaml.MarkedYAMLError) -> Mistake:
@@ -249,10 +251,10 @@ def _syntax_mistake(error: yaml.MarkedYAMLError) -> Mistake:
         text = "this doesn't fit the lines above: check the indentation and the quotes"
     else:
         text = f"not readable as YAML: {problem}"
-    return Mistake(_place(mark) if mark else Place(1, 1), text)
+    return Mistake(_place(mark) if mark else Position(1, 1), text)
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """A value as a message shows it: short, on one line, in YAML's words."""
     match value:
         case None:
@@ -267,20 +269,20 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:40]}…{text[-10:]}"
 
 
-def dotted(path: Path) -> str:
+def key_name(path: KeyPath) -> str:
     """A path as a message names it: `data.horizon`, `each of data.features`."""
     text = ".".join(part for part in path if isinstance(part, str))
     return f"each of {text}" if path and isinstance(path[-1], int) else text
 
 
-def near(name: str, options: Iterable[str]) -> str | None:
+def closest_match(name: str, options: Iterable[str]) -> str | None:
     """The option that `name` was probably meant to be."""
     return next(iter(difflib.get_close_matches(name.lower(), options, n=1)), None)
 
 
-def hint(name: str, options: Collection[str], otherwise: str) -> str:
+def suggestion(name: str, options: Collection[str], otherwise: str) -> str:
     """What to write instead of an unknown `name`."""
-    guess = near(name, options)
+    guess = closest_match(name, options)
     if guess is not None:
         return f"; did you mean {guess!r}?"
     return (
@@ -290,5 +292,5 @@ def hint(name: str, options: Collection[str], otherwise: str) -> str:
 
 def missing(needed: Iterable[str], given: Collection[str], legal: Collection[str]) -> list[str]:
     """The needed keys that aren't given, save those that a misspelt key was meant to be."""
-    guesses = {near(key, legal) for key in given if key not in legal}
+    guesses = {closest_match(key, legal) for key in given if key not in legal}
     return [key for key in needed if key not in given and key not in guesses]

@@ -22,7 +22,7 @@ from lstm_model.data.csv_table import (
 from lstm_model.data.diagnosis import wrong_times
 from lstm_model.data.suspicion import is_sentinel, meaning_of_empty, stand_ins
 from lstm_model.errors import InputError, TableError
-from tuning.space.located_yaml import near
+from tuning.space.located_yaml import closest_match
 
 # With fewer rows a search would choose by luck; and validation and test shall hold three horizons.
 LEAST_ROWS, LEAST_HORIZONS = 100, 25
@@ -42,7 +42,7 @@ class Proposal:
 
     Attributes:
         clock: its column, or its parts.
-        frame: the features by time, the target first, as load_table() has them.
+        frame: the features by time, the target first, as load_dataset() has them.
         step: time between rows.
         reading: what its cells mean.
         repairs: how many cells that concerns.
@@ -183,7 +183,7 @@ def _numeric(column: "pd.Series[Any]") -> bool:
 
 
 def _no_column(file: str, name: str, header: Sequence[str]) -> str:
-    guess = near(name, header)
+    guess = closest_match(name, header)
     also = f"did you mean {guess!r}?" if guess else f"there are {', '.join(header)}"
     return f"{file}: no column {name!r}; {also}"
 

@@ -7,25 +7,25 @@ from typing import Any
 from lstm_model.configuration import HYPERPARAMETERS, DataSettings, Hyperparameter
 from tuning.space.located_yaml import (
     UNREADABLE,
+    KeyPath,
     Mistake,
-    Path,
-    Place,
-    dotted,
-    hint,
+    Position,
+    format_value,
+    key_name,
     missing,
     read_yaml,
-    shown,
+    suggestion,
 )
 from tuning.space.schema import (
-    Entry,
     M,
+    ParameterRange,
     Resources,
     StudySettings,
     Value,
-    converted,
-    number,
-    off_grid,
-    validated,
+    coerce,
+    distance_from_grid,
+    format_number,
+    validate_all,
 )
 
 BLOCKS = {
@@ -57,8 +57,10 @@ class Reader:
         blocks = self.yaml.data
         if not isinstance(blocks, dict):
             if not self.mistakes:
-                came = "an empty file" if blocks is None else shown(blocks)
-                self.at(Place(1, 1), f"must hold blocks such as data: and search:, but got {came}")
+                came = "an empty file" if blocks is None else format_value(blocks)
+                self.at(
+                    Position(1, 1), f"must hold blocks such as data: and search:, but got {came}"
+                )
             return None
         self.blocks = blocks
         self.top_level()
@@ -88,29 +90,32 @@ class Reader:
 
     # Where mistakes go
 
-    def at_key(self, path: Path, text: str) -> None:
+    def at_key(self, path: KeyPath, text: str) -> None:
         """Report at the path's key, or at the key of what a missing one is missing from."""
         while path and path not in self.yaml.keys:
             path = path[:-1]
-        self.at(self.yaml.keys[path] if path else Place(1, 1), text)
+        self.at(self.yaml.keys[path] if path else Position(1, 1), text)
 
-    def at_value(self, path: Path, text: str) -> None:
+    def at_value(self, path: KeyPath, text: str) -> None:
         self.at(self.yaml.values[path], text)
 
-    def at(self, place: Place, text: str) -> None:
+    def at(self, place: Position, text: str) -> None:
         self.faults += 1
         if place not in self.unreadable:  # its mistake has been told
             self.mistakes.append(Mistake(place, text))
 
-    def broken(self, path: Path, rule: str, value: object) -> None:
-        self.at_value(path, f"{dotted(path)} {rule}, but got {shown(value)}")
+    def broken(self, path: KeyPath, rule: str, value: object) -> None:
+        self.at_value(path, f"{key_name(path)} {rule}, but got {format_value(value)}")
 
     # Blocks
 
     def top_level(self) -> None:
         for key in self.blocks:
             if key not in BLOCKS:
-                self.at_key((key,), f"no block {shown(key)}{hint(key, BLOCKS, 'the blocks are')}")
+                self.at_key(
+                    (key,),
+                    f"no block {format_value(key)}{suggestion(key, BLOCKS, 'the blocks are')}",
+                )
         for key in missing(["version", "data"], self.blocks, BLOCKS):
             self.at_key((key,), f"the file needs {key}: {BLOCKS[key]}")
         version = self.blocks.get("version", 1)
@@ -122,11 +127,13 @@ class Reader:
         value = self.blocks.get(name)
         return {} if value is None else self.mapping((name,), value) or {}
 
-    def mapping(self, path: Path, value: object) -> dict[str, Any] | None:
+    def mapping(self, path: KeyPath, value: object) -> dict[str, Any] | None:
         if isinstance(value, dict):
             return value
         also = "; a colon needs a space after it" if isinstance(value, str) and ":" in value else ""
-        self.at_value(path, f"{dotted(path)} must be a block of keys, but got {shown(value)}{also}")
+        self.at_value(
+            path, f"{key_name(path)} must be a block of keys, but got {format_value(value)}{also}"
+        )
         return None
 
     def settings(self, name: str, model: type[M]) -> M | None:
@@ -135,13 +142,13 @@ class Reader:
             if name in self.blocks:
                 self.mapping((name,), value)
             return None
-        settings, faults = validated(model, name, value or {})
+        settings, faults = validate_all(model, name, value or {})
         for fault in faults:
             (self.at_key if fault.sentence else self.at_value)(fault.path, fault.text_for(False))
         return settings
 
-    def search(self) -> dict[str, Entry]:
-        entries: dict[str, Entry] = {}
+    def search(self) -> dict[str, ParameterRange]:
+        entries: dict[str, ParameterRange] = {}
         for name, value in self.block("search").items():
             if name not in HYPERPARAMETERS:
                 self.unknown(("search", name))
@@ -153,27 +160,27 @@ class Reader:
                 entries[name] = entry
         return entries
 
-    def unknown(self, path: Path, where: str = "") -> None:
+    def unknown(self, path: KeyPath, where: str = "") -> None:
         name = str(path[-1])
-        self.at_key(
-            path,
-            f"{where}no hyperparameter {shown(name)}{hint(name, HYPERPARAMETERS, 'there are')}",
-        )
+        also = suggestion(name, HYPERPARAMETERS, "there are")
+        self.at_key(path, f"{where}no hyperparameter {format_value(name)}{also}")
 
-    def entry(self, name: str, keys: dict[str, Any], above: Mapping[str, Entry]) -> Entry | None:
-        path: Path = ("search", name)
+    def entry(
+        self, name: str, keys: dict[str, Any], above: Mapping[str, ParameterRange]
+    ) -> ParameterRange | None:
+        path: KeyPath = ("search", name)
         legal = HYPERPARAMETERS[name]
         kinds = list(dict.fromkeys((legal.kind, "categorical")))
         for key in keys:
             if key not in ENTRY_KEYS:
-                also = hint(key, ENTRY_KEYS, "its keys are")
-                self.at_key((*path, key), f"no key {shown(key)} in {dotted(path)}{also}")
+                also = suggestion(key, ENTRY_KEYS, "its keys are")
+                self.at_key((*path, key), f"no key {format_value(key)} in {key_name(path)}{also}")
         when = self.when(name, keys["when"], above) if "when" in keys else {}
         kind = keys.get("type")
         if "type" in keys and kind not in kinds:
             self.broken((*path, "type"), f"must be {' or '.join(kinds)}", kind)
         elif missing(["type"], keys, ENTRY_KEYS):
-            self.at_key(path, f"{dotted(path)} needs type: {' or '.join(kinds)}")
+            self.at_key(path, f"{key_name(path)} needs type: {' or '.join(kinds)}")
         if (
             kind not in kinds
         ):  # what it meant is anyone's guess; its values are checked all the same
@@ -182,19 +189,19 @@ class Reader:
             ranged, listed = ["low", "high", "log", "step"], ["choices"]
             needed, foreign = (listed, ranged) if kind == "categorical" else (ranged[:2], listed)
             for key in missing(needed, keys, ENTRY_KEYS):
-                self.at_key(path, f"{dotted(path)} needs {key}, as its type is {kind}")
+                self.at_key(path, f"{key_name(path)} needs {key}, as its type is {kind}")
             for key in foreign:
                 if key in keys:
-                    self.at_key((*path, key), f"{dotted((*path, key))} can't go with type {kind}")
+                    self.at_key((*path, key), f"{key_name((*path, key))} can't go with type {kind}")
         if kind == "categorical":
             choices = self.choices(legal, keys["choices"]) if "choices" in keys else ()
-            return Entry(name, "categorical", choices=choices, when=when)
+            return ParameterRange(name, "categorical", choices=choices, when=when)
         return self.ranged(legal, keys, when)
 
     def ranged(
         self, legal: Hyperparameter, keys: dict[str, Any], when: Mapping[str, tuple[Value, ...]]
-    ) -> Entry | None:
-        path: Path = ("search", legal.name)
+    ) -> ParameterRange | None:
+        path: KeyPath = ("search", legal.name)
         whole = legal.kind == "int"
         before = self.faults
         for key in ("low", "high"):
@@ -207,19 +214,21 @@ class Reader:
             rule = "must be a whole number of at least 1" if whole else "must be at least 1e-09"
             self.broken((*path, "step"), rule, step)
         elif "step" in keys and log is True:
-            self.at_key((*path, "step"), f"{dotted((*path, 'step'))} can't go with log: true")
+            self.at_key((*path, "step"), f"{key_name((*path, 'step'))} can't go with log: true")
         if self.faults > before or legal.kind == "categorical" or not {"low", "high"} <= {*keys}:
             return None
         low, high = keys["low"], keys["high"]
         if low > high:
-            self.broken((*path, "low"), f"must be at most high, which is {number(high)}", low)
-        elif step is not None and off_grid(low, high, step):
+            self.broken(
+                (*path, "low"), f"must be at most high, which is {format_number(high)}", low
+            )
+        elif step is not None and distance_from_grid(low, high, step):
             self.broken((*path, "step"), "must divide high - low into whole steps", step)
         if log and (low < 1 if whole else low <= 0):
             floor = "at least 1" if whole else "above 0"
             self.broken((*path, "low"), f"must be {floor} with log: true", low)
         convert = int if whole else float
-        return Entry(
+        return ParameterRange(
             legal.name,
             legal.kind,
             low=convert(low),
@@ -230,7 +239,7 @@ class Reader:
         )
 
     def choices(self, legal: Hyperparameter, value: object) -> tuple[Value, ...]:
-        path: Path = ("search", legal.name, "choices")
+        path: KeyPath = ("search", legal.name, "choices")
         if not isinstance(value, list) or not value:
             self.broken(path, "must be a list of values", value)
             return ()
@@ -241,13 +250,13 @@ class Reader:
             elif choice in found:
                 self.broken((*path, index), "must differ from the others", choice)
             else:
-                found.append(converted(legal, choice))
+                found.append(coerce(legal, choice))
         return tuple(found)
 
     def when(
-        self, name: str, value: object, above: Mapping[str, Entry]
+        self, name: str, value: object, above: Mapping[str, ParameterRange]
     ) -> dict[str, tuple[Value, ...]]:
-        path: Path = ("search", name, "when")
+        path: KeyPath = ("search", name, "when")
         if not isinstance(value, dict) or not value:
             self.broken(path, "must name a parent and its value, as in {num_layers: 2}", value)
             return {}
@@ -255,7 +264,7 @@ class Reader:
         for parent, taken in value.items():
             here = (*path, parent)
             if parent not in HYPERPARAMETERS:
-                self.unknown(here, f"{dotted(path)}: ")
+                self.unknown(here, f"{key_name(path)}: ")
             elif parent not in above:
                 self.not_above(here, name, parent)
             elif taken == []:
@@ -268,21 +277,21 @@ class Reader:
                         break
                 else:
                     legal = HYPERPARAMETERS[parent]
-                    found[parent] = tuple(dict.fromkeys(converted(legal, one) for one in listed))
+                    found[parent] = tuple(dict.fromkeys(coerce(legal, one) for one in listed))
         self.holds(path, found)
         return found
 
-    def not_above(self, here: Path, name: str, parent: str) -> None:
+    def not_above(self, here: KeyPath, name: str, parent: str) -> None:
         """Say why a parent isn't among the entries above, unless its own mistakes say it."""
         declared = list(self.block("search"))
         if parent == name:
-            self.at_key(here, f"{dotted(here[:-1])} can't name {name} itself")
+            self.at_key(here, f"{key_name(here[:-1])} can't name {name} itself")
         elif parent in declared and declared.index(parent) > declared.index(name):
-            self.at_key(here, f"{dotted(here[:-1])} needs {parent} to be declared above {name}")
+            self.at_key(here, f"{key_name(here[:-1])} needs {parent} to be declared above {name}")
         elif missing([parent], declared, HYPERPARAMETERS):
-            self.at_key(here, f"{dotted(here[:-1])} names {parent}, which isn't searched")
+            self.at_key(here, f"{key_name(here[:-1])} names {parent}, which isn't searched")
 
-    def holds(self, path: Path, when: Mapping[str, tuple[Value, ...]]) -> None:
+    def holds(self, path: KeyPath, when: Mapping[str, tuple[Value, ...]]) -> None:
         """Report a condition that contradicts what its own parents need to exist."""
         needs = {parent: set(taken) for parent, taken in when.items()}
         for parent in when:
@@ -292,7 +301,7 @@ class Reader:
                     listed = " or ".join(map(str, sorted(taken, key=str)))
                     self.at_key(
                         path,
-                        f"{dotted(path)} can never hold: {parent} exists only where "
+                        f"{key_name(path)} can never hold: {parent} exists only where "
                         f"{ancestor} is {listed}",
                     )
                     return
@@ -302,7 +311,7 @@ class Reader:
         found: dict[str, Value] = {}
         searched = self.block("search")
         for name, value in self.block("fixed").items():
-            path: Path = ("fixed", name)
+            path: KeyPath = ("fixed", name)
             if name not in HYPERPARAMETERS:
                 self.unknown(path)
                 continue
@@ -312,17 +321,19 @@ class Reader:
             if rule := HYPERPARAMETERS[name].problem(value):
                 self.broken(path, rule, value)
             else:
-                found[name] = converted(HYPERPARAMETERS[name], value)
+                found[name] = coerce(HYPERPARAMETERS[name], value)
         return found
 
-    def initial_trials(self, search: Mapping[str, Entry]) -> tuple[Mapping[str, Value], ...]:
+    def initial_trials(
+        self, search: Mapping[str, ParameterRange]
+    ) -> tuple[Mapping[str, Value], ...]:
         value = self.blocks.get("initial_trials")
         if value is not None and not isinstance(value, list):
             self.broken(("initial_trials",), "must be a list of points", value)
             return ()
         found: dict[int, dict[str, Value]] = {}
         for index, point in enumerate(value or ()):
-            path: Path = ("initial_trials", index)
+            path: KeyPath = ("initial_trials", index)
             if not isinstance(point, dict) or not point:
                 self.broken(path, "must give hyperparameters, as in {hidden_size: 64}", point)
                 continue
@@ -339,7 +350,7 @@ class Reader:
         return tuple(found.values())
 
     def initial_trial(
-        self, path: Path, point: dict[str, Any], search: Mapping[str, Entry]
+        self, path: KeyPath, point: dict[str, Any], search: Mapping[str, ParameterRange]
     ) -> dict[str, Value]:
         where = "in an initial trial, "
         searched, fixed = self.block("search"), self.block("fixed")
@@ -350,9 +361,9 @@ class Reader:
                 self.unknown(here, where)
             elif name in search:
                 if rule := search[name].problem(value):
-                    self.at_value(here, f"{where}{name} {rule}, but got {shown(value)}")
+                    self.at_value(here, f"{where}{name} {rule}, but got {format_value(value)}")
                 else:
-                    trial[name] = converted(HYPERPARAMETERS[name], value)
+                    trial[name] = coerce(HYPERPARAMETERS[name], value)
             elif name in fixed and name not in searched:
                 self.at_key(here, f"{where}{name} can't be given: it is fixed")
             elif missing([name], searched, HYPERPARAMETERS):

@@ -10,7 +10,14 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lstm_model.configuration import HYPERPARAMETERS, Hyperparameter, Reading
-from tuning.space.located_yaml import Path, dotted, hint, missing, near, shown
+from tuning.space.located_yaml import (
+    KeyPath,
+    closest_match,
+    format_value,
+    key_name,
+    missing,
+    suggestion,
+)
 
 Value = int | float | str
 M = TypeVar("M", bound=BaseModel)
@@ -47,7 +54,7 @@ class Resources(BaseModel):
 
 
 @dataclass(frozen=True)
-class Entry:
+class ParameterRange:
     """One searched hyperparameter: its range or choices, and when it exists.
 
     `low`, `high`, `log` and `step` belong to the kinds int and float, `choices` to categorical.
@@ -77,10 +84,12 @@ class Entry:
         if not isinstance(value, int | float) or isinstance(value, bool):
             return illegal
         if not self.low <= value <= self.high:  # catches NaN too
-            return f"must lie from {number(self.low)} to {number(self.high)}"
+            return f"must lie from {format_number(self.low)} to {format_number(self.high)}"
         # Optuna's own tolerance: it hands out 0.1 + 0.2, which isn't quite 0.3.
-        if self.step is not None and off_grid(self.low, value, self.step) > 1e-8:
-            return f"must be {number(self.low)} plus whole steps of {number(self.step)}"
+        if self.step is not None and distance_from_grid(self.low, value, self.step) > 1e-8:
+            return (
+                f"must be {format_number(self.low)} plus whole steps of {format_number(self.step)}"
+            )
         return illegal
 
 
@@ -90,22 +99,22 @@ class Entry:
 class Fault(NamedTuple):
     """A broken rule: a clause about the value at `path`, or a whole sentence about its key."""
 
-    path: Path
+    path: KeyPath
     text: str
     sentence: bool = False
 
     def text_for(self, named: bool) -> str:
         """The text, with its subject unless that is `named` already."""
-        return self.text if named or self.sentence else f"{dotted(self.path)} {self.text}"
+        return self.text if named or self.sentence else f"{key_name(self.path)} {self.text}"
 
 
 _RULES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "int_type": lambda _: "must be a whole number",
     "float_type": lambda _: "must be a number",
     "finite_number": lambda _: "must be a finite number",
-    "greater_than": lambda limits: f"must be above {number(limits['gt'])}",
-    "greater_than_equal": lambda limits: f"must be at least {number(limits['ge'])}",
-    "less_than_equal": lambda limits: f"must be at most {number(limits['le'])}",
+    "greater_than": lambda limits: f"must be above {format_number(limits['gt'])}",
+    "greater_than_equal": lambda limits: f"must be at least {format_number(limits['ge'])}",
+    "less_than_equal": lambda limits: f"must be at most {format_number(limits['le'])}",
     "string_type": lambda _: "must be text",
     "string_unicode": lambda _: "must be text",
     "string_too_short": lambda _: "must not be empty",
@@ -116,7 +125,7 @@ _RULES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
-def validated(
+def validate_all(
     model: type[M], block: str, values: Mapping[str, Any]
 ) -> tuple[M | None, list[Fault]]:
     """The settings, or None and every rule that is broken.
@@ -183,7 +192,7 @@ def _faults(
                 faults.append(Fault((block, key), text, sentence=True))
         elif kind == "extra_forbidden":
             key = str(where[0])
-            text = f"no key {shown(key)} in {block}{hint(key, fields, 'its keys are')}"
+            text = f"no key {format_value(key)} in {block}{suggestion(key, fields, 'its keys are')}"
             faults.append(Fault((block, key), text, sentence=True))
         elif not where:  # a rule across keys, whose message begins with the key at fault
             key, _, clause = str(item["ctx"]["error"]).partition(" ")
@@ -191,9 +200,8 @@ def _faults(
         elif kind == "too_short" and came:
             pass  # its items are wrong, and reported
         elif len(where) > 1 and isinstance(where[1], str):  # a branch of `time`'s union
-            clause = (
-                f"must be a column or a list of columns, but got {shown(values[str(where[0])])}"
-            )
+            value = format_value(values[str(where[0])])
+            clause = f"must be a column or a list of columns, but got {value}"
             faults.append(Fault((block, where[0]), clause))
         else:
             faults.append(Fault((block, *where), _clause(kind, item.get("ctx", {}), came)))
@@ -203,27 +211,31 @@ def _faults(
 def _clause(kind: str, context: Mapping[str, Any], came: object) -> str:
     if kind == "literal_error":
         options = re.findall(r"'([^']*)'", context["expected"])
-        guess = near(came, options) if isinstance(came, str) else None
+        guess = closest_match(came, options) if isinstance(came, str) else None
         rule = (
             f"must be one of {', '.join(options)}" if len(options) > 1 else f"must be {options[0]}"
         )
-        return f"{rule}, but got {shown(came)}" + (f"; did you mean {guess!r}?" if guess else "")
+        return f"{rule}, but got {format_value(came)}" + (
+            f"; did you mean {guess!r}?" if guess else ""
+        )
     worded = _RULES.get(kind)
-    clause = f"{worded(context) if worded else 'must be something else'}, but got {shown(came)}"
+    clause = (
+        f"{worded(context) if worded else 'must be something else'}, but got {format_value(came)}"
+    )
     if kind == "string_type" and isinstance(came, int | float):
         return f"{clause}; quotes make it text"
     return clause
 
 
-def number(number: float) -> str:
+def format_number(number: float) -> str:
     return f"{number:.12g}"
 
 
-def converted(legal: Hyperparameter, value: Value) -> Value:
+def coerce(legal: Hyperparameter, value: Value) -> Value:
     return float(value) if legal.kind == "float" else value
 
 
-def off_grid(low: float, value: float, step: float) -> Fraction:
+def distance_from_grid(low: float, value: float, step: float) -> Fraction:
     """How far `value` is from a whole number of steps above `low`, counted in decimals."""
     steps = (Fraction(str(value)) - Fraction(str(low))) / Fraction(str(step))
     return abs(steps - round(steps))

@@ -14,15 +14,15 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from lstm_model.configuration import HYPERPARAMETERS, Configuration, DataSettings
-from lstm_model.errors import InputError, reason
+from lstm_model.errors import InputError, os_error_text
 from lstm_model.files import read_bytes
-from tuning.space.located_yaml import Mistake, Place, near, shown
+from tuning.space.located_yaml import Mistake, Position, closest_match, format_value
 from tuning.space.reader import Reader
-from tuning.space.schema import Entry, Resources, StudySettings, Value, validated
+from tuning.space.schema import ParameterRange, Resources, StudySettings, Value, validate_all
 
 __all__ = [
     "FLAGS",
-    "Entry",
+    "ParameterRange",
     "Resources",
     "SearchSpace",
     "SpaceError",
@@ -58,7 +58,7 @@ class SearchSpace:
     data: DataSettings
     study: StudySettings
     resources: Resources
-    search: Mapping[str, Entry]
+    search: Mapping[str, ParameterRange]
     fixed: Mapping[str, Value]
     initial_trials: tuple[Mapping[str, Value], ...]
 
@@ -90,7 +90,7 @@ class SearchSpace:
             flags = ", ".join(FLAGS.get(f"{block}.{key}", f"{block}.{key}") for key in new)
             if block == "data" and "source" in new:
                 new.setdefault("fallback", None)
-            settings[block], faults = validated(type(old), block, {**old.model_dump(), **new})
+            settings[block], faults = validate_all(type(old), block, {**old.model_dump(), **new})
             for fault in faults:
                 key = ".".join(map(str, fault.path[:2]))
                 # A change may break a rule at a key that it doesn't name.
@@ -98,7 +98,9 @@ class SearchSpace:
                 lines.append(f"{FLAGS.get(key, key) if named else flags}: {fault.text_for(named)}")
         trials = given.get("study.trials", 1)
         if not self.search and not lines and trials != 1:
-            lines.append(f"--trials: must be 1 where nothing is searched, but got {shown(trials)}")
+            lines.append(
+                f"--trials: must be 1 where nothing is searched, but got {format_value(trials)}"
+            )
         if lines:
             raise SpaceError("\n".join(lines))
         return replace(self, **settings)
@@ -130,7 +132,7 @@ def parse_space(raw: bytes, label: str, folder: str) -> SearchSpace:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8")
-        place = Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
+        place = Position(before.count("\n") + 1, len(before) - before.rfind("\n"))
         rule = f"must be UTF-8 text, but got the byte 0x{raw[error.start]:02x}"
         raise SpaceError(_line(label, Mistake(place, rule))) from None
     reader = Reader(text)
@@ -151,10 +153,10 @@ def _find(name: str) -> tuple[str, str]:
     if os.path.exists(name):
         return name, name
     beside = f"{name}.yaml"
-    guess = beside if os.path.isfile(beside) else near(os.path.basename(name), shipped)
+    guess = beside if os.path.isfile(beside) else closest_match(os.path.basename(name), shipped)
     also = f"; did you mean {guess!r}?" if guess else "."
     raise SpaceError(
-        f"no search space {shown(name)}{also} Give a file's path, or one of "
+        f"no search space {format_value(name)}{also} Give a file's path, or one of "
         f"{', '.join(shipped) or 'none, as none are shipped here'}"
     )
 
@@ -165,7 +167,7 @@ def _read_bytes(path: str, label: str) -> bytes:
     except IsADirectoryError:
         raise SpaceError(f"{label}: must be a file, but got a folder") from None
     except OSError as error:
-        raise SpaceError(f"{label}: must be readable, but got: {reason(error)}") from None
+        raise SpaceError(f"{label}: must be readable, but got: {os_error_text(error)}") from None
     if len(raw) > LARGEST:
         raise SpaceError(f"{label}: must be at most 1 MB, but got more; is it a search space?")
     return raw

@@ -36,9 +36,9 @@ from time import sleep
 from typing import Protocol
 from uuid import uuid4
 
-from lstm_model.errors import InputError, reason
+from lstm_model.errors import InputError, os_error_text
 from lstm_model.files import read_json, write_file
-from tuning.study.storage import Place, RemotePath, map_files, remove
+from tuning.study.storage import RemotePath, StoragePath, map_files, remove_tree
 
 # How long a study in a bucket stays its driver's without a renewal.
 TERM_SECONDS = 60.0
@@ -68,14 +68,14 @@ class Lock(Protocol):
     def check(self) -> None:
         """Raises LostLease where the study is another process's now; returns at once."""
 
-    def guarded(self, folder: Place) -> Place:
+    def guarded(self, folder: StoragePath) -> StoragePath:
         """The folder, which takes no write unless the study is this process's."""
 
     def release(self) -> None:
         """Let another process have the study."""
 
 
-def hold(folder: Place, *, wait: bool = False) -> Lock:
+def hold(folder: StoragePath, *, wait: bool = False) -> Lock:
     """Hold the study in `folder` until it is released or this process ends, however it does.
 
     Args:
@@ -114,7 +114,7 @@ class FileLock:
     def _refusal(self) -> str:
         return f"another process is running {self._path.parent}; wait for its end, or stop it"
 
-    def guarded(self, folder: Place) -> Place:
+    def guarded(self, folder: StoragePath) -> StoragePath:
         return folder
 
     def release(self) -> None:
@@ -180,7 +180,7 @@ class Lease:
                 "and writes nothing more there. Follow the other one, or go on when it has ended"
             )
 
-    def guarded(self, folder: Place) -> Place:
+    def guarded(self, folder: StoragePath) -> StoragePath:
         assert isinstance(folder, RemotePath)
         return folder.guarded(self.ensure)
 
@@ -200,7 +200,7 @@ class Lease:
                 if age < self.term / 2:
                     return
                 if age > MAX_TERMS_WAITED * self.term:
-                    why = f": {reason(self._failure)}" if self._failure else ""
+                    why = f": {os_error_text(self._failure)}" if self._failure else ""
                     raise OSError(
                         f"the lease ({CLAIM}-*.json) could not be renewed for {age:.0f} s{why}"
                     )
@@ -334,7 +334,7 @@ class Lease:
 
     @staticmethod
     def _remove(claims: Sequence[_Claim]) -> None:
-        map_files(remove, [claim.file for claim in claims])
+        map_files(remove_tree, [claim.file for claim in claims])
 
 
 def _boot_clock() -> Callable[[], float]:

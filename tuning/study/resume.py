@@ -13,23 +13,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from lstm_model.configuration import AS_IT_STANDS, DataSettings
-from lstm_model.data.sources import Table
-from lstm_model.errors import InputError, reason
+from lstm_model.data.sources import Dataset
+from lstm_model.errors import InputError, os_error_text
 from lstm_model.files import read_bytes, read_json
 from tuning.space.search_space import Resources, SearchSpace, StudySettings, parse_space
 from tuning.study.lock import CLAIM
-from tuning.study.storage import Place, map_files, place
+from tuning.study.storage import StoragePath, map_files, parse_storage_path
 from tuning.study.trial import Trial
 
 # Of study.json. Format 1 did not say how a table's cells are read: as they stand.
-FORMAT, OLD_FORMAT = 2, 1
+STUDY_FORMAT, LAST_STUDY_FORMAT = 2, 1
 
 # What a kill leaves of the files that a study begins with, as write_file() names them, and of who
 # began it.
 HALF_WRITTEN = (".space.yaml.????????", ".study.json.????????", f"{CLAIM}-*-*.json")
 
 
-def refuse_existing(folder: Place, asked: SearchSpace | None = None) -> None:
+def check_name_is_free(folder: StoragePath, asked: SearchSpace | None = None) -> None:
     """Raises InputError where a new study would meet an old one.
 
     asked: of a command that may be repeated. What a kill left of its own beginning, before there
@@ -44,11 +44,11 @@ def refuse_existing(folder: Place, asked: SearchSpace | None = None) -> None:
         raise InputError(f"{folder} exists, and is no study: remove it, or choose another --name")
 
 
-def is_study(folder: Place) -> bool:
+def is_study(folder: StoragePath) -> bool:
     return (folder / "study.json").exists()
 
 
-def _half_begun(folder: Place, asked: SearchSpace) -> bool:
+def _half_begun(folder: StoragePath, asked: SearchSpace) -> bool:
     """Whether the folder holds nothing but what this very space's study writes before study.json.
 
     All else may be the user's, another space.yaml too.
@@ -67,13 +67,13 @@ def _half_begun(folder: Place, asked: SearchSpace) -> bool:
     return True
 
 
-def find_study(name: str, runs: Place, flag: str) -> Place:
+def find_study(name: str, runs: StoragePath, flag: str) -> StoragePath:
     """The folder that `name`, given as `flag`, means: a path or URI, or a study in `runs`.
 
     Raises:
         InputError: there is no such study; the message lists those that there are.
     """
-    for folder in (place(name), runs / name):
+    for folder in (parse_storage_path(name), runs / name):
         file = folder / "study.json"
         # isfile() is False for a name that no folder can have.
         if os.path.isfile(file) if isinstance(file, Path) else file.is_file():
@@ -85,33 +85,33 @@ def find_study(name: str, runs: Place, flag: str) -> Place:
     )
 
 
-def read_space_of(folder: Place) -> SearchSpace:
+def read_space_of(folder: StoragePath) -> SearchSpace:
     """The search space of a study, with the flags that it was begun with.
 
     Raises:
         InputError: a file of the study is missing, damaged or of another format.
     """
     settings = read_json(folder / "study.json")
-    if settings.get("format") not in (FORMAT, OLD_FORMAT):
+    if settings.get("format") not in (STUDY_FORMAT, LAST_STUDY_FORMAT):
         raise InputError(
-            f"{folder / 'study.json'}: the format must be {FORMAT} or {OLD_FORMAT}, but got "
-            f"{settings.get('format')!r}; go on with the version that wrote it"
+            f"{folder / 'study.json'}: the format must be {STUDY_FORMAT} or {LAST_STUDY_FORMAT}, "
+            f"but got {settings.get('format')!r}; go on with the version that wrote it"
         )
     file = folder / "space.yaml"
     try:
         space = parse_space(read_bytes(file), str(file), str(folder))
     except OSError as error:
-        raise InputError(f"{file} can't be read: {reason(error)}") from error
+        raise InputError(f"{file} can't be read: {os_error_text(error)}") from error
     try:
         # As JSON would give it back: lists for tuples.
-        now = json.loads(json.dumps(searched(space)))
+        now = json.loads(json.dumps(space_as_json(space)))
         if other := [key for key, value in now.items() if settings[key] != value]:
             raise InputError(
                 f"{folder / 'space.yaml'} must be as the study was begun with it (study.json says "
                 f"how), but its {', '.join(other)} changed; put it back, or begin another study"
             )
         data = settings["data"]["settings"]
-        if settings["format"] == OLD_FORMAT:
+        if settings["format"] == LAST_STUDY_FORMAT:
             data = AS_IT_STANDS.model_dump() | data
         for kind, saved in (
             (DataSettings, data),
@@ -138,7 +138,7 @@ def read_space_of(folder: Place) -> SearchSpace:
         ) from error
 
 
-def searched(space: SearchSpace) -> dict[str, Any]:
+def space_as_json(space: SearchSpace) -> dict[str, Any]:
     """What trials are made of, as study.json has it."""
     return {
         "search": {name: asdict(entry) for name, entry in space.search.items()},
@@ -176,7 +176,7 @@ def _said(value: Any) -> str:
     return str(value)
 
 
-def refuse_other_settings(folder: Place, before: SearchSpace, asked: SearchSpace) -> None:
+def check_settings(folder: StoragePath, before: SearchSpace, asked: SearchSpace) -> None:
     """Raises InputError where the study that exists is not the one that is asked for."""
     if other := compare_settings(collect_settings(before), collect_settings(asked)):
         raise InputError(
@@ -185,7 +185,7 @@ def refuse_other_settings(folder: Place, before: SearchSpace, asked: SearchSpace
         )
 
 
-def ask_again(folder: Place, asked: SearchSpace, trials: int | None) -> SearchSpace:
+def ask_again(folder: StoragePath, asked: SearchSpace, trials: int | None) -> SearchSpace:
     """What a command that may be repeated asks of the study that it began before.
 
     trials: as the command says. Where it says nothing, a study that was extended stays so.
@@ -196,12 +196,12 @@ def ask_again(folder: Place, asked: SearchSpace, trials: int | None) -> SearchSp
     before = read_space_of(folder)
     budget = {"study.trials": trials or max(asked.study.trials, before.study.trials)}
     asked = asked.overridden(budget)
-    refuse_other_settings(folder, before.overridden(budget), asked)
-    refuse_fewer(folder, trials)
+    check_settings(folder, before.overridden(budget), asked)
+    check_trials(folder, trials)
     return asked
 
 
-def is_complete(folder: Place, trials: Mapping[int, Trial], budget: int) -> bool:
+def is_complete(folder: StoragePath, trials: Mapping[int, Trial], budget: int) -> bool:
     """Whether nothing is left of a study to do: its trials have ended, and then it has itself,
     with its best model in place.
     """
@@ -214,7 +214,7 @@ def is_complete(folder: Place, trials: Mapping[int, Trial], budget: int) -> bool
     return outcome == "finished" and len(trials) >= budget and not under_way and model.is_file()
 
 
-def refuse_other_data(folder: Place, table: Table) -> None:
+def check_data(folder: StoragePath, table: Dataset) -> None:
     """Raises InputError where the table is not the one that the study was begun with."""
     before: dict[str, Any] = read_json(folder / "study.json")["data"]
     if before.get("sha256") != table.sha256:
@@ -225,7 +225,7 @@ def refuse_other_data(folder: Place, table: Table) -> None:
         )
 
 
-def refuse_fewer(folder: Place, trials: int | None) -> None:
+def check_trials(folder: StoragePath, trials: int | None) -> None:
     """Raises InputError where a study would go on with a budget that it has exceeded."""
     there = len(records(folder))
     if trials is not None and trials < there:
@@ -235,12 +235,12 @@ def refuse_fewer(folder: Place, trials: int | None) -> None:
         )
 
 
-def records(folder: Place) -> list[Place]:
+def records(folder: StoragePath) -> list[StoragePath]:
     """The files of a study's trials, in any order."""
     return [file for file in (folder / "trials").glob("*.json") if file.stem.isdecimal()]
 
 
-def read_trials(folder: Place) -> dict[int, Trial]:
+def read_trials(folder: StoragePath) -> dict[int, Trial]:
     """Every trial's record, by number.
 
     Raises:
@@ -260,7 +260,7 @@ def read_trials(folder: Place) -> dict[int, Trial]:
     return trials
 
 
-def _read_trial(file: Place) -> Trial | str:
+def _read_trial(file: StoragePath) -> Trial | str:
     """A trial, or what is wrong with its record."""
     try:
         trial = Trial.from_json(read_json(file))

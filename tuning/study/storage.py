@@ -18,7 +18,7 @@ from lstm_model.errors import InputError
 REQUESTS_AT_ONCE = 32
 
 T = TypeVar("T")
-PlaceT = TypeVar("PlaceT", bound="Path | RemotePath")
+PathT = TypeVar("PathT", bound="Path | RemotePath")
 
 
 class RemotePath:
@@ -166,10 +166,10 @@ class RemotePath:
             yield self._at(info.path, info)
 
 
-Place = Path | RemotePath
+StoragePath = Path | RemotePath
 
 
-def place(text: str) -> Place:
+def parse_storage_path(text: str) -> StoragePath:
     """The directory or the URI that `text` names.
 
     Raises:
@@ -203,7 +203,7 @@ def _with_few_requests(uri: str) -> str:
     return f"{uri}{'&' if '?' in uri else '?'}{option}=true"
 
 
-def map_files(work: Callable[[PlaceT], T], files: Iterable[PlaceT]) -> list[T]:
+def map_files(work: Callable[[PathT], T], files: Iterable[PathT]) -> list[T]:
     """The work's result for each file, in their order. Requests to a bucket go many at once."""
     files = list(files)
     if len(files) < 2 or isinstance(files[0], Path):
@@ -216,14 +216,14 @@ def map_files(work: Callable[[PlaceT], T], files: Iterable[PlaceT]) -> list[T]:
             raise
 
 
-def inside(folder: Place, path: str | Path) -> str:
+def relative_to(folder: StoragePath, path: str | Path) -> str:
     """Where in the folder `path` lies, which is in the terms of the folder's file system."""
     if isinstance(folder, Path):
         return str(Path(path).resolve().relative_to(folder.resolve()))
     return str(PurePosixPath(path).relative_to(folder.path))
 
 
-def remove(what: Place) -> None:
+def remove_tree(what: StoragePath) -> None:
     """A file or a folder with all that is in it; nothing where it is gone already."""
     if isinstance(what, Path):
         if what.is_dir():
@@ -238,6 +238,6 @@ def remove(what: Place) -> None:
             what.unlink()
 
 
-def bytes_in(folder: Place) -> int:
+def folder_size(folder: StoragePath) -> int:
     """What the files in a folder take."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -27,22 +27,29 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from lstm_model import __version__
-from lstm_model.data.series import Series
-from lstm_model.data.sources import Table
-from lstm_model.errors import InputError, reason
+from lstm_model.data.series import EncodedSeries
+from lstm_model.data.sources import Dataset
+from lstm_model.errors import InputError, os_error_text
 from lstm_model.evaluation.baselines import Baselines
 from lstm_model.files import read_bytes, read_json, write_file, write_folder
 from tuning.search.searcher import Journal
 from tuning.space.search_space import SearchSpace
 from tuning.study.lock import Lock, LostLease, hold
-from tuning.study.resume import FORMAT, is_study, read_trials, records, refuse_existing, searched
-from tuning.study.storage import Place, bytes_in, inside, map_files, remove
+from tuning.study.resume import (
+    STUDY_FORMAT,
+    check_name_is_free,
+    is_study,
+    read_trials,
+    records,
+    space_as_json,
+)
+from tuning.study.storage import StoragePath, folder_size, map_files, relative_to, remove_tree
 from tuning.study.trial import State, Trial
 
 if TYPE_CHECKING:
     # torch takes seconds to import, and the first trials don't wait for it.
     from lstm_model.inference.predictor import TrainedForecaster
-    from lstm_model.inference.warm_start import ColdStarts
+    from lstm_model.inference.warm_start import WarmUpProbe
 
 Outcome = Literal["running", "finished", "interrupted", "failed"]
 
@@ -58,7 +65,7 @@ COMPLETE_SECONDS = 5.0
 RECLAIM_SECONDS = 15.0
 
 # Beside the model in best/: which trial it is of.
-KEPT = "trial.json"
+BEST_MANIFEST = "trial.json"
 
 LIBRARIES = ("torch", "ray", "optuna", "numpy", "pandas")
 
@@ -77,10 +84,10 @@ class Study:
 
     def __init__(
         self,
-        folder: Place,
+        folder: StoragePath,
         space: SearchSpace,
-        table: Table,
-        series: Series,
+        table: Dataset,
+        series: EncodedSeries,
         baselines: Baselines,
         begun: float,
         trials: dict[int, Trial] | None = None,
@@ -99,12 +106,12 @@ class Study:
         self._one_ended = False
         # Since when the model there lacks what completed() adds.
         self._incomplete: float | None = None
-        self._starts: ColdStarts | None = None
+        self._starts: WarmUpProbe | None = None
         self._journal = Journal(self.name, space)
         self._derive_at = self._journal_at = -math.inf
         self._lock: Lock | None = None
         # When each record was written, as the store lists it, and when that was last looked at.
-        self._listed: dict[Place, tuple[float, int]] = {}
+        self._listed: dict[StoragePath, tuple[float, int]] = {}
         self._reclaim_at = -math.inf
         # Of the whole folder, when it was last begun, taken up or finished.
         self.disk_bytes = 0
@@ -131,7 +138,7 @@ class Study:
         return None if self._kept is None else self.trials[self._kept["trial"]]
 
     @property
-    def is_air(self) -> bool:
+    def target_is_pm25(self) -> bool:
         """Whether the target is known to be PM2.5, in ug/m3."""
         return self.table.source in ("beijing", "simulated") and self.space.data.target == "pm2.5"
 
@@ -152,7 +159,7 @@ class Study:
             InputError: the folder is another one's, or another process is at it.
         """
         settings = self._settings(command) | ({"ray": dict(ray)} if ray else {})
-        refuse_existing(self.folder, self.space)
+        check_name_is_free(self.folder, self.space)
         try:
             with self._released_if_it_fails():
                 (self.folder / "trials").mkdir(parents=True, exist_ok=True)
@@ -166,7 +173,7 @@ class Study:
                 if self._lock is None:
                     self._hold(wait)
                 if is_study(self.folder):
-                    refuse_existing(self.folder)
+                    check_name_is_free(self.folder)
                 write_file(self.folder / "study.json", _json(settings))
                 if self._lock is not None:
                     self._lock.check()
@@ -175,11 +182,11 @@ class Study:
             raise InputError(str(lost)) from None
         except OSError as error:
             raise InputError(
-                f"{self.folder} can't be written: {reason(error)}; choose another --runs "
+                f"{self.folder} can't be written: {os_error_text(error)}; choose another --runs "
                 "directory or --storage"
             ) from error
 
-    def go_on(
+    def resume(
         self, command: Sequence[str], ray: Mapping[str, Any] | None = None, *, wait: bool = False
     ) -> list[str]:
         """Take up the folder again, with the trials that it holds.
@@ -223,7 +230,7 @@ class Study:
                     raise InputError(f"{file} is damaged: {error}") from error
         # Nothing is written before all that was read is known to be in order.
         before = read_json(self.folder / "study.json")
-        before["format"] = FORMAT
+        before["format"] = STUDY_FORMAT
         before["settings"]["trials"] = self.space.study.trials
         before["resources"] = self.space.resources.model_dump(mode="json")
         before["data"]["settings"] = self.space.data.model_dump(mode="json")
@@ -244,14 +251,14 @@ class Study:
         for folder in (best, *between):
             try:
                 model = TrainedForecaster.load(folder)
-                kept = read_json(folder / KEPT)
+                kept = read_json(folder / BEST_MANIFEST)
             except InputError:
                 continue
             if kept.get("trial") in self.trials and "rmse" in (kept.get("saved") or {}):
                 self._kept = kept
                 self._incomplete = None if model.intervals else time.monotonic()
                 if isinstance(folder, Path) and folder != best:
-                    remove(best)
+                    remove_tree(best)
                     folder.rename(self.folder / "best")  # type: ignore[arg-type]
                 return []
         ended = [
@@ -268,7 +275,7 @@ class Study:
     def _sweep(self) -> None:
         """Remove what a kill left behind: half-written files, checkpoints that nobody needs."""
         for left in (*self.folder.glob(".*"), *(self.folder / "trials").glob(".*")):
-            remove(left)
+            remove_tree(left)
         needed = {
             (self.folder / trial.checkpoint).parent
             for trial in self.trials.values()
@@ -276,7 +283,7 @@ class Study:
         }
         for left in (self.folder / "checkpoints").glob("*/*"):
             if left not in needed:
-                remove(left)
+                remove_tree(left)
 
     def _hold(self, wait: bool) -> None:
         """Hold the study until this process ends, however it does."""
@@ -292,7 +299,7 @@ class Study:
             self.release()
             raise
 
-    def alive(self) -> None:
+    def heartbeat(self) -> None:
         """Called again and again while trials run.
 
         Raises:
@@ -318,12 +325,12 @@ class Study:
         for file, content in zip(changed, map_files(read_bytes, changed), strict=True):
             trial = self.trials.get(int(file.stem))
             if trial is None:
-                remove(file)  # its number will be that of another trial
+                remove_tree(file)  # its number will be that of another trial
             elif content != trial.content():
                 self._write(trial)
         self._listed = listed
 
-    def attempt(self) -> Place:
+    def attempt(self) -> StoragePath:
         """A folder for the checkpoints of this run of the study."""
         folder = self.folder / "checkpoints"
         numbers = [int(each.name) for each in folder.glob("*") if each.name.isdecimal()]
@@ -370,7 +377,7 @@ class Study:
     def checkpointed(self, id: int, checkpoint: str | Path) -> None:
         """A trial's checkpoint is complete; its path is in the folder's file system."""
         trial = self.trials[id]
-        trial.checkpoint = inside(self.folder, checkpoint)
+        trial.checkpoint = relative_to(self.folder, checkpoint)
         trial.saved = trial.best
         self._write(trial)
         if not self._one_ended:
@@ -386,7 +393,7 @@ class Study:
             self._keep_if_best(trial)
         elif state == "failed" and not self._one_ended and self._kept and self._kept["trial"] == id:
             self._kept = self._incomplete = None
-            remove(self.folder / "best")
+            remove_tree(self.folder / "best")
         trial.state, trial.reason = state, reason
         # A worker that died may have left a part of one. On a disk it costs nothing to look.
         has_checkpoints = trial.checkpoint is not None or isinstance(self.folder, Path)
@@ -395,14 +402,14 @@ class Study:
         self._write(trial)
         if state != "interrupted" and has_checkpoints:
             for attempt in (self.folder / "checkpoints").glob("*"):
-                remove(attempt / str(id))
+                remove_tree(attempt / str(id))
         if state != "interrupted":
             self._journal.add(trial)
         self._derive()
         for listener in self.listeners:
             listener.ended(self, trial)
 
-    def wants(self, id: int, rmse: float) -> bool:
+    def needs_checkpoint(self, id: int, rmse: float) -> bool:
         """Whether a trial that ends so has to leave a checkpoint: best/ is made from it."""
         return math.isfinite(rmse) and (not self._one_ended or self._is_best(id, rmse))
 
@@ -424,12 +431,12 @@ class Study:
             "config": trial.config,
             "saved": trial.saved,
         }
-        # As it lies: go_on() looks whether it can be read.
+        # As it lies: resume() looks whether it can be read.
         forecaster = self.folder / trial.checkpoint / "best"
-        files: list[Place] = list(forecaster.iterdir())
+        files: list[StoragePath] = list(forecaster.iterdir())
         contents = map_files(read_bytes, files)
         model = {file.name: content for file, content in zip(files, contents, strict=True)}
-        write_folder(self.folder / "best", {**model, KEPT: _json(kept)})
+        write_folder(self.folder / "best", {**model, BEST_MANIFEST: _json(kept)})
         self._kept = kept
         if self._incomplete is None:
             self._incomplete = time.monotonic()
@@ -448,22 +455,22 @@ class Study:
         try:
             files = self._completed(TrainedForecaster.load(best)).files()
         except InputError:
-            return  # as in go_on()
-        write_folder(best, {**files, KEPT: _json(self._kept)})
+            return  # as in resume()
+        write_folder(best, {**files, BEST_MANIFEST: _json(self._kept)})
 
     def _completed(self, forecaster: "TrainedForecaster") -> "TrainedForecaster":
         """With intervals and the rows that it takes to settle."""
-        from lstm_model.inference.warm_start import ColdStarts
-        from lstm_model.training.trainer import Validation
+        from lstm_model.inference.warm_start import WarmUpProbe
+        from lstm_model.training.trainer import HoldoutEvaluator
 
         fold = self.series.folds[-1]  # whose model it is
         if self._starts is None:
             frame, before = self.table.frame, self.space.data.test_from
-            self._starts = ColdStarts(
+            self._starts = WarmUpProbe(
                 frame.loc[frame.index < before], fold.encoding, self.space.data.target
             )
         return forecaster.completed(
-            [(fold, Validation(fold).forecast(forecaster.model))],
+            [(fold, HoldoutEvaluator(fold).forecast(forecaster.model))],
             self._starts,
             self.table.reading,
             simulated=self.table.simulated,
@@ -478,7 +485,7 @@ class Study:
                     self.ended(trial.id, "interrupted")
             self._reclaim()
             if not any(trial.under_way for trial in self.trials.values()):
-                remove(self.folder / "checkpoints")
+                remove_tree(self.folder / "checkpoints")
             self._complete()
             self._derive(last=True)
         finally:
@@ -554,13 +561,13 @@ class Study:
     def _settings(self, command: Sequence[str]) -> dict[str, Any]:
         space = self.space
         return {
-            "format": FORMAT,
+            "format": STUDY_FORMAT,
             "study": self.name,
             "space": space.name,
             "data": self.data() | {"settings": space.data.model_dump(mode="json")},
             "settings": space.study.model_dump(mode="json"),
             "resources": space.resources.model_dump(mode="json"),
-            **searched(space),
+            **space_as_json(space),
             "defaults": space.defaults,
             "input_channels": list(self.series.encoding.channels),
             "seed": space.study.seed,
@@ -578,7 +585,7 @@ class Study:
         """Rewrite what is derived from the records, unless that was done a moment ago."""
         now = time.monotonic()
         if last:
-            self.disk_bytes = bytes_in(self.folder)
+            self.disk_bytes = folder_size(self.folder)
         if last or now >= self._derive_at:
             write_file(self.folder / "summary.json", _json(self.summary()))
             write_file(self.folder / "trials.csv", trials_csv(self.trials, self.space))
@@ -593,7 +600,7 @@ def _next(begun: float, seconds: float) -> float:
     return begun + max(seconds, (time.monotonic() - begun) / DERIVE_SHARE)
 
 
-def _list_records(folder: Place) -> dict[Place, tuple[float, int]]:
+def _list_records(folder: StoragePath) -> dict[StoragePath, tuple[float, int]]:
     """When each record was written, by the server's clock, and its size."""
     files = [file for file in records(folder) if not isinstance(file, Path)]
     return {file: (file.modified(), file.stat().st_size) for file in files}

@@ -56,7 +56,7 @@ class Trial:
         return self.state in ("running", "interrupted")
 
     @property
-    def lowest(self) -> list[float]:
+    def best_rmse_by_epoch(self) -> list[float]:
         """The lowest RMSE so far after each epoch: what samplers and schedulers go by."""
         return list(accumulate((epoch["rmse"] for epoch in self.history), min))
 

@@ -6,14 +6,14 @@ import pandas as pd
 import pytest
 
 from lstm_model.configuration import DataSettings
-from lstm_model.data.series import Encoding, Series, changes_ahead
+from lstm_model.data.series import EncodedSeries, FeatureEncoder, changes_ahead
 from lstm_model.errors import TableError
 
 HOUR = pd.Timedelta(hours=1)
 Settings = Callable[..., DataSettings]
 
 
-def test_the_split_goes_by_the_hour_that_is_forecast(series: Series) -> None:
+def test_the_split_goes_by_the_hour_that_is_forecast(series: EncodedSeries) -> None:
     # Row 299 is the last of training: origin 298 reaches it at lead time 1, origin 296 at 3.
     assert series.split == 300
     assert series.training[298].tolist() == [True, False, False]
@@ -24,7 +24,7 @@ def test_the_split_goes_by_the_hour_that_is_forecast(series: Series) -> None:
     assert not series.validation[:297].any()
 
 
-def test_missing_targets_count_in_neither_split(series: Series) -> None:
+def test_missing_targets_count_in_neither_split(series: EncodedSeries) -> None:
     # Row 50 is missing, so origin 49 has no target at lead time 1, origin 47 none at 3; the first
     # two rows have no last value to change from.
     assert not series.training[49, 0]
@@ -33,14 +33,14 @@ def test_missing_targets_count_in_neither_split(series: Series) -> None:
     assert not series.training[:2].any()
 
 
-def test_rows_of_the_split_counted_by_hand(series: Series) -> None:
+def test_rows_of_the_split_counted_by_hand(series: EncodedSeries) -> None:
     # Lead time 1: targets in rows 3..299 (rows 0, 1 are missing, and row 2 has no value before it)
     # without 50, 120, 121, 122: 297 - 4; validation rows 300..359 without 302 and 350.
     assert series.training[:, 0].sum() == 293
     assert series.validation[:, 0].sum() == 58
 
 
-def test_the_test_period_is_not_in_the_series(series: Series) -> None:
+def test_the_test_period_is_not_in_the_series(series: EncodedSeries) -> None:
     assert len(series.target) == len(series.inputs) == len(series.times) == 360
 
 
@@ -51,7 +51,7 @@ def test_changes_are_from_the_last_observed_value() -> None:
     np.testing.assert_equal(changes_ahead(target, last, 2), np.array(expected))
 
 
-def test_inputs_are_filled_from_the_past(series: Series, table: pd.DataFrame) -> None:
+def test_inputs_are_filled_from_the_past(series: EncodedSeries, table: pd.DataFrame) -> None:
     pm = series.encoding.channels.index("pm")
     assert series.inputs[50, pm] == series.inputs[49, pm]
     assert (series.inputs[120:123, pm] == series.inputs[119, pm]).all()
@@ -61,7 +61,7 @@ def test_inputs_are_filled_from_the_past(series: Series, table: pd.DataFrame) ->
     assert (series.inputs[26, wind] != series.inputs[27, wind]).any()
 
 
-def test_scaling_is_that_of_the_training_rows(series: Series, table: pd.DataFrame) -> None:
+def test_scaling_is_that_of_the_training_rows(series: EncodedSeries, table: pd.DataFrame) -> None:
     temp = table["temp"].to_numpy()[:300]
     column = series.encoding.channels.index("temp")
     np.testing.assert_allclose(
@@ -79,12 +79,12 @@ def test_the_change_scale_worked_out_by_hand(settings: Settings) -> None:
     )
     made = settings(features=["pm"], horizon=1, validation_from="2020-01-01T05:00")
     # Changes within training: 2, -1, 4, 0, of mean square 21/4. The jump to 100 is validation's.
-    assert Series.from_table(frame, HOUR, made).change_scale.tolist() == [np.sqrt(21 / 4)]
+    assert EncodedSeries.from_table(frame, HOUR, made).change_scale.tolist() == [np.sqrt(21 / 4)]
 
 
 def test_a_right_skewed_column_is_read_as_its_logarithm() -> None:
     frame = pd.DataFrame({"rain": [0.0] * 9 + [99.0], "level": np.arange(10.0)})
-    encoding = Encoding.learn(frame, "level", [], HOUR)
+    encoding = FeatureEncoder.learn(frame, "level", [], HOUR)
     assert [channel.logarithm for channel in encoding.numeric] == [True, False]
     # log1p: nine zeros and ln 100; mean ln(100)/10, sd 0.3 ln 100: so +3 and -1/3.
     frame.index = pd.date_range("2020-01-01", periods=10, freq="h")
@@ -95,7 +95,7 @@ def test_a_category_that_training_never_saw_is_none_of_them(
     table: pd.DataFrame, settings: Settings
 ) -> None:
     table.loc[table.index[330], "wind"] = "NE"
-    series = Series.from_table(table, HOUR, settings())
+    series = EncodedSeries.from_table(table, HOUR, settings())
     assert series.encoding.channels[:5] == ("pm", "temp", "wind=NW", "wind=SE", "wind=cv")
     assert series.inputs[330, 2:5].tolist() == [0, 0, 0]
     assert series.inputs[329, 2:5].sum() == 1
@@ -105,7 +105,7 @@ def test_calendar_channels_turn_once_in_their_period(
     table: pd.DataFrame, settings: Settings
 ) -> None:
     made = settings(calendar=["hour_of_day", "day_of_week", "day_of_year"])
-    series = Series.from_table(table, HOUR, made)
+    series = EncodedSeries.from_table(table, HOUR, made)
     assert series.encoding.channels[5:11] == (
         *("hour_of_day:sin", "hour_of_day:cos", "day_of_week:sin", "day_of_week:cos"),
         *("day_of_year:sin", "day_of_year:cos"),
@@ -122,11 +122,11 @@ def test_changing_the_future_moves_nothing_before_it(
     table: pd.DataFrame, settings: Settings, cut: int
 ) -> None:
     made = settings(calendar=["hour_of_day"])
-    before = Series.from_table(table, HOUR, made)
+    before = EncodedSeries.from_table(table, HOUR, made)
     later = table.copy()
     later.loc[later.index[cut:], ["pm", "temp"]] *= -1000
     later.loc[later.index[cut:], "wind"] = "storm"
-    after = Series.from_table(later, HOUR, made)
+    after = EncodedSeries.from_table(later, HOUR, made)
     assert after.encoding == before.encoding
     np.testing.assert_array_equal(after.change_scale, before.change_scale)
     np.testing.assert_array_equal(after.inputs[:cut], before.inputs[:cut])
@@ -134,17 +134,17 @@ def test_changing_the_future_moves_nothing_before_it(
     assert (after.inputs[cut:] != before.inputs[cut:]).any(), "the change must be seen after it"
 
 
-def test_the_encoding_survives_json(series: Series) -> None:
+def test_the_encoding_survives_json(series: EncodedSeries) -> None:
     import json
 
     saved = json.loads(json.dumps(series.encoding.as_json()))
-    assert Encoding.from_json(saved) == series.encoding
+    assert FeatureEncoder.from_json(saved) == series.encoding
 
 
 def test_a_split_with_nothing_to_score_is_refused(table: pd.DataFrame, settings: Settings) -> None:
     table.loc[table.index[300:], "pm"] = np.nan
     with pytest.raises(TableError, match="validation must have an observed pm for every lead time"):
-        Series.from_table(table, HOUR, settings())
+        EncodedSeries.from_table(table, HOUR, settings())
 
 
 @pytest.mark.parametrize("constant", [12.0, 21.7, 0.1])
@@ -153,7 +153,7 @@ def test_a_feature_that_never_varied_in_training_is_zero_throughout(
 ) -> None:
     """Also one whose mean is rounded, so that its deviation is not 0."""
     table["temp"] = np.where(np.arange(400) < 300, constant, 40.0)
-    series = Series.from_table(table, HOUR, settings())
+    series = EncodedSeries.from_table(table, HOUR, settings())
     for channel in ("temp", "temp:mean24"):
         assert (series.inputs[:, series.encoding.channels.index(channel)] == 0).all()
 
@@ -163,7 +163,7 @@ def test_a_target_that_never_changes_in_validation_is_refused(
 ) -> None:
     table.loc[table.index[290:], "pm"] = 7.0
     with pytest.raises(TableError, match="pm must change in validation"):
-        Series.from_table(table, HOUR, settings())
+        EncodedSeries.from_table(table, HOUR, settings())
 
 
 @pytest.mark.parametrize(
@@ -198,28 +198,28 @@ def test_a_calendar_that_never_changes_is_refused(
     splits = {"validation_from": str(table.index[28]), "test_from": str(table.index[38])}
     asked = settings(calendar=calendar, folds=folds, **splits)
     if told is None:
-        Series.from_table(table, step, asked)
+        EncodedSeries.from_table(table, step, asked)
     else:
         with pytest.raises(TableError, match=f"^calendar must change from row to row, .* {told}"):
-            Series.from_table(table, step, asked)
+            EncodedSeries.from_table(table, step, asked)
 
 
 def test_a_target_that_never_changes_is_refused(table: pd.DataFrame, settings: Settings) -> None:
     table["pm"] = 7.0
     with pytest.raises(TableError, match="pm must change in training"):
-        Series.from_table(table, HOUR, settings())
+        EncodedSeries.from_table(table, HOUR, settings())
 
 
 def test_folds_roll_back_by_the_length_of_validation(
     table: pd.DataFrame, settings: Settings
 ) -> None:
     # Validation is 60 hours from hour 300: the folds before it begin at hours 240 and 180.
-    series = Series.from_table(table, HOUR, settings(folds=3))
+    series = EncodedSeries.from_table(table, HOUR, settings(folds=3))
     assert [fold.split for fold in series.folds] == [180, 240, 300]
     assert [len(fold.target) for fold in series.folds] == [240, 300, 360]
     assert [fold.earlier for fold in series.folds] == [(), (), ()]
     # Each is what a table that ends with it would have made.
-    alone = Series.from_table(
+    alone = EncodedSeries.from_table(
         table.iloc[:240],
         HOUR,
         settings(validation_from="2020-01-08T12:00", test_from="2020-01-11T00:00"),
@@ -237,7 +237,7 @@ def test_folds_that_reach_before_the_table_are_refused(
         TableError,
         match=r"one with validation from 2020-01-01 00:00:00 .* training must have .* at most 5",
     ):
-        Series.from_table(table, HOUR, settings(folds=count))
+        EncodedSeries.from_table(table, HOUR, settings(folds=count))
 
 
 def test_the_targets_recent_past_is_an_input(settings: Settings) -> None:
@@ -249,7 +249,7 @@ def test_the_targets_recent_past_is_an_input(settings: Settings) -> None:
         {"pm": target}, index=pd.date_range("2020-01-01", periods=rows, freq="h", name="time")
     )
     frame.iloc[[0, 100], 0] = np.nan
-    series = Series.from_table(frame, HOUR, settings(features=["pm"]))
+    series = EncodedSeries.from_table(frame, HOUR, settings(features=["pm"]))
     assert series.encoding.channels == ("pm", "pm:level", "pm:mean24", "pm:mean168")
     assert series.encoding.plain == slice(1)
     filled = target.copy()
@@ -274,7 +274,7 @@ def test_the_targets_recent_past_is_an_input(settings: Settings) -> None:
 def test_means_are_over_days_and_weeks_whatever_the_step(settings: Settings) -> None:
     frame = pd.DataFrame({"pm": np.arange(40.0) % 9})
     names = {
-        step: Encoding.learn(frame, "pm", [], pd.Timedelta(step)).channels
+        step: FeatureEncoder.learn(frame, "pm", [], pd.Timedelta(step)).channels
         for step in ("15min", "1D", "7D")
     }
     assert names["15min"] == ("pm", "pm:mean96", "pm:mean672")
@@ -285,7 +285,7 @@ def test_means_are_over_days_and_weeks_whatever_the_step(settings: Settings) -> 
 def test_other_numeric_features_have_their_mean_over_a_day(
     table: pd.DataFrame, settings: Settings
 ) -> None:
-    series = Series.from_table(table, HOUR, settings(features=["pm", "temp", "wind"]))
+    series = EncodedSeries.from_table(table, HOUR, settings(features=["pm", "temp", "wind"]))
     assert series.encoding.channels[-3:] == ("pm:mean24", "pm:mean168", "temp:mean24")
     temp = table["temp"].ffill().to_numpy()
     naive = np.array([temp[max(0, row - 23) : row + 1].mean() for row in range(len(temp))])

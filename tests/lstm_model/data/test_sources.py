@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from lstm_model.configuration import DataSettings
 from lstm_model.data import columns as cells
 from lstm_model.data import sources
-from lstm_model.data.sources import Table, load_table
+from lstm_model.data.sources import Dataset, load_dataset
 from lstm_model.errors import SourceUnavailable, TableError
 
 # Ten days of pm and wind: five for training, three for validation, two for the test.
@@ -60,14 +60,14 @@ def settings(source: str = "days.csv", **changes: Any) -> DataSettings:
 
 
 @pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Table]:
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Dataset]:
     """Loads a text, or bytes, as the file days.csv of the current directory."""
     monkeypatch.chdir(tmp_path)
 
-    def load(content: str | bytes, **changes: Any) -> Table:
+    def load(content: str | bytes, **changes: Any) -> Dataset:
         raw = content if isinstance(content, bytes) else content.encode()
         Path("days.csv").write_bytes(raw)
-        return load_table(settings(**changes))
+        return load_dataset(settings(**changes))
 
     return load
 
@@ -83,7 +83,7 @@ def days(**lines: str) -> str:
 # Tables that are read
 
 
-def test_table(load: Callable[..., Table]) -> None:
+def test_table(load: Callable[..., Dataset]) -> None:
     table = load(days(), features=["wind", "pm"])
     nan = np.nan
     expected = pd.DataFrame(
@@ -115,7 +115,7 @@ def test_table(load: Callable[..., Table]) -> None:
         pytest.param(days().replace("\n", ",x\n"), id="a column that nobody wants"),
     ],
 )
-def test_spellings_of_the_same_table(load: Callable[..., Table], content: str | bytes) -> None:
+def test_spellings_of_the_same_table(load: Callable[..., Dataset], content: str | bytes) -> None:
     expected = load(days()).frame
     pd.testing.assert_frame_equal(load(content).frame, expected)
 
@@ -140,7 +140,7 @@ WEEKS = ["01-01", "01-08", "01-15", "01-22", "01-29", "02-05", "02-12", "02-19",
     ],
 )
 def test_clocks(
-    load: Callable[..., Table], header: str, rows: list[str], time: str | None, step: str
+    load: Callable[..., Dataset], header: str, rows: list[str], time: str | None, step: str
 ) -> None:
     start, step_ = pd.Timestamp("2013-01-01"), pd.Timedelta(step)
     table = load(
@@ -154,7 +154,7 @@ def test_clocks(
     assert list(table.frame.index) == [start + i * step_ for i in range(10)]
 
 
-def test_a_row_that_spans_lines_is_named_by_its_first(load: Callable[..., Table]) -> None:
+def test_a_row_that_spans_lines_is_named_by_its_first(load: Callable[..., Dataset]) -> None:
     text = days(line_3='2013-01-02,12,"N\nW"', line_5="2013-01-04,none,SE")
     message = "days.csv:6: pm must be numeric, as the target, but got 'none'" + stands_for("none")
     with pytest.raises(TableError, match=f"^{re.escape(message)}$"):
@@ -162,21 +162,21 @@ def test_a_row_that_spans_lines_is_named_by_its_first(load: Callable[..., Table]
 
 
 @pytest.mark.parametrize("word", sorted(cells.MISSING))
-def test_missing_values_are_those_of_pandas(load: Callable[..., Table], word: str) -> None:
+def test_missing_values_are_those_of_pandas(load: Callable[..., Dataset], word: str) -> None:
     assert pd.read_csv(io.StringIO(f"a,b\n{word},1\n"))["a"].isna().all()
     frame = load(days(line_3=f"2013-01-02,{word},{word}")).frame
     assert frame.iloc[1].isna().all()
     assert frame.iloc[0].notna().all()
 
 
-def test_numbers_are_read_exactly(load: Callable[..., Table]) -> None:
+def test_numbers_are_read_exactly(load: Callable[..., Dataset]) -> None:
     text = days(line_3="2013-01-02,0.1,NW", line_4="2013-01-03,-9.999999999999999e29,NW")
     values = load(text).frame["pm"]
     assert values.iloc[1] == 0.1
     assert values.iloc[2] == -9.999999999999999e29
 
 
-def test_a_text_column_without_numbers_is_a_category_up_to_50(load: Callable[..., Table]) -> None:
+def test_a_text_column_without_numbers_is_a_category_up_to_50(load: Callable[..., Dataset]) -> None:
     def many(kinds: int) -> str:
         rows = (f"2013-01-01 00:{i:02},{i},k{i % kinds}" for i in range(60))
         return "\n".join(["date,pm,kind", *rows])
@@ -191,10 +191,10 @@ def test_a_text_column_without_numbers_is_a_category_up_to_50(load: Callable[...
         load(many(51), **changes, test_from="2014-01-01")
 
 
-def test_home_directory(load: Callable[..., Table], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_directory(load: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch) -> None:
     expected = load(days())
     monkeypatch.setenv("HOME", os.getcwd())
-    table = load_table(settings("~/days.csv"))
+    table = load_dataset(settings("~/days.csv"))
     assert table.source == "~/days.csv"
     assert table.sha256 == expected.sha256
 
@@ -516,13 +516,13 @@ BAD = {
 
 @pytest.mark.parametrize(("content", "changes", "message"), BAD.values(), ids=BAD)
 def test_bad_tables(
-    load: Callable[..., Table], content: str | bytes, changes: dict[str, Any], message: str
+    load: Callable[..., Dataset], content: str | bytes, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(TableError, match=f"^{re.escape(message)}$"):
         load(content, **changes)
 
 
-def test_smallest_split_and_a_test_beyond_the_end_are_fine(load: Callable[..., Table]) -> None:
+def test_smallest_split_and_a_test_beyond_the_end_are_fine(load: Callable[..., Dataset]) -> None:
     assert len(load(days(), horizon=1).frame) == 10  # validation has exactly horizon + 2 days
     assert len(load(days(), test_from="2020-01-01").frame) == 10
 
@@ -544,7 +544,7 @@ def test_files_that_cannot_be_read(
         f"{source}: can't be read: {reason}; data come from beijing, simulated, or a CSV's path"
     )
     with pytest.raises(TableError, match=f"^{re.escape(message)}$"):
-        load_table(settings(source, fallback="simulated"))
+        load_dataset(settings(source, fallback="simulated"))
 
 
 CELLS = st.sampled_from(
@@ -571,7 +571,7 @@ def test_any_bytes_are_a_table_or_a_table_error(
     file.write_bytes(content)
     problems = []
     try:
-        table = load_table(settings(str(file)))
+        table = load_dataset(settings(str(file)))
     except TableError as error:
         problems = str(error).splitlines()
     else:
@@ -587,7 +587,7 @@ def test_any_bytes_are_a_table_or_a_table_error(
 def test_simulated() -> None:
     features = ["pm2.5", "cbwd"]
     changes = {"target": "pm2.5", "features": features, "time": None, "test_from": "2014-01-01"}
-    table = load_table(settings("simulated", **changes))
+    table = load_dataset(settings("simulated", **changes))
     assert (table.source, table.simulated, table.warning) == ("simulated", True, None)
     assert table.step == pd.Timedelta(hours=1)
 
@@ -597,7 +597,7 @@ def test_simulated() -> None:
     assert len(table.frame) == len(direct)
     np.testing.assert_array_equal(table.frame["pm2.5"].to_numpy(), direct["pm2.5"].to_numpy())
     assert list(table.frame["cbwd"].dropna()) == list(direct["cbwd"].dropna())
-    assert load_table(settings("simulated", **changes)).sha256 == table.sha256
+    assert load_dataset(settings("simulated", **changes)).sha256 == table.sha256
 
 
 # Beijing
@@ -692,7 +692,7 @@ def files(cache: Path) -> list[str]:
 @pytest.mark.parametrize("name", ["", "a folder/"])
 def test_download(cache: Path, serve: Callable[[Answer], list[str]], name: str) -> None:
     asked = serve(send(zipped(name=name + sources.BEIJING_FILE)))
-    table = load_table(beijing())
+    table = load_dataset(beijing())
     assert list(table.frame["pm2.5"]) == list(range(100, 110))
     assert table.step == pd.Timedelta(hours=1)
     assert (table.source, table.simulated, table.warning) == ("beijing", False, None)
@@ -700,7 +700,7 @@ def test_download(cache: Path, serve: Callable[[Answer], list[str]], name: str) 
     assert cache.read_text() == HOURS
     assert files(cache) == [sources.BEIJING_FILE]
 
-    load_table(beijing())
+    load_dataset(beijing())
     assert asked == ["/data.zip"]  # once
 
 
@@ -714,10 +714,10 @@ def test_progress_is_drawn_only_where_asked_for(
     monkeypatch.setenv("TTY_INTERACTIVE", "1")
     monkeypatch.setenv("TERM", "xterm")
     serve(send(zipped()))
-    load_table(beijing())
+    load_dataset(beijing())
     assert capfd.readouterr() == ("", "")
     cache.unlink()
-    load_table(beijing(), progress=True)
+    load_dataset(beijing(), progress=True)
     out, err = capfd.readouterr()
     assert out == ""
     assert "Downloading Beijing's data" in err
@@ -730,7 +730,7 @@ def test_damaged_cache_is_downloaded_again(
     cache.parent.mkdir(parents=True)
     cache.write_text(HOURS[:-1])
     asked = serve(send(zipped()))
-    load_table(beijing())
+    load_dataset(beijing())
     assert len(asked) == 1
     assert cache.read_text() == HOURS
 
@@ -738,7 +738,7 @@ def test_damaged_cache_is_downloaded_again(
 def test_cache_that_cannot_be_written(cache: Path, serve: Callable[[Answer], list[str]]) -> None:
     cache.parent.parent.write_text("a file where a folder should be")
     serve(send(zipped()))
-    assert len(load_table(beijing()).frame) == 10
+    assert len(load_dataset(beijing()).frame) == 10
 
 
 def test_two_downloads_at_once(cache: Path, serve: Callable[[Answer], list[str]]) -> None:
@@ -750,7 +750,7 @@ def test_two_downloads_at_once(cache: Path, serve: Callable[[Answer], list[str]]
 
     asked = serve(answer)
     with ThreadPoolExecutor(2) as pool:
-        tables = list(pool.map(load_table, [beijing()] * 2))
+        tables = list(pool.map(load_dataset, [beijing()] * 2))
     assert len(asked) == 2
     assert [len(table.frame) for table in tables] == [10, 10]
     assert cache.read_text() == HOURS
@@ -800,13 +800,13 @@ def test_failed_downloads(
         f"{sources.BEIJING_FILE}, connect to the network, or use --data simulated"
     )
     with pytest.raises(SourceUnavailable, match=f"^{re.escape(message)}$"):
-        load_table(beijing())
+        load_dataset(beijing())
     assert files(cache) == []
 
 
 def test_connection_refused(cache: Path) -> None:
     with pytest.raises(SourceUnavailable, match=r": Connection refused\. Set LSTM_TUNING_DATA"):
-        load_table(beijing())
+        load_dataset(beijing())
 
 
 @pytest.mark.parametrize("sent", [b"", b"x" * 5000], ids=["nothing", "a part"])
@@ -826,7 +826,7 @@ def test_server_that_stalls(
     serve(answer)
     try:
         with pytest.raises(SourceUnavailable, match=r"sent nothing for 0\.3 seconds\. Set LSTM_"):
-            load_table(beijing())
+            load_dataset(beijing())
     finally:
         over.set()
 
@@ -847,7 +847,7 @@ def test_name_server_that_hangs(cache: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(sources, "BEIJING_URL", "http://data.invalid/data.zip")
     try:
         with pytest.raises(SourceUnavailable, match=r"sent nothing for 0\.3 seconds\. Set LSTM_"):
-            load_table(beijing())
+            load_dataset(beijing())
         # What hangs is left behind, and must not keep the process from ending.
         left = [thread for thread in threading.enumerate() if "(run)" in thread.name]
         assert [thread.daemon for thread in left] == [True]
@@ -884,14 +884,14 @@ def test_slow_download_that_moves_is_waited_for(
 
     monkeypatch.setattr(pooch, "HTTPDownloader", Slow)
     monkeypatch.setattr(sources, "monotonic", clock)
-    assert len(load_table(beijing()).frame) == 10
+    assert len(load_dataset(beijing()).frame) == 10
     assert sent == 4
 
 
 def test_fallback(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = pd.read_csv(io.StringIO(HOURS))
     monkeypatch.setattr("lstm_model.data.simulation.simulate", lambda seed: frame)
-    table = load_table(beijing(fallback="simulated"))
+    table = load_dataset(beijing(fallback="simulated"))
     assert (table.source, table.simulated) == ("simulated", True)
     assert table.warning == (
         f"Beijing's data could not be had ({sources.BEIJING_URL}: Connection refused): using "
@@ -902,7 +902,7 @@ def test_fallback(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_data_directory(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / sources.BEIJING_FILE).write_text(HOURS)
     monkeypatch.setenv("LSTM_TUNING_DATA", str(tmp_path))
-    assert load_table(beijing()).source == "beijing"
+    assert load_dataset(beijing()).source == "beijing"
     assert files(cache) == []
 
 
@@ -917,7 +917,7 @@ def test_data_directory_is_never_passed_over(
     monkeypatch.setenv("LSTM_TUNING_DATA", str(tmp_path))
     missing = f"had: LSTM_TUNING_DATA is set, but {file}: No such file or directory. Set LSTM_"
     with pytest.raises(SourceUnavailable, match=re.escape(missing)):
-        load_table(beijing())
+        load_dataset(beijing())
 
     file.write_text(HOURS[:-1])
     damaged = (
@@ -925,7 +925,7 @@ def test_data_directory_is_never_passed_over(
         f"{sources.BEIJING_SHA256}, but is {hashlib.sha256(HOURS[:-1].encode()).hexdigest()}. Set"
     )
     with pytest.raises(SourceUnavailable, match=re.escape(damaged)):
-        load_table(beijing())
+        load_dataset(beijing())
     assert asked == []
     assert file.read_text() == HOURS[:-1]  # the user's own file is left alone
 
@@ -936,7 +936,7 @@ def test_real_file() -> None:
         pytest.skip(f"LSTM_TUNING_DATA names no folder with {sources.BEIJING_FILE}")
     features = ["pm2.5", "DEWP", "TEMP", "PRES", "cbwd", "Iws", "Is", "Ir"]
     splits = {"validation_from": "2013-01-01", "test_from": "2014-01-01"}
-    table = load_table(beijing(features=features, **splits))
+    table = load_dataset(beijing(features=features, **splits))
     frame = table.frame
     assert frame.shape == (43_824, 8)
     assert list(frame) == features

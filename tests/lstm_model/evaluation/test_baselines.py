@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lstm_model.configuration import DataSettings
-from lstm_model.data.series import Series
+from lstm_model.data.series import EncodedSeries
 from lstm_model.evaluation.baselines import (
     BASELINES,
     BY_NAME,
@@ -34,7 +34,7 @@ def test_the_same_hour_yesterday_worked_out_by_hand(
     made = settings(
         features=["pm"], horizon=26, validation_from="2020-01-03", test_from="2020-01-05"
     )
-    series = Series.from_table(hourly(values), HOUR, made)
+    series = EncodedSeries.from_table(hourly(values), HOUR, made)
     change = BY_NAME["same_hour_yesterday"].changes(series, "")
     assert change is not None
     # From row 40: row 41 at lead time 1 is row 17 a day before; row 64 at 24 is row 40 itself; row
@@ -56,12 +56,12 @@ def test_no_same_hour_yesterday_where_days_are_no_whole_number_of_rows(
         frame = hourly([float(v * v) for v in range(60)])
         frame.index = pd.date_range("2020-01-01", periods=60, freq=step, name="time")
         made = settings(features=["pm"], horizon=1, validation_from=start, test_from="2020-03-01")
-        series = Series.from_table(frame, step, made)
+        series = EncodedSeries.from_table(frame, step, made)
         assert BY_NAME["same_hour_yesterday"].changes(series, "") is None
 
 
 @pytest.mark.parametrize("form", ["levels", "logarithms"])
-def test_ridge_is_the_penalised_least_squares_solution(series: Series, form: str) -> None:
+def test_ridge_is_the_penalised_least_squares_solution(series: EncodedSeries, form: str) -> None:
     """Against numpy's lstsq on rows stacked one by one, the penalty as rows of their own."""
     found = ridge(series, form)
     inputs = series.inputs[:, :5].astype(np.float64)  # without the target's means
@@ -91,7 +91,7 @@ def test_ridge_is_the_penalised_least_squares_solution(series: Series, form: str
         )
 
 
-def test_the_better_form_of_ridge_is_reported(series: Series) -> None:
+def test_the_better_form_of_ridge_is_reported(series: EncodedSeries) -> None:
     found = evaluate_baselines(series)
     errors = {
         form: np.sqrt(
@@ -106,7 +106,7 @@ def test_the_better_form_of_ridge_is_reported(series: Series) -> None:
     assert errors[found.forms["ridge"]] == min(errors.values())
 
 
-def test_persistence_has_no_skill(series: Series) -> None:
+def test_persistence_has_no_skill(series: EncodedSeries) -> None:
     persistence = evaluate_baselines(series).persistence
     assert persistence.skill == 0.0
     known = np.diff(series.target[299:360])  # row 299 on: each from an observed hour to another
@@ -119,11 +119,11 @@ def test_boosting_learns_from_training_rows_alone(
     table: pd.DataFrame, settings: Callable[..., DataSettings]
 ) -> None:
     """Validation rows that turn to nonsense change nothing that was learned, nor a row before."""
-    series = Series.from_table(table, HOUR, settings())
+    series = EncodedSeries.from_table(table, HOUR, settings())
     found = boosted(series, 2)
     spoilt = table.copy()
     spoilt.loc[spoilt.index[320] :, "pm"] = 5000.0
-    again = boosted(Series.from_table(spoilt, HOUR, settings()), 2)
+    again = boosted(EncodedSeries.from_table(spoilt, HOUR, settings()), 2)
     np.testing.assert_array_equal(again[:320], found[:320])
     # It has learned something: a wave is far from persistence.
     changes, training = series.changes[:, 1], series.training[:, 1]
@@ -134,10 +134,10 @@ def test_boosting_learns_from_training_rows_alone(
 def test_over_folds_the_baselines_are_means(
     table: pd.DataFrame, settings: Callable[..., DataSettings]
 ) -> None:
-    both = evaluate_baselines(Series.from_table(table, HOUR, settings(folds=2)))
+    both = evaluate_baselines(EncodedSeries.from_table(table, HOUR, settings(folds=2)))
     apart = [
         evaluate_baselines(
-            Series.from_table(table, HOUR, settings(validation_from=start, test_from=end))
+            EncodedSeries.from_table(table, HOUR, settings(validation_from=start, test_from=end))
         )
         for start, end in (("2020-01-11", "2020-01-13T12:00"), ("2020-01-13T12:00", "2020-01-16"))
     ]
@@ -153,7 +153,9 @@ def test_over_folds_the_baselines_are_means(
     assert both.persistence.skill == 0.0
 
 
-def series_of(values: "npt.ArrayLike", step: pd.Timedelta, split: int, horizon: int = 1) -> Series:
+def series_of(
+    values: "npt.ArrayLike", step: pd.Timedelta, split: int, horizon: int = 1
+) -> EncodedSeries:
     """Two thirds of the rest validate."""
     values = np.asarray(values, np.float64)
     times = pd.date_range("2019-01-01", periods=len(values), freq=step, name="time")
@@ -164,7 +166,7 @@ def series_of(values: "npt.ArrayLike", step: pd.Timedelta, split: int, horizon: 
         validation_from=times[split].to_pydatetime(),
         test_from=times[split + 2 * (len(values) - split) // 3].to_pydatetime(),
     )
-    return Series.from_table(pd.DataFrame({"pm": values}, index=times), step, settings)
+    return EncodedSeries.from_table(pd.DataFrame({"pm": values}, index=times), step, settings)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +246,7 @@ def test_ridge_with_more_columns_than_rows_is_the_same() -> None:
         validation_from=frame.index[split].to_pydatetime(),
         test_from=frame.index[-1].to_pydatetime(),
     )
-    series = Series.from_table(frame, HOUR, settings)
+    series = EncodedSeries.from_table(frame, HOUR, settings)
     found = ridge(series, "levels")[:, 0]
     inputs = series.inputs[:, series.encoding.plain].astype(np.float64)
     padded = np.vstack([np.zeros((LAGS - 1, features)), inputs])
@@ -259,7 +261,7 @@ def test_ridge_with_more_columns_than_rows_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("baseline", BASELINES, ids=[each.name for each in BASELINES])
-def test_what_comes_later_changes_no_baseline(baseline: Baseline, series: Series) -> None:
+def test_what_comes_later_changes_no_baseline(baseline: Baseline, series: EncodedSeries) -> None:
     """One suite for all of them: shape, finite, causal, and nothing learned from validation."""
     rng = np.random.default_rng(4)
     days, weeks = pd.Timedelta(days=1), pd.Timedelta(days=7)

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstm_model.data.series import Series
-from lstm_model.evaluation.metrics import Doubles
+from lstm_model.arrays import Float64Array
+from lstm_model.data.series import EncodedSeries
 from lstm_model.inference.intervals import Forecasts, Intervals, calibrate
-from lstm_model.training.trainer import Validation
+from lstm_model.training.trainer import HoldoutEvaluator
 
 
 def test_quantiles_worked_by_hand() -> None:
@@ -45,7 +45,9 @@ def test_each_side_has_its_own_quantile() -> None:
     assert (low.item(), high.item()) == pytest.approx((-1.0, 20.0), rel=1e-5)
 
 
-def naive(forecasts: Doubles, observed: Doubles, asked: float, claim: float, knots: int) -> Doubles:
+def naive(
+    forecasts: Float64Array, observed: Float64Array, asked: float, claim: float, knots: int
+) -> Float64Array:
     """The interval at one level and lead time, written down once more, one number at a time."""
     pairs = sorted(zip(forecasts, observed, strict=True), key=lambda pair: pair[0])
     length, more = divmod(len(pairs), knots)
@@ -92,7 +94,7 @@ def test_it_agrees_with_a_naive_reference() -> None:
                 np.testing.assert_allclose(got, expected, rtol=1e-4)
 
 
-def stationary(rows: int, rng: np.random.Generator) -> tuple[Doubles, Doubles]:
+def stationary(rows: int, rng: np.random.Generator) -> tuple[Float64Array, Float64Array]:
     """Forecasts at 1, 2 and 3 steps of a level that returns to 60, and what came.
 
     The errors have a memory of some hours, as real ones do; they grow with the level and with the
@@ -131,7 +133,7 @@ def test_each_side_follows_the_level_on_its_own() -> None:
     """High forecasts err far downwards and little upwards, low ones the other way round."""
     rng = np.random.default_rng(4)
 
-    def drawn(rows: int) -> tuple[Doubles, Doubles]:
+    def drawn(rows: int) -> tuple[Float64Array, Float64Array]:
         forecasts = rng.uniform(0, 200, (rows, 1))
         size = rng.exponential(1, (rows, 1))
         down, up = 5 + 0.2 * forecasts, 45 - 0.2 * forecasts
@@ -175,9 +177,9 @@ def test_they_come_back_as_they_were() -> None:
     assert len(json.dumps(found.as_json())) < 4 * 800
 
 
-def test_validations_are_put_together(series: Series) -> None:
+def test_validations_are_put_together(series: EncodedSeries) -> None:
     """Observed validation hours of each fold count, those of training do not."""
-    check = Validation(series)
+    check = HoldoutEvaluator(series)
     wrong = np.where(check.scored, 2.0, 1e6)  # every forecast is 2 too high, where it counts
     changes = np.nan_to_num(check.changes) + wrong
     found = calibrate([(series, changes), (series, changes)])

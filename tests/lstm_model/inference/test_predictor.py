@@ -8,17 +8,17 @@ import pytest
 
 from lstm_model import files
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import Series
+from lstm_model.data.series import EncodedSeries
 from lstm_model.errors import InputError
 from lstm_model.inference.predictor import TrainedForecaster, read_state
-from lstm_model.training.trainer import Fit
+from lstm_model.training.trainer import Trainer
 
 SMALL = Configuration(hidden_size=6, num_layers=2, chunk_length=20, context_length=6)
 
 
 @pytest.fixture
-def forecaster(series: Series) -> TrainedForecaster:
-    fit = Fit(SMALL, series, max_epochs=2, seed=1)
+def forecaster(series: EncodedSeries) -> TrainedForecaster:
+    fit = Trainer(SMALL, series, max_epochs=2, seed=1)
     for _ in fit:
         pass
     assert fit.best is not None
@@ -40,7 +40,7 @@ def test_it_comes_back_as_it_was(
 
 
 def test_forecasts_of_the_table_score_as_in_training(
-    forecaster: TrainedForecaster, table: pd.DataFrame, series: Series
+    forecaster: TrainedForecaster, table: pd.DataFrame, series: EncodedSeries
 ) -> None:
     """The saved forecaster reads the raw table; its errors on validation are the reported ones."""
     forecasts = forecaster.forecast(table)

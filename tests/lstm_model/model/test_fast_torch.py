@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from lstm_model.configuration import Configuration, DataSettings
-from lstm_model.data.series import Series
+from lstm_model.data.series import EncodedSeries
 from lstm_model.model import fast_torch
 from lstm_model.model.fast_torch import AdamW
-from lstm_model.training.trainer import Fit
+from lstm_model.training.trainer import Trainer
 
 WAYS: tuple[Literal["private", "public"], ...] = ("private", "public")
 
@@ -33,7 +33,7 @@ def unchecked() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def series() -> Series:
+def series() -> EncodedSeries:
     clock = pd.date_range("2020-01-01", periods=600, freq="h")
     table = pd.DataFrame({"pm": 50 + 20 * np.sin(np.arange(600.0) / 5)}, clock)
     settings = DataSettings(
@@ -43,11 +43,11 @@ def series() -> Series:
         validation_from=datetime(2020, 1, 17),
         test_from=datetime(2020, 1, 22),
     )
-    return Series.from_table(table, pd.Timedelta(hours=1), settings)
+    return EncodedSeries.from_table(table, pd.Timedelta(hours=1), settings)
 
 
-def trained(series: Series) -> list[Tensor]:
-    fit = Fit(Configuration(hidden_size=8), series, max_epochs=2, seed=0)
+def trained(series: EncodedSeries) -> list[Tensor]:
+    fit = Trainer(Configuration(hidden_size=8), series, max_epochs=2, seed=0)
     for _ in range(2):
         fit.run_epoch()
     return [parameter.detach() for parameter in fit.last.averaged.parameters()]
@@ -59,7 +59,7 @@ def test_this_torch_has_both_private_calls() -> None:
 
 
 def test_a_training_comes_to_the_same_either_way(
-    series: Series, monkeypatch: pytest.MonkeyPatch
+    series: EncodedSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = trained(series)
     by_way = []
@@ -145,7 +145,7 @@ def other_arguments(fused: Callable[..., None]) -> Callable[..., None]:
     [without_divisor, with_divisor_as_factor, without_decay, counting_from_zero, other_arguments],
 )
 def test_another_meaning_of_the_fused_step_is_not_used(
-    series: Series,
+    series: EncodedSeries,
     change: Callable[[Callable[..., None]], Callable[..., None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -195,7 +195,9 @@ def test_another_engine_is_not_used(
     assert weight.grad.tolist() == [3.0, 3.0]
 
 
-def test_missing_names_are_done_without(series: Series, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_names_are_done_without(
+    series: EncodedSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = trained(series)
     for check in (fast_torch.engine_works, fast_torch.fused_adamw_works):
         check.cache_clear()

@@ -14,28 +14,28 @@ import pytest
 import torch
 
 from lstm_model.configuration import Configuration, DataSettings
-from lstm_model.data.series import Series
+from lstm_model.data.series import EncodedSeries
 from lstm_model.errors import TrainingFailed
 from lstm_model.inference.predictor import read_state, write_state
 from lstm_model.model.forecaster import LSTMForecaster
 from lstm_model.training import trainer as training
 from lstm_model.training.trainer import (
-    FLOOR,
-    WARM_UP_ROWS,
+    MIN_LR_FRACTION,
+    SETTLING_ROWS,
     Epoch,
-    Fit,
-    Stretches,
-    Training,
-    Validation,
+    FoldTrainer,
+    HoldoutEvaluator,
+    Segments,
+    Trainer,
     _Chunks,
-    learning_rate,
+    learning_rate_at,
 )
 
 HOUR = pd.Timedelta(hours=1)
 SMALL = Configuration(hidden_size=8, chunk_length=20, context_length=6, batch_size=3)
 
 
-def test_every_training_row_lies_in_one_chunk(series: Series) -> None:
+def test_every_training_row_lies_in_one_chunk(series: EncodedSeries) -> None:
     numbered = np.arange(1.0, 361.0, dtype=np.float32)[:, None]
     chunks = _Chunks(SMALL, replace(series, inputs=numbered), torch.device("cpu"))
     for offset in range(5):
@@ -58,7 +58,7 @@ def test_every_training_row_lies_in_one_chunk(series: Series) -> None:
     [(20, 3, 16), (3, 4, 25), (300, 8, 2), (20, 1, 16)],
 )
 def test_a_short_series_still_has_some_steps_an_epoch(
-    series: Series, chunk: int, batch: int, steps: int
+    series: EncodedSeries, chunk: int, batch: int, steps: int
 ) -> None:
     """300 rows: 15 or 16 chunks of 20, 100 or 101 of 3, 1 or 2 of 300."""
     config = SMALL.model_copy(update={"chunk_length": chunk, "batch_size": batch})
@@ -69,43 +69,43 @@ def test_a_short_series_still_has_some_steps_an_epoch(
 
 
 def test_what_all_trainings_read_is_made_once(
-    series: Series, monkeypatch: pytest.MonkeyPatch
+    series: EncodedSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Fit(SMALL, series, max_epochs=1, seed=5)
+    Trainer(SMALL, series, max_epochs=1, seed=5)
 
     def made(*_: object) -> None:
         raise AssertionError("made again")
 
-    monkeypatch.setattr(training, "Validation", made)
+    monkeypatch.setattr(training, "HoldoutEvaluator", made)
     monkeypatch.setattr(np, "pad", made)
     other = SMALL.model_copy(update={"chunk_length": 30, "context_length": 10})
-    Fit(other, series, max_epochs=1, seed=6).last.advance()
+    Trainer(other, series, max_epochs=1, seed=6).last.train_epoch()
     with pytest.raises(AssertionError, match="made again"):
-        Fit(SMALL, replace(series), max_epochs=1, seed=5)  # the same numbers in another series
+        Trainer(SMALL, replace(series), max_epochs=1, seed=5)  # the same numbers in another series
 
 
 def test_what_was_made_of_a_series_goes_with_it(
-    series: Series, monkeypatch: pytest.MonkeyPatch
+    series: EncodedSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that is sent one series after another keeps none of them."""
     made = []
 
-    class Watched(Validation):
+    class Watched(HoldoutEvaluator):
         def __init__(self, *given: Any) -> None:
             super().__init__(*given)
             made.append(weakref.ref(self))
 
-    monkeypatch.setattr(training, "Validation", Watched)
+    monkeypatch.setattr(training, "HoldoutEvaluator", Watched)
     sent = replace(series)
-    Fit(SMALL, sent, max_epochs=1, seed=5)
-    Fit(SMALL, sent, max_epochs=1, seed=6)
+    Trainer(SMALL, sent, max_epochs=1, seed=5)
+    Trainer(SMALL, sent, max_epochs=1, seed=6)
     assert [each() is not None for each in made] == [True]
     del sent
     gc.collect()
     assert [each() for each in made] == [None]
 
 
-def test_targets_and_weights_of_a_batch(series: Series) -> None:
+def test_targets_and_weights_of_a_batch(series: EncodedSeries) -> None:
     numbered = np.arange(1.0, 361.0, dtype=np.float32)[:, None]
     target = series.target.copy()
     target[40:140] = np.nan
@@ -126,19 +126,19 @@ def test_targets_and_weights_of_a_batch(series: Series) -> None:
     assert none, "a batch without a target has no weights, but no NaN either"
 
 
-def test_a_batch_without_targets_is_no_step(series: Series) -> None:
+def test_a_batch_without_targets_is_no_step(series: EncodedSeries) -> None:
     """Its gradient is zero, but AdamW would shrink the weights, and go on where it was going."""
     target = series.target.copy()
     target[20:300] = np.nan
-    few = Training(SMALL, replace(series, target=target), max_epochs=1, seed=0)
-    done = few.advance()
+    few = FoldTrainer(SMALL, replace(series, target=target), max_epochs=1, seed=0)
+    done = few.train_epoch()
     assert float(few.state()["optimiser.steps"]) in (1, 2), "its 20 rows lie in one chunk or two"
     assert math.isfinite(done.loss) and math.isfinite(done.gradient_norm)
 
 
-def test_masks_keep_what_the_dropout_says(series: Series) -> None:
+def test_masks_keep_what_the_dropout_says(series: EncodedSeries) -> None:
     config = SMALL.model_copy(update={"output_dropout": 0.25, "hidden_size": 500})
-    masks = Training(config, series, max_epochs=1, seed=0)._masks(
+    masks = FoldTrainer(config, series, max_epochs=1, seed=0)._masks(
         torch.zeros(6, 4), np.random.default_rng(0)
     )
     assert isinstance(masks, torch.Tensor) and masks.shape == (6, 4, 500)
@@ -149,75 +149,75 @@ def test_masks_keep_what_the_dropout_says(series: Series) -> None:
 
 
 def test_the_head_reads_what_the_masks_leave(
-    series: Series, monkeypatch: pytest.MonkeyPatch
+    series: EncodedSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where they leave nothing the head's weights stay zero."""
     config = SMALL.model_copy(update={"output_dropout": 0.5})
     for left in (True, False):
         if not left:
             monkeypatch.setattr(
-                Training, "_masks", lambda self, starts, _: torch.zeros(*starts.shape, 8)
+                FoldTrainer, "_masks", lambda self, starts, _: torch.zeros(*starts.shape, 8)
             )
-        training = Training(config, series, max_epochs=2, seed=0)
-        training.advance()
+        training = FoldTrainer(config, series, max_epochs=2, seed=0)
+        training.train_epoch()
         assert bool(training.model.head.weight.any()) == left
         assert training.model.head.bias.all()
 
 
 def test_however_many_batches_are_gathered_the_weights_are_the_same(
-    series: Series, monkeypatch: pytest.MonkeyPatch
+    series: EncodedSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
     chunk = 26 * 8 + 20 * 3  # numbers
     for most, gathers in ((1, 16), (2 * chunk - 1, 16), (5 * chunk, 4), (10**9, 1)):
-        monkeypatch.setattr("lstm_model.training.trainer.GATHERED", most)
+        monkeypatch.setattr("lstm_model.training.trainer.MAX_GATHERED_NUMBERS", most)
         config = SMALL.model_copy(update={"output_dropout": 0.2, "batch_size": 1})
-        training = Training(config, series, max_epochs=3, seed=1)
+        training = FoldTrainer(config, series, max_epochs=3, seed=1)
         pieces = training._chunks.shuffled(np.random.default_rng(3))
         assert len(pieces) == gathers, "300 rows are 15 or 16 chunks"
         while training.epoch < 3:
-            training.advance()
+            training.train_epoch()
         found.append(torch.cat([each.flatten() for each in training.model.state_dict().values()]))
     assert all(torch.equal(found[0], other) for other in found)
 
 
-def test_an_untrained_forecaster_is_persistence(series: Series) -> None:
+def test_an_untrained_forecaster_is_persistence(series: EncodedSeries) -> None:
     model = LSTMForecaster.seeded(8, SMALL, 3, seed=1)
-    found = Validation(series).score(model)
+    found = HoldoutEvaluator(series).score(model)
     assert found.skill == 0.0
-    assert found.rmse_by_lead_time.tolist() == Validation(series).persistence_rmse.tolist()
+    assert found.rmse_by_lead_time.tolist() == HoldoutEvaluator(series).persistence_rmse.tolist()
 
 
-def trained(series: Series, epochs: int = 3, **changes: object) -> Fit:
-    fit = Fit(SMALL.model_copy(update=changes), series, max_epochs=epochs, seed=5)
+def trained(series: EncodedSeries, epochs: int = 3, **changes: object) -> Trainer:
+    fit = Trainer(SMALL.model_copy(update=changes), series, max_epochs=epochs, seed=5)
     for _ in fit:
         pass
     return fit
 
 
-def test_stretches_forecast_what_one_long_pass_does(series: Series) -> None:
+def test_stretches_forecast_what_one_long_pass_does(series: EncodedSeries) -> None:
     """Rows that have a whole warm-up behind them, against a pass over the warm-up and the row."""
     model = trained(series).last.averaged
     inputs = torch.from_numpy(np.tile(series.inputs, (4, 1)))  # 1,440 rows: several stretches
-    found = Stretches(inputs, 200).forecast(model)
+    found = Segments(inputs, 200).forecast(model)
     assert found.shape == (1240, 3)
     model.eval()
     with torch.inference_mode():
         # The first stretch starts at row 200, so its memory starts WARM_UP_ROWS before.
-        one = model(inputs[None, 200 - WARM_UP_ROWS : 260], skip=WARM_UP_ROWS)[0]
+        one = model(inputs[None, 200 - SETTLING_ROWS : 260], skip=SETTLING_ROWS)[0]
         np.testing.assert_allclose(found[:60], one, atol=1e-6)
         long = model(inputs[None])[0, 200:]
     # Elsewhere the memory started within the last few hundred rows, and has settled since.
     np.testing.assert_allclose(found, long, atol=2e-2)
 
 
-def test_forecasts_from_the_first_rows_start_with_empty_memories(series: Series) -> None:
+def test_forecasts_from_the_first_rows_start_with_empty_memories(series: EncodedSeries) -> None:
     model = trained(series).last.averaged.eval()
     inputs = torch.from_numpy(series.inputs)
-    padded = torch.cat([torch.zeros(WARM_UP_ROWS, 8), inputs])[None]
+    padded = torch.cat([torch.zeros(SETTLING_ROWS, 8), inputs])[None]
     with torch.inference_mode():
-        expected = model(padded, skip=WARM_UP_ROWS)[0, :100]
-    np.testing.assert_allclose(Stretches(inputs, 0).forecast(model)[:100], expected, atol=1e-6)
+        expected = model(padded, skip=SETTLING_ROWS)[0, :100]
+    np.testing.assert_allclose(Segments(inputs, 0).forecast(model)[:100], expected, atol=1e-6)
 
 
 def test_changing_the_future_moves_no_earlier_forecast(
@@ -225,19 +225,19 @@ def test_changing_the_future_moves_no_earlier_forecast(
 ) -> None:
     """Training included: only rows before the split may reach the weights."""
     hour = pd.Timedelta(hours=1)
-    before = Series.from_table(table, hour, settings())
+    before = EncodedSeries.from_table(table, hour, settings())
     later = table.copy()
     later.loc[later.index[330:], ["pm", "temp"]] += 500
-    after = Series.from_table(later, hour, settings())
+    after = EncodedSeries.from_table(later, hour, settings())
     forecasts = []
     for series in (before, after):
         fit = trained(series)
-        forecasts.append(Stretches(torch.from_numpy(series.inputs), 0).forecast(fit.last.averaged))
+        forecasts.append(Segments(torch.from_numpy(series.inputs), 0).forecast(fit.last.averaged))
     np.testing.assert_array_equal(forecasts[0][:330], forecasts[1][:330])
     assert (forecasts[0][330:] != forecasts[1][330:]).any()
 
 
-def test_same_seed_same_numbers_to_the_last_bit(series: Series) -> None:
+def test_same_seed_same_numbers_to_the_last_bit(series: EncodedSeries) -> None:
     runs = []
     for before in (1, 2):  # whatever torch's generator held
         torch.manual_seed(before)
@@ -247,13 +247,13 @@ def test_same_seed_same_numbers_to_the_last_bit(series: Series) -> None:
     assert second is not None
     assert first.score.rmse == second.score.rmse
     assert all(torch.equal(first.weights[k], second.weights[k]) for k in first.weights)
-    other = Fit(SMALL, series, max_epochs=3, seed=6)
+    other = Trainer(SMALL, series, max_epochs=3, seed=6)
     assert not torch.equal(
         other.run_epoch().best.weights["head.weight"], first.weights["head.weight"]
     )
 
 
-def test_training_leaves_torchs_generator_alone(series: Series) -> None:
+def test_training_leaves_torchs_generator_alone(series: EncodedSeries) -> None:
     torch.manual_seed(9)
     expected = torch.rand(3)
     torch.manual_seed(9)
@@ -261,15 +261,17 @@ def test_training_leaves_torchs_generator_alone(series: Series) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_saved_between_epochs_it_goes_on_to_the_same_bits(series: Series, tmp_path: Path) -> None:
+def test_saved_between_epochs_it_goes_on_to_the_same_bits(
+    series: EncodedSeries, tmp_path: Path
+) -> None:
     config = SMALL.model_copy(update={"num_layers": 2, "dropout": 0.3})
-    whole = Fit(config, series, max_epochs=5, seed=5)
+    whole = Trainer(config, series, max_epochs=5, seed=5)
     reports = [epoch.score.rmse for epoch in whole]
-    first = Fit(config, series, max_epochs=5, seed=5)
+    first = Trainer(config, series, max_epochs=5, seed=5)
     for _ in range(2):
         first.run_epoch()
     write_state(tmp_path, *first.state())
-    second = Fit(config, series, max_epochs=5, seed=5)
+    second = Trainer(config, series, max_epochs=5, seed=5)
     second.load_state(*read_state(tmp_path))
     assert [epoch.score.rmse for epoch in second] == reports[2:]
     assert whole.best is not None
@@ -279,9 +281,9 @@ def test_saved_between_epochs_it_goes_on_to_the_same_bits(series: Series, tmp_pa
         assert torch.equal(tensor, second.best.weights[name])
 
 
-def test_the_best_epochs_weights_are_kept(series: Series) -> None:
+def test_the_best_epochs_weights_are_kept(series: EncodedSeries) -> None:
     # A learning rate far too high spoils the model after its best epoch.
-    fit = Fit(SMALL, series, max_epochs=12, seed=5)
+    fit = Trainer(SMALL, series, max_epochs=12, seed=5)
     scores = []
     for epoch in fit:
         scores.append(epoch.score.rmse)
@@ -290,7 +292,7 @@ def test_the_best_epochs_weights_are_kept(series: Series) -> None:
     assert fit.best is not None
     again = LSTMForecaster(8, SMALL, 3)
     again.load_state_dict(fit.best.weights)
-    assert Validation(series).score(again).rmse == min(scores)
+    assert HoldoutEvaluator(series).score(again).rmse == min(scores)
 
 
 def test_it_learns_a_rule_that_persistence_misses() -> None:
@@ -308,8 +310,8 @@ def test_it_learns_a_rule_that_persistence_misses() -> None:
         validation_from=datetime(2020, 3, 1),
         test_from=datetime(2021, 1, 1),
     )
-    series = Series.from_table(frame, pd.Timedelta(hours=1), made)
-    fit = Fit(
+    series = EncodedSeries.from_table(frame, pd.Timedelta(hours=1), made)
+    fit = Trainer(
         SMALL.model_copy(update={"learning_rate": 0.03, "output_dropout": 0.0, "hidden_size": 16}),
         series,
         max_epochs=30,
@@ -322,11 +324,13 @@ def test_it_learns_a_rule_that_persistence_misses() -> None:
 
 
 @pytest.mark.parametrize("loss", ["mse", "huber", "mae"])
-def test_the_reported_loss_is_the_mean_over_observed_targets(series: Series, loss: str) -> None:
+def test_the_reported_loss_is_the_mean_over_observed_targets(
+    series: EncodedSeries, loss: str
+) -> None:
     """At a learning rate that moves nothing, against the loss of persistence on the rows."""
     # All rows in one chunk: a mean of several batches' means would weigh the rows unequally.
     config = SMALL.model_copy(update={"loss": loss, "learning_rate": 1e-6, "chunk_length": 5000})
-    fit = Fit(config, series, max_epochs=1, seed=0)
+    fit = Trainer(config, series, max_epochs=1, seed=0)
     found = fit.run_epoch().loss
     errors = (series.changes / series.change_scale)[series.training]
     size = np.abs(errors)
@@ -338,40 +342,42 @@ def test_the_reported_loss_is_the_mean_over_observed_targets(series: Series, los
     assert found == pytest.approx(expected, rel=1e-3)
 
 
-def test_the_schedule_depends_on_the_share_of_epochs_alone(series: Series) -> None:
+def test_the_schedule_depends_on_the_share_of_epochs_alone(series: EncodedSeries) -> None:
     config = SMALL.model_copy(update={"learning_rate": 0.01, "warm_up": 0.25})
-    assert learning_rate(0.0, config) == pytest.approx(0.01 * FLOOR)
-    assert learning_rate(0.25, config) == pytest.approx(0.01)
-    assert learning_rate(1.0, config) == pytest.approx(0.01 * FLOOR)
-    assert learning_rate(0.625, config) == pytest.approx(0.01 * (FLOOR + (1 - FLOOR) / 2))
-    rising = [learning_rate(p / 100, config) for p in range(101)]
+    assert learning_rate_at(0.0, config) == pytest.approx(0.01 * MIN_LR_FRACTION)
+    assert learning_rate_at(0.25, config) == pytest.approx(0.01)
+    assert learning_rate_at(1.0, config) == pytest.approx(0.01 * MIN_LR_FRACTION)
+    assert learning_rate_at(0.625, config) == pytest.approx(
+        0.01 * (MIN_LR_FRACTION + (1 - MIN_LR_FRACTION) / 2)
+    )
+    rising = [learning_rate_at(p / 100, config) for p in range(101)]
     assert rising.index(max(rising)) == 25
-    for epoch in Fit(config, series, max_epochs=4, seed=0):
-        assert epoch.learning_rate == learning_rate(epoch.number / 4, config)
+    for epoch in Trainer(config, series, max_epochs=4, seed=0):
+        assert epoch.learning_rate == learning_rate_at(epoch.number / 4, config)
     no_warm_up = config.model_copy(update={"warm_up": 0.0})
-    assert learning_rate(0.0, no_warm_up) == pytest.approx(0.01)
+    assert learning_rate_at(0.0, no_warm_up) == pytest.approx(0.01)
 
 
-def test_a_loss_that_is_not_finite_ends_the_training(series: Series) -> None:
+def test_a_loss_that_is_not_finite_ends_the_training(series: EncodedSeries) -> None:
     inputs = series.inputs.copy()
     inputs[100] = np.inf
     with pytest.raises(TrainingFailed, match="the loss of epoch 1 is not finite"):
-        Fit(SMALL, replace(series, inputs=inputs), max_epochs=1, seed=0).run_epoch()
+        Trainer(SMALL, replace(series, inputs=inputs), max_epochs=1, seed=0).run_epoch()
 
 
-def test_forecasts_that_are_not_finite_end_the_training(series: Series) -> None:
+def test_forecasts_that_are_not_finite_end_the_training(series: EncodedSeries) -> None:
     inputs = series.inputs.copy()
     inputs[310] = np.nan  # in validation alone
     with pytest.raises(TrainingFailed, match="the forecasts of epoch 1 are not finite"):
-        Fit(SMALL, replace(series, inputs=inputs), max_epochs=1, seed=0).run_epoch()
+        Trainer(SMALL, replace(series, inputs=inputs), max_epochs=1, seed=0).run_epoch()
 
 
 def test_chunks_in_which_every_target_is_missing_do_no_harm(
     table: pd.DataFrame, settings: Callable[..., DataSettings]
 ) -> None:
     table.loc[table.index[100:200], "pm"] = np.nan
-    series = Series.from_table(table, pd.Timedelta(hours=1), settings())
-    fit = Fit(
+    series = EncodedSeries.from_table(table, pd.Timedelta(hours=1), settings())
+    fit = Trainer(
         SMALL.model_copy(update={"batch_size": 1, "chunk_length": 5}), series, max_epochs=1, seed=0
     )
     assert math.isfinite(fit.run_epoch().loss)
@@ -387,7 +393,9 @@ def test_chunks_in_which_every_target_is_missing_do_no_harm(
         {"num_layers": 4, "hidden_size": 1},
     ],
 )
-def test_the_edges_of_the_legal_ranges_train(series: Series, changes: dict[str, object]) -> None:
+def test_the_edges_of_the_legal_ranges_train(
+    series: EncodedSeries, changes: dict[str, object]
+) -> None:
     fit = trained(series, epochs=2, **changes)
     assert fit.epoch == 2
     assert fit.best is not None
@@ -395,16 +403,16 @@ def test_the_edges_of_the_legal_ranges_train(series: Series, changes: dict[str, 
         fit.run_epoch()
 
 
-def test_without_averaging_the_last_weights_forecast(series: Series) -> None:
+def test_without_averaging_the_last_weights_forecast(series: EncodedSeries) -> None:
     fit = trained(series, epochs=2, weight_averaging=0.0)
     for name, tensor in fit.last.model.state_dict().items():
         assert torch.equal(tensor, fit.last.averaged.state_dict()[name])
 
 
 @pytest.fixture
-def folds(table: pd.DataFrame, settings: Callable[..., DataSettings]) -> Series:
+def folds(table: pd.DataFrame, settings: Callable[..., DataSettings]) -> EncodedSeries:
     """Validation of 60 hours from hour 300, and of as many from hour 240."""
-    return Series.from_table(table, HOUR, settings(folds=2))
+    return EncodedSeries.from_table(table, HOUR, settings(folds=2))
 
 
 def figures(epoch: Epoch) -> npt.NDArray[np.float64]:
@@ -415,38 +423,40 @@ def figures(epoch: Epoch) -> npt.NDArray[np.float64]:
     )
 
 
-def test_folds_advance_in_step_and_report_their_mean(folds: Series) -> None:
-    apart = [list(Fit(SMALL, fold, max_epochs=4, seed=5)) for fold in folds.folds]
-    together = list(Fit(SMALL, folds, max_epochs=4, seed=5))
+def test_folds_advance_in_step_and_report_their_mean(folds: EncodedSeries) -> None:
+    apart = [list(Trainer(SMALL, fold, max_epochs=4, seed=5)) for fold in folds.folds]
+    together = list(Trainer(SMALL, folds, max_epochs=4, seed=5))
     for epoch, first, second in zip(together, *apart, strict=True):
         assert figures(epoch) == pytest.approx((figures(first) + figures(second)) / 2)
     means = [epoch.score.rmse for epoch in together]
     assert together[-1].best.epoch == 1 + means.index(min(means))
     # What is kept is the last fold's model at that epoch, whichever it alone may have preferred.
-    again = Fit(SMALL, folds.folds[-1], max_epochs=4, seed=5)
+    again = Trainer(SMALL, folds.folds[-1], max_epochs=4, seed=5)
     for _ in range(together[-1].best.epoch):
         again.run_epoch()
     for name, tensor in again.last.averaged.state_dict().items():
         assert torch.equal(tensor, together[-1].best.weights[name])
 
 
-def test_folds_saved_between_epochs_go_on_to_the_same_bits(folds: Series, tmp_path: Path) -> None:
-    reports = [epoch.score.rmse for epoch in Fit(SMALL, folds, max_epochs=3, seed=5)]
-    first = Fit(SMALL, folds, max_epochs=3, seed=5)
+def test_folds_saved_between_epochs_go_on_to_the_same_bits(
+    folds: EncodedSeries, tmp_path: Path
+) -> None:
+    reports = [epoch.score.rmse for epoch in Trainer(SMALL, folds, max_epochs=3, seed=5)]
+    first = Trainer(SMALL, folds, max_epochs=3, seed=5)
     first.run_epoch()
     write_state(tmp_path, *first.state())
-    second = Fit(SMALL, folds, max_epochs=3, seed=5)
+    second = Trainer(SMALL, folds, max_epochs=3, seed=5)
     second.load_state(*read_state(tmp_path))
     assert [epoch.score.rmse for epoch in second] == reports[1:]
 
 
-def test_a_training_needs_nothing_but_the_training_rows(series: Series) -> None:
+def test_a_training_needs_nothing_but_the_training_rows(series: EncodedSeries) -> None:
     """What the final models learn is what a validated training learns, epoch for epoch."""
-    fit = Fit(SMALL, series, max_epochs=3, seed=5)
-    alone = Training(SMALL, series.learned, max_epochs=3, seed=5)
+    fit = Trainer(SMALL, series, max_epochs=3, seed=5)
+    alone = FoldTrainer(SMALL, series.learned, max_epochs=3, seed=5)
     assert len(series.learned.target) == len(series.learned.inputs) == series.split
     for _ in range(2):
-        epoch, done = fit.run_epoch(), alone.advance()
+        epoch, done = fit.run_epoch(), alone.train_epoch()
         assert (done.loss, done.learning_rate) == (epoch.loss, epoch.learning_rate)
     for name, tensor in fit.last.averaged.state_dict().items():
         assert torch.equal(tensor, alone.averaged.state_dict()[name])

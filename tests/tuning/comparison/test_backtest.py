@@ -5,20 +5,25 @@ import pandas as pd
 import pytest
 
 from lstm_model.configuration import DataSettings
-from lstm_model.data.sources import Table
+from lstm_model.data.sources import Dataset
 from lstm_model.errors import InputError, TableError
 from lstm_model.evaluation.baselines import PERSISTENCE
-from tuning.comparison.backtest import Period, Span, final_series, spans
+from tuning.comparison.backtest import (
+    EvaluationWindow,
+    ForecastErrors,
+    evaluation_windows,
+    series_for_window,
+)
 
 HOUR = pd.Timedelta(hours=1)
 
 
-def made(start: str, rows: int, step: str = "1h") -> Table:
+def made(start: str, rows: int, step: str = "1h") -> Dataset:
     """A target that climbs by 1, 2, 3, ... from row to row, so that every change is told apart."""
     times = pd.date_range(start, periods=rows, freq=step, name="time")
     target = np.cumsum(np.arange(rows)).astype(np.float64)
     frame = pd.DataFrame({"pm": target}, index=times)
-    return Table(frame, pd.Timedelta(step), "made.csv", False, "0" * 64)
+    return Dataset(frame, pd.Timedelta(step), "made.csv", False, "0" * 64)
 
 
 def settings(**changes: object) -> DataSettings:
@@ -33,7 +38,7 @@ def settings(**changes: object) -> DataSettings:
 
 
 def test_the_test_is_from_test_from_to_the_tables_end() -> None:
-    (test,) = spans(made("2020-01-01", 120), settings(), [])
+    (test,) = evaluation_windows(made("2020-01-01", 120), settings(), [])
     assert (test.start, test.end) == (datetime(2020, 1, 5), datetime(2020, 1, 6))
     assert test.label == "2020-01-05 to 2020-01-05"
 
@@ -41,62 +46,64 @@ def test_the_test_is_from_test_from_to_the_tables_end() -> None:
 def test_years_are_named_and_the_test_itself_is_not_repeated() -> None:
     data = settings(validation_from="2022-01-01", test_from="2023-01-01")
     table = made("2020-01-01", 4 * 365 + 1, "1D")
-    found = spans(table, data, [2023, 2022, 2021, 2022])
+    found = evaluation_windows(table, data, [2023, 2022, 2021, 2022])
     assert [span.label for span in found] == ["2023", "2021", "2022"]
-    assert found[1] == Span("2021", datetime(2021, 1, 1), datetime(2022, 1, 1))
+    assert found[1] == EvaluationWindow("2021", datetime(2021, 1, 1), datetime(2022, 1, 1))
 
 
 @pytest.mark.parametrize("year", [2019, 2020, 2024])
 def test_years_outside_the_table_or_after_the_test_are_refused(year: int) -> None:
     data = settings(validation_from="2022-01-01", test_from="2023-01-01")
     with pytest.raises(InputError, match=rf"--test-years must lie in the table.*but got {year}"):
-        spans(made("2020-01-01", 4 * 365 + 1, "1D"), data, [year])
+        evaluation_windows(made("2020-01-01", 4 * 365 + 1, "1D"), data, [year])
 
 
 def test_a_test_may_lie_in_the_last_year_that_there_is() -> None:
     data = settings(validation_from="9998-01-01", test_from="9999-01-01")
     table = made("9996-01-01", 4 * 365, "1D")  # to 30 December
-    found = spans(table, data, [9998])
+    found = evaluation_windows(table, data, [9998])
     assert [span.label for span in found] == ["9999-01-01 to 9999-12-30", "9998"]
     later = data.model_copy(update={"test_from": datetime(9999, 7, 1)})
     with pytest.raises(InputError, match=r"--test-years must lie in the table.*but got 9999"):
-        spans(table, later, [9999])
+        evaluation_windows(table, later, [9999])
 
 
 def test_a_table_without_a_test_is_refused() -> None:
     with pytest.raises(InputError, match=r"must reach beyond test_from \(2020-01-05 00:00\)"):
-        spans(made("2020-01-01", 96), settings(), [])
+        evaluation_windows(made("2020-01-01", 96), settings(), [])
 
 
 def test_a_test_that_was_never_observed_is_refused() -> None:
     table = made("2020-01-01", 120)
     table.frame.iloc[96:] = np.nan
     with pytest.raises(TableError, match=r"the test period .* can't be used: validation must have"):
-        final_series(table, settings(), spans(table, settings(), [])[0])
+        series_for_window(table, settings(), evaluation_windows(table, settings(), [])[0])
 
 
 def test_final_models_learn_from_all_before_and_nothing_after() -> None:
     table = made("2020-01-01", 120)
-    final = final_series(
-        table, settings(folds=2), Span("4 January", datetime(2020, 1, 4), datetime(2020, 1, 5))
+    final = series_for_window(
+        table,
+        settings(folds=2),
+        EvaluationWindow("4 January", datetime(2020, 1, 4), datetime(2020, 1, 5)),
     )
     assert (final.split, len(final.target), final.earlier) == (72, 96, ())
     assert final.learned.times[-1] == np.datetime64("2020-01-03T23:00")
 
 
 @pytest.fixture
-def period() -> Period:
+def period() -> ForecastErrors:
     """24 test hours, two lead times; row 100 is missing, so row 101's change is from row 99."""
     table = made("2020-01-01", 120)
     table.frame.iloc[100] = np.nan
-    final = final_series(table, settings(), spans(table, settings(), [])[0])
+    final = series_for_window(table, settings(), evaluation_windows(table, settings(), [])[0])
     origins = 120 - (96 - 2)
     # Seeds that forecast a change of 10 and 30, wherever and whenever.
     seeds = np.stack([np.full((origins, 2), 10.0), np.full((origins, 2), 30.0)])
-    return Period.of(final, {"lstm": seeds})
+    return ForecastErrors.of(final, {"lstm": seeds})
 
 
-def test_errors_stand_at_the_hour_that_is_forecast(period: Period) -> None:
+def test_errors_stand_at_the_hour_that_is_forecast(period: ForecastErrors) -> None:
     assert period.times[0] == pd.Timestamp("2020-01-05")
     # From row 95 to 96 the target climbs by 96, from 94 to 96 by 95 + 96.
     assert period.errors["lstm"][:, 0].tolist() == [[10 - 96, 10 - 191], [30 - 96, 30 - 191]]
@@ -107,7 +114,7 @@ def test_errors_stand_at_the_hour_that_is_forecast(period: Period) -> None:
     assert period.levels[-1].tolist() == [118 * 119 / 2, 117 * 118 / 2]
 
 
-def test_hours_that_were_not_observed_count_for_no_model(period: Period) -> None:
+def test_hours_that_were_not_observed_count_for_no_model(period: ForecastErrors) -> None:
     assert period.rows() == {"1": 23, "2": 23}
     for errors in period.errors.values():
         assert np.isnan(errors[:, 4]).all()  # row 100
@@ -116,7 +123,7 @@ def test_hours_that_were_not_observed_count_for_no_model(period: Period) -> None
     assert period.mean_errors(PERSISTENCE)[5, 0] == -(100 + 101)
 
 
-def test_metrics_are_of_the_mean_forecast_and_of_each_seed(period: Period) -> None:
+def test_metrics_are_of_the_mean_forecast_and_of_each_seed(period: ForecastErrors) -> None:
     found = period.metrics()
     changes = np.delete(-period.mean_errors(PERSISTENCE)[:, 0], 4)
     assert found["lstm"]["rmse"]["1"] == pytest.approx(np.sqrt(np.mean((20 - changes) ** 2)))

@@ -11,14 +11,14 @@ import typer
 
 from lstm_model.command import report_errors
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import Series
-from lstm_model.data.sources import load_table
+from lstm_model.data.series import EncodedSeries
+from lstm_model.data.sources import load_dataset
 from lstm_model.errors import TrainingFailed
 from lstm_model.evaluation.metrics import Score
-from lstm_model.training.trainer import Fit, Training, Validation
+from lstm_model.training.trainer import FoldTrainer, HoldoutEvaluator, Trainer
 from tuning.comparison.finalists import (
-    Candidate,
-    Run,
+    RetrainedTrial,
+    SeedRun,
     best_trials,
     candidates,
     fresh_seeds,
@@ -26,18 +26,18 @@ from tuning.comparison.finalists import (
     training_jobs,
 )
 from tuning.ray_backend import environment
-from tuning.ray_backend.jobs import fan_out
+from tuning.ray_backend.jobs import run_jobs
 from tuning.ray_backend.session import ray_session
 from tuning.ray_backend.stopping import StopRequest
 from tuning.space.search_space import SearchSpace, read_space
 from tuning.study.trial import Trial
 
-Made = tuple[SearchSpace, Series]
+Made = tuple[SearchSpace, EncodedSeries]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def session() -> Iterator[None]:
-    environment.prepare()
+    environment.set_environment()
     with ray_session(None, verbose=False):
         yield
 
@@ -45,8 +45,8 @@ def session() -> Iterator[None]:
 @pytest.fixture
 def made(space: Callable[..., Path]) -> Made:
     settled = read_space(str(space(max_epochs=3, horizon=2)))
-    table = load_table(settled.data)
-    return settled, Series.from_table(table.frame, table.step, settled.data)
+    table = load_dataset(settled.data)
+    return settled, EncodedSeries.from_table(table.frame, table.step, settled.data)
 
 
 def trial(number: int, rmse: float, hidden_size: int = 8, state: str = "finished") -> Trial:
@@ -54,11 +54,11 @@ def trial(number: int, rmse: float, hidden_size: int = 8, state: str = "finished
     return Trial(number, config, state, best={"epoch": 1, "rmse": rmse})  # type: ignore[arg-type]
 
 
-def run(seed: int, epoch: int, forecast: float, series: Series) -> Run:
+def run(seed: int, epoch: int, forecast: float, series: EncodedSeries) -> SeedRun:
     """One that forecasts the same change everywhere."""
-    check = Validation(series)
+    check = HoldoutEvaluator(series)
     forecasts = np.full_like(check.changes, forecast)
-    return Run(seed, epoch, check.score_of(forecasts), [forecasts])
+    return SeedRun(seed, epoch, check.score_of(forecasts), [forecasts])
 
 
 def test_the_best_trials_are_of_configurations_that_differ() -> None:
@@ -121,19 +121,19 @@ def test_a_configuration_that_fails_with_a_seed_is_out(made: Made) -> None:
 )
 def test_final_models_train_for_the_median_best_epoch(epochs: list[int], median: int) -> None:
     nothing = Score(np.ones(1), np.ones(1), np.ones(1))
-    runs = tuple(Run(seed, epoch, nothing, []) for seed, epoch in enumerate(epochs))
-    assert Candidate(trial(0, 1.0), runs, nothing).epochs == median
+    runs = tuple(SeedRun(seed, epoch, nothing, []) for seed, epoch in enumerate(epochs))
+    assert RetrainedTrial(trial(0, 1.0), runs, nothing).epochs == median
 
 
 def test_workers_train_what_would_be_trained_here(made: Made) -> None:
     space, series = made
     trials, seeds, heard = [trial(0, 1.0, 6), trial(1, 2.0, 7)], [4, 5], list[int]()
     jobs = training_jobs(space, series, trials, seeds)
-    runs: list[Run] = fan_out(jobs, space.resources, StopRequest(), heard.append)
+    runs: list[SeedRun] = run_jobs(jobs, space.resources, StopRequest(), heard.append)
     assert heard[-1] == 4
     assert [each.seed for each in runs] == [4, 5, 4, 5]
     # The last: trial 1 with seed 5.
-    fit = Fit(Configuration(**trials[1].config), series, max_epochs=3, seed=5)
+    fit = Trainer(Configuration(**trials[1].config), series, max_epochs=3, seed=5)
     scores, forecasts = [], []
     for epoch in fit:
         scores.append(epoch.score.rmse)
@@ -147,14 +147,14 @@ def test_workers_train_what_would_be_trained_here(made: Made) -> None:
 def test_final_models_are_trained_on_all_that_came_before(made: Made) -> None:
     space, series = made
     nothing = Score(np.ones(1), np.ones(1), np.ones(1))
-    finalist = Candidate(trial(0, 1.0, 6), (Run(1, 2, nothing, []),), nothing)
+    finalist = RetrainedTrial(trial(0, 1.0, 6), (SeedRun(1, 2, nothing, []),), nothing)
     jobs = refitting_jobs(space, series, finalist, [4, 5])
-    models = fan_out(jobs, space.resources, StopRequest(), lambda done: None)
-    training = Training(
+    models = run_jobs(jobs, space.resources, StopRequest(), lambda done: None)
+    training = FoldTrainer(
         Configuration(**finalist.trial.config), series.learned, max_epochs=3, seed=5
     )
     for _ in range(2):
-        training.advance()
+        training.train_epoch()
     for name, tensor in training.averaged.state_dict().items():
         assert torch.equal(tensor, models[1].model.state_dict()[name])
     assert models[1].encoding == series.encoding
@@ -166,4 +166,4 @@ def test_a_request_to_stop_ends_it(made: Made) -> None:
     stop = StopRequest()
     jobs = training_jobs(space, series, [trial(0, 1.0)], range(50))
     with pytest.raises(KeyboardInterrupt):
-        fan_out(jobs, space.resources, stop, lambda done: stop.fail(OSError()))
+        run_jobs(jobs, space.resources, stop, lambda done: stop.fail(OSError()))

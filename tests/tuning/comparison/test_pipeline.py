@@ -10,20 +10,20 @@ import pandas as pd
 import pytest
 
 from tests.tuning.conftest import PAIR
-from tuning.cli import Manner
+from tuning.cli import RunOptions
 from tuning.compare import enter, settle
-from tuning.comparison.backtest import Protocol, spans
+from tuning.comparison.backtest import ComparisonProtocol, evaluation_windows
 from tuning.ray_backend import environment
 from tuning.ray_backend.session import Session, ray_session
 from tuning.reporting.progress import Terminal
 
 BOTH = ("alone.yaml", "both.yaml")
-MANNER = Manner(("python",), budget=None, address=None, concurrency=None, verbose=False)
+MANNER = RunOptions(("python",), budget=None, address=None, concurrency=None, verbose=False)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def session() -> Iterator[Session]:
-    environment.prepare()
+    environment.set_environment()
     with ray_session(None, verbose=False) as session:
         yield session
 
@@ -43,8 +43,8 @@ def compared(
     ) -> dict[str, Any]:
         console = Terminal(quiet=True)
         entrants = enter(studies, spaces, changes, Path("runs"), "air", console)
-        periods = spans(entrants[0].table, entrants[0].space.data, years)
-        protocol = Protocol(1, 2, tuple(periods))
+        periods = evaluation_windows(entrants[0].table, entrants[0].space.data, years)
+        protocol = ComparisonProtocol(1, 2, tuple(periods))
         return settle(entrants, protocol, session, MANNER, console, time.monotonic()).comparison
 
     return compare

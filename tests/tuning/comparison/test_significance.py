@@ -7,26 +7,26 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from lstm_model.evaluation.metrics import Doubles
+from lstm_model.arrays import Float64Array
 from tuning.comparison.significance import (
-    Difference,
     Metric,
+    PairedDifference,
+    check_observations,
     diebold_mariano,
-    difference,
     holm,
-    refuse_sparse,
+    paired_difference,
 )
 
 METRICS: tuple[Metric, ...] = ("rmse", "mae")
 
 
-def half(found: Difference) -> float:
+def half(found: PairedDifference) -> float:
     return (found.high - found.low) / 2
 
 
 def correlated(
     rng: np.random.Generator, seeds: int, hours: int, quality: float = 0.1
-) -> tuple[Doubles, Doubles]:
+) -> tuple[Float64Array, Float64Array]:
     """Two models whose errors share most, are remembered for hours, and differ by seed."""
     noise = rng.standard_t(4, (3, hours + 20))
     smooth = np.stack([np.convolve(row, 0.7 ** np.arange(20), "valid") for row in noise])
@@ -39,15 +39,20 @@ def correlated(
 
 
 def slow(
-    a: Doubles, b: Doubles, metric: Metric, block: int, replicates: int, rng: np.random.Generator
+    a: Float64Array,
+    b: Float64Array,
+    metric: Metric,
+    block: int,
+    replicates: int,
+    rng: np.random.Generator,
 ) -> tuple[float, float]:
     """Half the interval's width and the p-value, with every hour listed and slopes by nudging."""
     hours, nudge = a.shape[1], 1e-6
     observed = np.flatnonzero(~np.isnan(a[0]))
-    loss: Callable[[Doubles], Doubles] = np.square if metric == "rmse" else np.abs
+    loss: Callable[[Float64Array], Float64Array] = np.square if metric == "rmse" else np.abs
     root: Callable[[float], float] = math.sqrt if metric == "rmse" else float
 
-    def scored(error: Doubles, weights: Doubles) -> float:
+    def scored(error: Float64Array, weights: Float64Array) -> float:
         return root(float(np.average(loss(error[observed]), weights=weights[observed])))
 
     everywhere = np.ones(hours)
@@ -104,7 +109,7 @@ def test_it_is_the_bootstrap_that_lists_every_hour(
     a[:, :6] *= 5  # hours that few blocks hold: the replicates' mean is not the difference
     missing = rng.random(250) < np.where(np.arange(250) > 190, 0.7, 0.02)
     a[:, missing] = b[:, missing] = np.nan
-    found = difference(a, b, metric, seed=1, block=12, replicates=8000)
+    found = paired_difference(a, b, metric, seed=1, block=12, replicates=8000)
     expected, p_value = slow(a, b, metric, 12, 1500, rng)
     # The 95% quantile of 1,500 draws is known to 3%.
     assert half(found) == pytest.approx(expected, rel=0.09)
@@ -114,9 +119,9 @@ def test_it_is_the_bootstrap_that_lists_every_hour(
 def test_the_difference_is_that_of_the_mean_forecasts() -> None:
     a = np.tile([[4.0, 0.0, np.nan, 1.0], [2.0, -2.0, np.nan, 1.0]], 10)  # mean 3, -1, 1
     b = np.tile([[-2.0, 2.0, np.nan, 1.0]], 10)
-    rmse = difference(a, b, "rmse", seed=0)
+    rmse = paired_difference(a, b, "rmse", seed=0)
     assert rmse.difference == pytest.approx(math.sqrt(11 / 3) - math.sqrt(3))
-    assert difference(a, b, "mae", seed=0).difference == pytest.approx(0.0)
+    assert paired_difference(a, b, "mae", seed=0).difference == pytest.approx(0.0)
     assert rmse.low + rmse.high == pytest.approx(2 * rmse.difference)
 
 
@@ -128,7 +133,9 @@ def test_independent_hours_give_the_standard_error_of_the_textbook(metric: Metri
     # Of |e|, the variance is (1 - 2 / pi) sd^2; of the root of a mean square, sd^2 / 2.
     share = 0.5 if metric == "rmse" else 1 - 2 / math.pi
     expected = 1.96 * math.sqrt(share * (sd_a**2 + sd_b**2) / hours)
-    assert half(difference(a, b, metric, seed=0, block=10)) == pytest.approx(expected, rel=0.06)
+    assert half(paired_difference(a, b, metric, seed=0, block=10)) == pytest.approx(
+        expected, rel=0.06
+    )
 
 
 def test_dependent_hours_widen_the_interval_by_their_long_run_variance() -> None:
@@ -139,7 +146,7 @@ def test_dependent_hours_widen_the_interval_by_their_long_run_variance() -> None
     last = 0.0
     for hour in range(hours):
         last = level[hour] = memory * last + steps[hour]
-    found = difference(20 + level[None], np.full((1, hours), 20.0), "mae", seed=0)
+    found = paired_difference(20 + level[None], np.full((1, hours), 20.0), "mae", seed=0)
     # Of the mean of an AR(1), the variance is that of a step / (1 - memory)^2 / hours.
     assert half(found) == pytest.approx(1.96 / (1 - memory) / math.sqrt(hours), rel=0.1)
 
@@ -154,7 +161,7 @@ def test_seeds_are_drawn_one_fewer_than_there_are() -> None:
     """
     sign = np.tile([1.0, -1.0], 20)  # the seeds are as far off in forecasts too high as too low
     a = np.array([[7.0], [9.0], [11.0], [13.0]]) * sign
-    found = difference(a, 10 * sign[None], "mae", seed=3, replicates=20_000)
+    found = paired_difference(a, 10 * sign[None], "mae", seed=3, replicates=20_000)
     assert found.difference == 0
     assert half(found) == pytest.approx(7 / 3, abs=0.05)
 
@@ -168,9 +175,9 @@ def test_the_variance_of_the_seeds_adds_to_that_of_the_hours(metric: Metric) -> 
     a, b = 20 + hourly + quality  # at a mean of 20, the RMSE moves as the mean does
     of_hours = 2 / hours
     of_seeds = sum(quality[model].var(ddof=1) / seeds for model in range(2))
-    together = difference(a, b, metric, seed=0, block=5)
+    together = paired_difference(a, b, metric, seed=0, block=5)
     assert half(together) == pytest.approx(1.96 * math.sqrt(of_hours + of_seeds), rel=0.06)
-    agreeing = difference(20 + hourly[0], 20 + hourly[1], metric, seed=0, block=5)
+    agreeing = paired_difference(20 + hourly[0], 20 + hourly[1], metric, seed=0, block=5)
     assert half(agreeing) == pytest.approx(1.96 * math.sqrt(of_hours), rel=0.06)
 
 
@@ -178,7 +185,7 @@ def test_seeds_are_drawn_for_each_model_on_its_own() -> None:
     """The same seeds in both models: drawn together, they would cancel."""
     quality = np.random.default_rng(7).normal(10, 1, (25, 1))
     a = np.repeat(quality, 40, axis=1)
-    found = difference(a, a.copy(), "mae", seed=0)
+    found = paired_difference(a, a.copy(), "mae", seed=0)
     expected = 1.96 * math.sqrt(2 * quality.var(ddof=1) / 25)
     assert half(found) == pytest.approx(expected, rel=0.06)
 
@@ -193,7 +200,7 @@ def test_that_fewer_different_seeds_make_a_worse_mean_widens_nothing() -> None:
     seeds, hours = 5, 4000
     a, b = rng.normal(0, 1, (2, seeds, hours))
     exact = 1.96 * math.sqrt(2 / seeds / (2 * hours))
-    found = half(difference(a, b, "rmse", seed=0, block=10))
+    found = half(paired_difference(a, b, "rmse", seed=0, block=10))
     assert exact < found < 3 * exact
 
 
@@ -203,14 +210,14 @@ def test_that_fewer_different_seeds_make_a_worse_mean_widens_nothing() -> None:
 @pytest.mark.parametrize("metric", METRICS)
 def test_swapped_models_give_the_opposite(metric: Metric) -> None:
     a, b = correlated(np.random.default_rng(9), 5, 600)
-    better = difference(a, b * 1.2, metric, seed=0, block=24)
-    worse = difference(b * 1.2, a, metric, seed=0, block=24)
+    better = paired_difference(a, b * 1.2, metric, seed=0, block=24)
+    worse = paired_difference(b * 1.2, a, metric, seed=0, block=24)
     assert better.difference == -worse.difference < 0
     assert better.high < 0 < worse.low
     # The seeds are drawn by others for b than for a.
     assert half(better) == pytest.approx(half(worse), rel=0.05)
-    one = difference(a[:1], b[:1], metric, seed=0, block=24)
-    other = difference(b[:1], a[:1], metric, seed=0, block=24)
+    one = paired_difference(a[:1], b[:1], metric, seed=0, block=24)
+    other = paired_difference(b[:1], a[:1], metric, seed=0, block=24)
     assert (one.low, one.high, one.p_value) == (-other.high, -other.low, other.p_value)
 
 
@@ -218,7 +225,7 @@ def test_swapped_models_give_the_opposite(metric: Metric) -> None:
 @pytest.mark.parametrize("seeds", [1, 5])
 def test_identical_models_do_not_differ(metric: Metric, seeds: int) -> None:
     a, _ = correlated(np.random.default_rng(10), seeds, 600)
-    found = difference(a, a.copy(), metric, seed=0)
+    found = paired_difference(a, a.copy(), metric, seed=0)
     assert (found.difference, found.p_value) == (0.0, 1.0)
     assert found.low <= 0 <= found.high
     assert (found.low < 0) == (seeds > 1)
@@ -229,7 +236,7 @@ def test_a_p_value_of_at_most_five_per_cent_is_an_interval_without_zero() -> Non
     outside = []
     for seed in range(120):
         a, b = correlated(rng, 3, 200)
-        found = difference(a, b * 1.07, "rmse", seed=seed, block=10, replicates=199)
+        found = paired_difference(a, b * 1.07, "rmse", seed=seed, block=10, replicates=199)
         outside.append(not found.low <= 0 <= found.high)
         assert outside[-1] == (found.p_value <= 0.05)
     assert 20 < sum(outside) < 100
@@ -241,29 +248,29 @@ def test_what_has_too_few_hours_is_known_before_there_are_errors() -> None:
     for kept in (1000, 700, 160, 60, 1):
         a[:, kept:] = b[:, kept:] = np.nan
         try:
-            difference(a, b, "rmse", seed=0)
+            paired_difference(a, b, "rmse", seed=0)
             said = ""
         except ValueError as error:
             said = str(error)
         refused.append(bool(said))
         if said:
             with pytest.raises(ValueError, match=re.escape(said)):
-                refuse_sparse(np.isfinite(a[0]), seed=0)
+                check_observations(np.isfinite(a[0]), seed=0)
         else:
-            refuse_sparse(np.isfinite(a[0]), seed=0)
+            check_observations(np.isfinite(a[0]), seed=0)
     assert refused == [False, False, True, True, True]
 
 
 def test_the_least_p_value_is_one_of_one_more_than_the_replicates() -> None:
     a = np.random.default_rng(12).normal(1, 0.1, (1, 100))
-    assert difference(a, a + 50, "mae", seed=0, replicates=99).p_value == 0.01
+    assert paired_difference(a, a + 50, "mae", seed=0, replicates=99).p_value == 0.01
 
 
 def test_the_same_seed_gives_the_same_result_and_another_one_nearly() -> None:
     a, b = correlated(np.random.default_rng(13), 5, 600)
-    first = difference(a, b, "rmse", seed=1)
-    assert first == difference(a, b, "rmse", seed=1)
-    other = difference(a, b, "rmse", seed=2)
+    first = paired_difference(a, b, "rmse", seed=1)
+    assert first == paired_difference(a, b, "rmse", seed=1)
+    other = paired_difference(a, b, "rmse", seed=2)
     assert half(first) != half(other) == pytest.approx(half(first), rel=0.1)
 
 
@@ -272,7 +279,7 @@ def test_one_episode_is_no_evidence() -> None:
     b = np.random.default_rng(14).normal(0, 1, (1, 2000))
     a = b.copy()
     a[:, 700:760] *= 3
-    found = difference(a, b, "rmse", seed=0, block=100)
+    found = paired_difference(a, b, "rmse", seed=0, block=100)
     assert found.p_value > 0.05
     assert 0 < found.difference < found.high < 25 * found.difference
 
@@ -280,7 +287,7 @@ def test_one_episode_is_no_evidence() -> None:
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_perfect_forecast_is_better_by_the_other_ones_error(metric: Metric) -> None:
     b = np.tile([3.0, -3.0], (1, 50))
-    found = difference(np.zeros((2, 100)), b, metric, seed=0)
+    found = paired_difference(np.zeros((2, 100)), b, metric, seed=0)
     assert found.difference == found.low == found.high == -3.0
     assert found.p_value == pytest.approx(1 / 4001)
 
@@ -289,7 +296,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     """Two models made alike, by the hundred: benchmarks/coverage.py does it on whole years."""
     rng = np.random.default_rng(15)
     years = [correlated(rng, 5, 1000) for _ in range(300)]
-    within = [difference(*pair, "rmse", seed=0, block=25, replicates=199) for pair in years]
+    within = [paired_difference(*pair, "rmse", seed=0, block=25, replicates=199) for pair in years]
     share = np.mean([found.low <= 0 <= found.high for found in within])
     assert 0.92 < share < 0.99  # 95% of 300 is known to 1.3 points
 
@@ -301,10 +308,12 @@ def test_missing_hours_stay_in_their_place() -> None:
     """Any 4 h hold the same 3 errors, so that all resamples are alike; 4 of the observed do not."""
     a = np.tile([1.0, 2.0, 6.0, np.nan], (1, 20))
     b = np.where(np.isnan(a), np.nan, 1.0)
-    found = difference(a, b, "mae", seed=0, block=4)
+    found = paired_difference(a, b, "mae", seed=0, block=4)
     assert found.difference == 2
     assert half(found) < 1e-9
-    dropped = difference(a[:, ~np.isnan(a[0])], b[:, ~np.isnan(a[0])], "mae", seed=0, block=4)
+    dropped = paired_difference(
+        a[:, ~np.isnan(a[0])], b[:, ~np.isnan(a[0])], "mae", seed=0, block=4
+    )
     assert half(dropped) > 0.1
 
 
@@ -315,23 +324,23 @@ def test_a_resample_is_as_long_as_the_series() -> None:
     """
     a = np.tile([1.0, 3.0], 11)[None, :21]
     b = np.array([[9.999], [10.001]]) * np.ones(21)
-    assert half(difference(a, b, "mae", seed=0)) == pytest.approx(1 / 21, rel=0.1)
+    assert half(paired_difference(a, b, "mae", seed=0)) == pytest.approx(1 / 21, rel=0.1)
 
 
 @pytest.mark.parametrize("hour", [0, 19])
 def test_the_first_and_the_last_hour_are_drawn_too(hour: int) -> None:
     a = np.zeros((1, 20))
     a[0, hour] = 1
-    assert half(difference(a, np.zeros((1, 20)), "mae", seed=0)) > 0
+    assert half(paired_difference(a, np.zeros((1, 20)), "mae", seed=0)) > 0
 
 
 @pytest.mark.parametrize(("hours", "block"), [(2, 1), (9, 1), (50, 5), (1679, 167), (1680, 168)])
 def test_a_short_series_has_its_blocks_cut_to_a_tenth(hours: int, block: int) -> None:
     a, b = correlated(np.random.default_rng(16), 2, hours)
-    found = difference(a, b, "rmse", seed=0, replicates=200)
-    assert found == difference(a, b, "rmse", seed=0, block=block, replicates=200)
+    found = paired_difference(a, b, "rmse", seed=0, replicates=200)
+    assert found == paired_difference(a, b, "rmse", seed=0, block=block, replicates=200)
     if block > 1:
-        assert found != difference(a, b, "rmse", seed=0, block=block - 1, replicates=200)
+        assert found != paired_difference(a, b, "rmse", seed=0, block=block - 1, replicates=200)
 
 
 # --- what is refused
@@ -358,22 +367,22 @@ LONELY = np.where(np.arange(2000) < 3, 1.0, np.nan)[None]
         (GOOD / 0.25, GOOD * np.inf, "must be finite, .* but 60 are infinite"),
     ],
 )
-def test_errors_that_cannot_be_compared(a: Doubles, b: Doubles, message: str) -> None:
+def test_errors_that_cannot_be_compared(a: Float64Array, b: Float64Array, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        difference(a, b, "rmse", seed=0)
+        paired_difference(a, b, "rmse", seed=0)
 
 
 @pytest.mark.parametrize("wrong", [{"block": 0}, {"replicates": 18}])
 def test_blocks_and_replicates_out_of_range(wrong: dict[str, int]) -> None:
     ((name, value),) = wrong.items()
     with pytest.raises(ValueError, match=f"block must be .* replicates 19 .*{name}={value}"):
-        difference(GOOD, GOOD, "rmse", seed=0, **wrong)
+        paired_difference(GOOD, GOOD, "rmse", seed=0, **wrong)
 
 
 # --- Diebold and Mariano
 
 
-def newey_west(differences: Doubles, bandwidth: int) -> float:
+def newey_west(differences: Float64Array, bandwidth: int) -> float:
     """The statistic, from a sum over all pairs of hours."""
     hours = len(differences)
     centred = differences - differences.mean()
@@ -446,7 +455,7 @@ def test_losses_that_differ_nowhere_or_everywhere_alike() -> None:
         (np.array([1.0, np.inf]), np.ones(2), "must be finite, .* but 1 are infinite"),
     ],
 )
-def test_losses_that_cannot_be_compared(a: Doubles, b: Doubles, message: str) -> None:
+def test_losses_that_cannot_be_compared(a: Float64Array, b: Float64Array, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         diebold_mariano(a, b)
 

@@ -8,27 +8,27 @@ import pytest
 
 from lstm_model.errors import TableError
 from lstm_model.evaluation.baselines import PERSISTENCE
-from tuning.comparison.backtest import Period
+from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.significance import holm
 from tuning.comparison.verdict import (
-    borders,
     breakdowns,
-    outcomes,
-    overall,
-    paired,
+    check_test_observations,
+    direction,
+    largest_errors,
+    level_edges,
+    paired_tests,
     paired_with_references,
-    refuse_sparse,
+    significant_signs,
     verdict,
-    worst,
 )
 
 
-def period(errors: dict[str, Any], horizon: int = 1) -> Period:
+def period(errors: dict[str, Any], horizon: int = 1) -> ForecastErrors:
     """Hours from 30 January on, each forecast from the rows just before it."""
     errors = {name: np.asarray(values, np.float64) for name, values in errors.items()}
     rows = next(iter(errors.values())).shape[1]
     hours = np.arange(rows)
-    return Period(
+    return ForecastErrors(
         times=pd.date_range("2020-01-30", periods=rows, freq="h"),
         observed=100.0 + hours,
         errors=errors,
@@ -51,13 +51,13 @@ def test_the_better_model_is_found_and_luck_is_not_taken_for_skill() -> None:
     }
     made = period(errors)
     pairs = [("good", PERSISTENCE), ("same", PERSISTENCE), (PERSISTENCE, "good")]
-    found = paired(made, pairs, ("rmse", "mae"), block=48, seed=0)
+    found = paired_tests(made, pairs, ("rmse", "mae"), block=48, seed=0)
     assert [(t["a"], t["b"], t["metric"]) for t in found] == [
         (a, b, metric) for a, b in pairs for metric in ("rmse", "mae")
     ]
-    assert overall(outcomes(found, "good", PERSISTENCE)) == "better"
-    assert overall(outcomes(found, "same", PERSISTENCE)) == "no difference"
-    assert overall(outcomes(found, PERSISTENCE, "good")) == "worse"
+    assert direction(significant_signs(found, "good", PERSISTENCE)) == "better"
+    assert direction(significant_signs(found, "same", PERSISTENCE)) == "no difference"
+    assert direction(significant_signs(found, PERSISTENCE, "good")) == "worse"
     first = found[0]
     rmse = [np.sqrt(np.mean(errors[name] ** 2)) for name in ("good", PERSISTENCE)]
     assert first["difference"] == pytest.approx(rmse[0] - rmse[1])
@@ -69,15 +69,16 @@ def test_of_hundreds_of_lead_times_a_difference_can_be_told() -> None:
     """Holm multiplies the least p-value, which is one of the replicates, by as many."""
     shared = noise(4, 400, 201)
     made = period({"a": shared, PERSISTENCE: 10 * shared}, horizon=201)
-    found = paired(made, [("a", PERSISTENCE)], ("rmse",), block=10, seed=0)
-    assert overall(outcomes(found, "a", PERSISTENCE)) == "better"
+    found = paired_tests(made, [("a", PERSISTENCE)], ("rmse",), block=10, seed=0)
+    assert direction(significant_signs(found, "a", PERSISTENCE)) == "better"
 
 
 def test_in_a_short_period_both_tests_have_the_same_shorter_blocks() -> None:
     shared, other = noise(1, 240), noise(2, 240)
     made = period({"a": shared, PERSISTENCE: other})
     cut, asked = (
-        paired(made, [("a", PERSISTENCE)], ("rmse",), block=block, seed=0) for block in (24, 168)
+        paired_tests(made, [("a", PERSISTENCE)], ("rmse",), block=block, seed=0)
+        for block in (24, 168)
     )
     assert asked == cut
 
@@ -91,7 +92,7 @@ def test_what_was_hardly_observed_is_refused_before_anything_is_trained() -> Non
 
     hour = pd.Timedelta(hours=1)
     final: Any = Final()
-    refuse_sparse(final, "2014", hour, 0)
+    check_test_observations(final, "2014", hour, 0)
     final.changes[300:] = np.nan  # 200 hours, and nothing for the 800 after them
     with pytest.raises(
         TableError,
@@ -99,13 +100,13 @@ def test_what_was_hardly_observed_is_refused_before_anything_is_trained() -> Non
         r"observed hour, but \d+ of 4000 hold none: 201 of 1000 h are observed, too few or too "
         r"close together; move test_from, or leave the year out of --test-years",
     ):
-        refuse_sparse(final, "2014", hour, 0)
+        check_test_observations(final, "2014", hour, 0)
     final.changes[101:] = np.nan
     with pytest.raises(TableError, match="1 rows ahead: every resample"):
-        refuse_sparse(final, "2014", hour, 0)
+        check_test_observations(final, "2014", hour, 0)
     final.changes[:] = np.nan
     with pytest.raises(TableError, match="two hours or more must be observed, but got 0"):
-        refuse_sparse(final, "2014", hour, 0)
+        check_test_observations(final, "2014", hour, 0)
 
 
 def test_holm_covers_the_lead_times_of_one_question() -> None:
@@ -114,14 +115,14 @@ def test_holm_covers_the_lead_times_of_one_question() -> None:
     other = shared + noise(5, 2000, 5) / 5
     other[:, :, 2] = shared[:, :, 2] * 1.2
     made = period({"a": shared, PERSISTENCE: other}, horizon=5)
-    found = paired(made, [("a", PERSISTENCE)], ("rmse",), block=48, seed=0)
+    found = paired_tests(made, [("a", PERSISTENCE)], ("rmse",), block=48, seed=0)
     assert [test["lead_time"] for test in found] == [1, 2, 3, 4, 5]
     lowest = found[2]
     assert lowest["p_value_holm"] == pytest.approx(5 * lowest["p_value"])
     assert lowest["p_value_bootstrap_holm"] == pytest.approx(5 * lowest["p_value_bootstrap"])
-    signs = outcomes(found, "a", PERSISTENCE)
+    signs = significant_signs(found, "a", PERSISTENCE)
     assert signs[3] == -1
-    assert overall({1: 0, 2: -1, 3: 1}) == "mixed"
+    assert direction({1: 0, 2: -1, 3: 1}) == "mixed"
 
 
 def test_breakdowns_by_hand() -> None:
@@ -161,7 +162,7 @@ def test_the_worst_misses_come_with_their_hours() -> None:
     errors = np.zeros((1, 40, 1))
     errors[0, [3, 30], 0] = [-50.0, 60.0]
     errors[0, 12, 0] = np.nan
-    found = worst(period({PERSISTENCE: errors}), PERSISTENCE, 1)
+    found = largest_errors(period({PERSISTENCE: errors}), PERSISTENCE, 1)
     assert len(found) == 10
     assert (found[0]["time"], found[0]["error"]) == ("2020-01-31 06:00", 60.0)
     assert (found[0]["observed"], found[0]["forecast"]) == (130.0, 190.0)
@@ -173,8 +174,8 @@ def test_levels_of_another_target_are_shares_of_its_training() -> None:
         target = np.concatenate([np.arange(1.0, 102.0), [9999.0]])
         split = 101
 
-    assert borders(Final(), air=True) == [35, 75, 115, 150, 250]  # type: ignore[arg-type]
-    assert borders(Final(), air=False) == [21, 41, 61, 81, 96]  # type: ignore[arg-type]
+    assert level_edges(Final(), air=True) == [35, 75, 115, 150, 250]  # type: ignore[arg-type]
+    assert level_edges(Final(), air=False) == [21, 41, 61, 81, 96]  # type: ignore[arg-type]
 
 
 def told(
@@ -357,7 +358,9 @@ def test_the_baselines_that_are_new_are_a_question_of_their_own() -> None:
     few = period({name: errors[name] for name in ("m", PERSISTENCE)}, horizon=2)
     keys: dict[str, Any] = {"block": 24, "seed": 0}
     pairs = [("m", PERSISTENCE)]
-    assert paired(every, pairs, ("rmse",), **keys) == paired(few, pairs, ("rmse",), **keys)
+    assert paired_tests(every, pairs, ("rmse",), **keys) == paired_tests(
+        few, pairs, ("rmse",), **keys
+    )
     tests = paired_with_references(every, ["m"], **keys)
     assert [(test["b"], test["lead_time"]) for test in tests] == [
         *(("same_hour_yesterday", 1), ("same_hour_yesterday", 2)),

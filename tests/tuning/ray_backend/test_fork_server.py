@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lstm_model.command import exit_status
+from lstm_model.command import run_app
 from tuning import compare, run
 from tuning.ray_backend import fork_server
-from tuning.ray_backend.fork_server import LISTENER, SETUP, ForkServer
+from tuning.ray_backend.fork_server import SETUP, SOCKET_VARIABLE, ForkServer
 
 SCRIPT = """
 import json, os, signal, sys
@@ -74,7 +74,7 @@ def asked(
         preexec_fn=first_to_go,
         env={
             **environment,
-            LISTENER: listener,
+            SOCKET_VARIABLE: listener,
             SETUP: str(script.parent / "set_up.py"),
             "GIVEN": "é",
         },
@@ -216,9 +216,9 @@ def test_a_mistake_leaves_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(ForkServer, "__init__", started)
     missing = ["--space", "univariate.yaml", "--data", str(tmp_path / "nix.csv")]
-    assert exit_status(run.app, [*missing, "--runs", str(tmp_path)]) == 2
+    assert run_app(run.app, [*missing, "--runs", str(tmp_path)]) == 2
     twice = ["--space", "univariate.yaml", *missing, "--name", "c", "--runs", str(tmp_path)]
-    assert exit_status(compare.app, twice) == 2
+    assert run_app(compare.app, twice) == 2
     assert len(begun) == 2
     assert all(process.returncode is not None for process in begun)
 

@@ -6,7 +6,7 @@ import pytest
 import ray
 
 from lstm_model.errors import InputError
-from tuning.ray_backend.resources import describe_crowd, find_crowd, slots
+from tuning.ray_backend.resources import describe_crowd, find_crowd, max_concurrent_trials
 
 GB = 1e9
 SHARED = (
@@ -23,13 +23,16 @@ def test_as_many_trials_as_fit(
     cpu: float, limit: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
-    assert slots(cpu, 0, limit)() == expected
+    assert max_concurrent_trials(cpu, 0, limit)() == expected
 
 
 def test_on_a_cluster_one_more_waits_than_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     have = {"CPU": 0.0}
     monkeypatch.setattr(ray, "cluster_resources", lambda: have)
-    at_once, limited = slots(1, 0, cluster=True), slots(1, 0, 16, cluster=True)
+    at_once, limited = (
+        max_concurrent_trials(1, 0, cluster=True),
+        max_concurrent_trials(1, 0, 16, cluster=True),
+    )
     assert (at_once(), limited()) == (1, 16), "an autoscaler is asked for the first node"
     have["CPU"] = 8.0
     assert (at_once(), limited()) == (9, 16)
@@ -37,10 +40,10 @@ def test_on_a_cluster_one_more_waits_than_fits(monkeypatch: pytest.MonkeyPatch) 
 
 def test_gpus_bound_how_many_trials_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 16.0, "GPU": 2.0})
-    assert slots(1, 0.25)() == 8
-    assert slots(1, 1)() == 2
+    assert max_concurrent_trials(1, 0.25)() == 8
+    assert max_concurrent_trials(1, 1)() == 2
     with pytest.raises(InputError, match="asks for 1 CPU and 4 GPU, but there are 16 and 2"):
-        slots(1, 4)
+        max_concurrent_trials(1, 4)
 
 
 @pytest.mark.parametrize(
@@ -114,16 +117,19 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 @pytest.mark.parametrize(("cpu", "gpu"), [(1.0, 0.0), (1.0, 0.25), (4.0, 0.0), (4.0, 1.0)])
 def test_as_many_as_fit_crowd_nobody(machine: dict[str, float], cpu: float, gpu: float) -> None:
     for cluster in (False, True):
-        assert find_crowd(slots(cpu, gpu, cluster=cluster)(), cpu, gpu, cluster) is None
+        assert (
+            find_crowd(max_concurrent_trials(cpu, gpu, cluster=cluster)(), cpu, gpu, cluster)
+            is None
+        )
 
 
 def test_shares_of_a_core_crowd_it(machine: dict[str, float]) -> None:
-    warning = find_crowd(slots(0.25, 0)(), 0.25, 0)
+    warning = find_crowd(max_concurrent_trials(0.25, 0)(), 0.25, 0)
     assert warning is not None
     assert warning.startswith(
         "64 trials at once share 16 cores, so each takes some 4 times as long"
     )
-    assert find_crowd(slots(0.25, 0, 16)(), 0.25, 0) is None
+    assert find_crowd(max_concurrent_trials(0.25, 0, 16)(), 0.25, 0) is None
 
 
 def test_memory_is_what_was_free_when_ray_started(machine: dict[str, float]) -> None:

@@ -19,12 +19,12 @@ import ray
 from ray.tune.execution.tune_controller import TuneController
 
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import Series
-from lstm_model.data.sources import load_table
+from lstm_model.data.series import EncodedSeries
+from lstm_model.data.sources import load_dataset
 from lstm_model.errors import TrainingFailed
 from lstm_model.evaluation.baselines import evaluate_baselines
 from lstm_model.inference.predictor import TrainedForecaster, write_state
-from lstm_model.training.trainer import Epoch, Fit
+from lstm_model.training.trainer import Epoch, Trainer
 from tuning.ray_backend import callback, environment, fork_server, runner
 from tuning.ray_backend.callback import FAILURES_TO_GIVE_UP, StudyCallback
 from tuning.ray_backend.fork_server import ForkServer
@@ -96,7 +96,7 @@ def epoch_by_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    environment.prepare()
+    environment.set_environment()
     os.environ["TMPDIR_OF_TEST"] = str(tmp_path_factory.mktemp("markers"))
     # Workers can't import this module: send it along.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -135,8 +135,8 @@ def study(space: Callable[..., Path], tmp_path: Path) -> Callable[..., Study]:
         points_given = "".join(first.replace("8", str(units), 1) for units in points)
         path.write_text(path.read_text().replace(first, points_given))
         settled = read_space(str(path))
-        table = load_table(settled.data)
-        series = Series.from_table(table.frame, table.step, settled.data)
+        table = load_dataset(settled.data)
+        series = EncodedSeries.from_table(table.frame, table.step, settled.data)
         begun = time.monotonic()
         made = Study(tmp_path / folder, settled, table, series, evaluate_baselines(series), begun)
         made.begin([])
@@ -199,7 +199,7 @@ def assert_own_epochs(made: Study) -> None:
     for trial in made.trials.values():
         settings = made.space.study
         config = Configuration(**trial.config)
-        alone = Fit(config, made.series, max_epochs=settings.max_epochs, seed=settings.seed)
+        alone = Trainer(config, made.series, max_epochs=settings.max_epochs, seed=settings.seed)
         assert [each["loss"] for each in trial.history] == [epoch.loss for epoch in alone]
 
 
@@ -472,7 +472,7 @@ def test_a_study_that_was_stopped_ends_as_one_that_was_not(
                 begun=0.0,
                 trials=again,
             )
-            parts.go_on([])
+            parts.resume([])
 
     assert [found[-1] for found in states[:3]] == ["interrupted"] * 3
     assert [len(found) for found in states] == [1, 2, 3, 5]
@@ -517,7 +517,7 @@ def test_a_trial_that_was_resumed_at_its_very_end_is_finished(
     made.finish("finished")
     best = made.trials[0].best
 
-    fit = Fit(
+    fit = Trainer(
         made.space.configuration(made.space.initial_trials[0]), made.series, max_epochs=3, seed=0
     )
     for _ in fit:
@@ -534,7 +534,7 @@ def test_a_trial_that_was_resumed_at_its_very_end_is_finished(
         begun=0.0,
         trials=read_trials(made.folder),
     )
-    again.go_on([])
+    again.resume([])
     run_trials(again, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)
     assert (again.trials[0].state, again.trials[0].epochs) == ("finished", 3)
     assert again.trials[0].best == best

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 from ray.tune.schedulers import MedianStoppingRule, TrialScheduler
 
-from tuning.ray_backend.schedulers import grace_period, judged_at, scheduler
+from tuning.ray_backend.schedulers import create_scheduler, decision_epochs, grace_period
 from tuning.space.search_space import StudySettings
 from tuning.study.trial import Trial
 
@@ -23,7 +23,7 @@ def lives(
 ) -> list[int]:
     """How many epochs each of some trials lives that run one after another at a constant error."""
     settings = StudySettings(scheduler=name, max_epochs=epochs)  # type: ignore[arg-type]
-    chosen = scheduler(settings, past)
+    chosen = create_scheduler(settings, past)
     lived = []
     for number, error in enumerate(errors):
         trial = Mock(trial_id=str(number), config={}, status="RUNNING")
@@ -53,12 +53,14 @@ def test_the_median_rule_stops_what_is_worse_than_most() -> None:
 
 @pytest.mark.parametrize("name", ["asha", "median", "none"])
 @pytest.mark.parametrize("epochs", [1, 2, 7, 20, 40])
-def test_no_trial_is_stopped_between_the_epochs_it_is_judged_at(name: str, epochs: int) -> None:
+def test_no_trial_is_stopped_between_the_epochs_it_is_decision_epochs(
+    name: str, epochs: int
+) -> None:
     """Trials report some epochs at once, but never past one that may be their last."""
     settings = StudySettings(scheduler=name, max_epochs=epochs)  # type: ignore[arg-type]
     errors = [20.0, 30.0, 31.0, 19.0, 32.0, 33.0, 34.0]
     stopped = {lived for lived in lives(name, errors, epochs) if lived < epochs}
-    assert stopped <= judged_at(settings)
+    assert stopped <= decision_epochs(settings)
     assert bool(stopped) == (name != "none" and epochs > 1), "or nothing was tried"
 
 
@@ -84,7 +86,7 @@ def test_a_scheduler_knows_again_what_the_records_say(name: str) -> None:
 
 def test_a_resumed_trial_is_judged_by_what_it_was_at_the_rung() -> None:
     settings = StudySettings(scheduler="asha", max_epochs=20)
-    chosen = scheduler(settings)
+    chosen = create_scheduler(settings)
     good = Mock(trial_id="good", config={"past": [20.0] * 12}, status="RUNNING")
     chosen.on_trial_add(Mock(), good)
     result = {"epoch": 13, "rmse": 15.0}  # better since: what counts is the 20 at epoch 10
@@ -100,7 +102,7 @@ def test_a_resumed_trial_is_judged_by_what_it_was_at_the_rung() -> None:
 def test_the_median_rule_goes_on_with_a_resumed_trial() -> None:
     """It has what the trial had, and judges what is new."""
     settings = StudySettings(scheduler="median", max_epochs=20)
-    chosen = scheduler(settings)
+    chosen = create_scheduler(settings)
     bad = Mock(trial_id="bad", config={"past": [30.0] * 12}, status="RUNNING")
     for number, error in enumerate((20.0, 21.0, 22.0)):
         trial = Mock(trial_id=str(number), config={}, status="RUNNING")
@@ -125,7 +127,7 @@ def test_the_median_rule_decides_as_tunes_own(seed: int) -> None:
     draw = random.Random(seed)
     epochs = draw.choice([4, 9, 20])
     settings = StudySettings(scheduler="median", max_epochs=epochs)
-    ours = scheduler(settings)
+    ours = create_scheduler(settings)
     theirs = MedianStoppingRule(
         time_attr="epoch", metric="rmse", mode="min", grace_period=grace_period(epochs)
     )
@@ -163,7 +165,7 @@ def test_the_median_rule_decides_as_tunes_own(seed: int) -> None:
 
 def test_errors_that_are_no_numbers_are_no_samples_and_stop() -> None:
     """As in Tune's own rule since 2.60; before, one such trial kept all others running."""
-    chosen = scheduler(StudySettings(scheduler="median", max_epochs=8))
+    chosen = create_scheduler(StudySettings(scheduler="median", max_epochs=8))
     trials = [Mock(trial_id=str(number), config={}) for number in range(6)]
     decisions = [
         chosen.on_trial_result(None, trial, {"epoch": 6, "rmse": error})
@@ -178,7 +180,7 @@ def test_errors_that_are_no_numbers_are_no_samples_and_stop() -> None:
 def test_the_median_rule_counts_an_epoch_once() -> None:
     """Which is trained again from the last checkpoint where its worker died."""
     settings = StudySettings(scheduler="median", max_epochs=8)
-    chosen = scheduler(settings)
+    chosen = create_scheduler(settings)
     trials = [Mock(trial_id=str(number), config={}) for number in range(5)]
     for trial, error in zip(trials, (20.0, 30.0, 40.0), strict=False):
         chosen.on_trial_add(None, trial)
@@ -193,7 +195,7 @@ def test_the_median_rule_counts_an_epoch_once() -> None:
 
 def test_a_trial_that_ends_before_its_first_epoch_is_no_sample() -> None:
     settings = StudySettings(scheduler="median", max_epochs=8)
-    chosen = scheduler(settings)
+    chosen = create_scheduler(settings)
     stopped = Mock(trial_id="stopped", config={})
     chosen.on_trial_add(None, stopped)
     chosen.on_trial_complete(None, stopped, {})

@@ -47,11 +47,11 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
     """The epochs that a trial's steps end with."""
 
     def taken(
-        seconds: float, judged_at: tuple[int, ...] = (), checkpoint: float = 1e9
+        seconds: float, decision_epochs: tuple[int, ...] = (), checkpoint: float = 1e9
     ) -> list[int]:
         clock = Clock()
         monkeypatch.setattr(trainable, "time", clock)
-        monkeypatch.setattr(trainable, "report", lambda epoch: {"epoch": epoch.number})
+        monkeypatch.setattr(trainable, "epoch_report", lambda epoch: {"epoch": epoch.number})
         given: dict[str, Any] = {"series": None, "folder": Path(), "target": "pm2.5", "seed": 0}
         given["reading"] = AS_IT_STANDS
         trial = Trainable.__new__(Trainable)
@@ -61,7 +61,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
             max_epochs=EPOCHS,
             threads=1,
             gpu=False,
-            judged_at=judged_at,
+            decision_epochs=decision_epochs,
             report_seconds=2.0,
             checkpoint_seconds=checkpoint,
         )
@@ -86,17 +86,19 @@ def test_a_step_ends_every_two_seconds(steps: Callable[..., list[int]]) -> None:
 
 
 def test_no_report_just_before_one_that_has_to_be(steps: Callable[..., list[int]]) -> None:
-    assert steps(0.125, judged_at=(15,)) == [15, 30]
-    assert steps(0.25, judged_at=(15,)) == [15, 30], "2 seconds at 8, and 1.75 to go"
-    assert steps(0.3125, judged_at=(15,)) == [7, 15, 22, 30], "2.2 seconds at 7, and 2.5 to go"
+    assert steps(0.125, decision_epochs=(15,)) == [15, 30]
+    assert steps(0.25, decision_epochs=(15,)) == [15, 30], "2 seconds at 8, and 1.75 to go"
+    assert steps(0.3125, decision_epochs=(15,)) == [7, 15, 22, 30], (
+        "2.2 seconds at 7, and 2.5 to go"
+    )
 
 
 def test_what_is_judged_by_itself_is_reported_by_itself(steps: Callable[..., list[int]]) -> None:
-    assert steps(0.1, judged_at=tuple(range(1, EPOCHS + 1))) == list(range(1, EPOCHS + 1))
+    assert steps(0.1, decision_epochs=tuple(range(1, EPOCHS + 1))) == list(range(1, EPOCHS + 1))
 
 
 def test_a_checkpoint_is_not_put_off(steps: Callable[..., list[int]]) -> None:
-    assert steps(0.25, judged_at=(15,), checkpoint=1.0) == [4, 8, 12, 15, 16, 20, 24, 28, 30]
+    assert steps(0.25, decision_epochs=(15,), checkpoint=1.0) == [4, 8, 12, 15, 16, 20, 24, 28, 30]
 
 
 @pytest.mark.parametrize(

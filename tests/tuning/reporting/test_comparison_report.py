@@ -15,11 +15,11 @@ from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 from PIL import Image
 
+from lstm_model.arrays import Float64Array
 from lstm_model.evaluation.baselines import PERSISTENCE
-from lstm_model.evaluation.metrics import Doubles
 from lstm_model.inference.predictor import TrainedForecaster
 from tuning.compare import conclude
-from tuning.comparison.backtest import Period
+from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.pipeline import coverage
 from tuning.reporting.comparison_report import ReportFigure, models_table, write_report
 from tuning.reporting.progress import Terminal
@@ -393,7 +393,7 @@ def test_the_shares_are_counted_from_the_test_s_hours(written: Written) -> None:
     forecast = np.repeat([10.0, 100.0], 10)
     errors = np.array([*range(10), *range(0, 100, 10)], dtype=np.float64)
     errors[-1] = np.nan
-    period = Period(
+    period = ForecastErrors(
         times=pd.date_range("2020-01-01", periods=20, freq="h"),
         observed=forecast - errors,
         errors=dict.fromkeys(("multivariate", PERSISTENCE), errors[None, :, None]),
@@ -408,8 +408,8 @@ def test_the_shares_are_counted_from_the_test_s_hours(written: Written) -> None:
         intervals = "known"
 
         def bounds(
-            self, forecasts: Doubles, floor: Doubles
-        ) -> dict[float, tuple[Doubles, Doubles]]:
+            self, forecasts: Float64Array, floor: Float64Array
+        ) -> dict[float, tuple[Float64Array, Float64Array]]:
             return {c: (forecasts - w, forecasts + w) for c, w in ((0.8, 5.5), (0.95, 15.5))}
 
     comparison = made_up()

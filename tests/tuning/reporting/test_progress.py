@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from rich.text import Text
 
-from lstm_model.data.series import Series
-from lstm_model.data.sources import load_table
+from lstm_model.data.series import EncodedSeries
+from lstm_model.data.sources import load_dataset
 from lstm_model.evaluation.baselines import evaluate_baselines
 from tests.tuning.study.test_study import checkpoint, report
 from tuning.ray_backend.stopping import StopRequest
@@ -37,8 +37,8 @@ SCREEN = {"TERM": "xterm-256color"}
 def study(space: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """Of twenty trials of thirty epochs. Ridge is better than persistence here."""
     settled = read_space(str(space(trials=20, max_epochs=30)))
-    table = load_table(settled.data)
-    series = Series.from_table(table.frame, table.step, settled.data)
+    table = load_dataset(settled.data)
+    series = EncodedSeries.from_table(table.frame, table.step, settled.data)
     made = Study(
         tmp_path / "air",
         settled,

@@ -17,12 +17,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import api_pb2, metadata
 
 from lstm_model.configuration import HYPERPARAMETERS
-from lstm_model.data.series import Series
-from lstm_model.data.sources import load_table
+from lstm_model.data.series import EncodedSeries
+from lstm_model.data.sources import load_dataset
 from lstm_model.evaluation.baselines import evaluate_baselines
 from lstm_model.figures import forecasts as figures
 from lstm_model.inference.predictor import TrainedForecaster
-from lstm_model.training.trainer import Fit
+from lstm_model.training.trainer import Trainer
 from tests.tuning.reporting.test_comparison_report import made_up
 from tests.tuning.study.test_study import report
 from tuning.reporting import figure_thread as artist_module
@@ -42,8 +42,8 @@ def make(space: Callable[..., Path], tmp_path: Path) -> Iterator[Make]:
 
     def study(name: str, **changes: Any) -> Study:
         settled = read_space(str(space(**changes)))
-        table = load_table(settled.data)
-        series = Series.from_table(table.frame, table.step, settled.data)
+        table = load_dataset(settled.data)
+        series = EncodedSeries.from_table(table.frame, table.step, settled.data)
         made = Study(
             tmp_path / "runs" / name, settled, table, series, evaluate_baselines(series), begun=0.0
         )
@@ -78,7 +78,7 @@ def fit(study: Study, id: int, config: dict[str, Any], state: Any = "finished") 
     """A trial, truly trained, as Ray's workers would report it."""
     study.started(id, config)
     space = study.space
-    training = Fit(
+    training = Trainer(
         space.configuration(config), study.series, max_epochs=space.study.max_epochs, seed=id
     )
     for epoch in training:
@@ -283,7 +283,9 @@ def test_figures_are_drawn_at_most_once_a_minute_while_trials_go_on(
 
     minute = time.monotonic() + artist_module.LEAST_SECONDS
     put_by: list[str] = []
-    artist = artist_module.Artist(show, lambda: put_by.append(threading.current_thread().name))
+    artist = artist_module.FigureThread(
+        show, lambda: put_by.append(threading.current_thread().name)
+    )
     monkeypatch.setattr("tuning.reporting.figure_thread.time.monotonic", lambda: minute + 1)
     assert artist.look(study)
     assert not drawn, "nobody waits for what is drawn"
@@ -307,7 +309,7 @@ def test_the_model_is_drawn_while_the_last_trials_train(make: Make) -> None:
     """The end has less to do."""
     study = make("air", trials=3)
     drawn: list[tuple[list[str], int]] = []
-    artist = artist_module.Artist(lambda found, step: drawn.append((sorted(found), step)))
+    artist = artist_module.FigureThread(lambda found, step: drawn.append((sorted(found), step)))
     fit(study, 0, ONE_LAYER)
     assert not artist.look(study), "there are trials to come"
     artist.close()

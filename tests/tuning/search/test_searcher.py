@@ -13,15 +13,15 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from tuning.search.searcher import (
-    AT_RANDOM,
+    N_STARTUP_TRIALS,
     Journal,
     OptunaSearcher,
-    distribution,
-    frozen,
-    importances,
-    sampler,
+    create_sampler,
+    hyperparameter_importances,
+    to_distribution,
+    to_frozen_trial,
 )
-from tuning.space.search_space import Entry, SearchSpace, read_space
+from tuning.space.search_space import ParameterRange, SearchSpace, read_space
 from tuning.study.trial import State, Trial
 
 
@@ -161,7 +161,7 @@ def test_a_search_from_records_goes_on_as_if_it_had_not_stopped(
     space: Callable[..., Path], name: str, shown: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Be its past shown to the sampler whole or in part."""
-    monkeypatch.setattr("tuning.search.searcher.MOST_SHOWN", shown)
+    monkeypatch.setattr("tuning.search.searcher.MAX_HISTORY", shown)
     monkeypatch.setattr("tuning.search.searcher.BEST_SHOWN", shown // 2)
     tiny = read_space(str(space(trials=16, max_epochs=10)))
     tiny = tiny.overridden({"study.trials": 16})
@@ -241,7 +241,7 @@ def test_a_budget_that_is_spent_still_ends_what_was_under_way(
 def test_of_a_long_past_the_sampler_sees_the_best_and_some_of_all(
     space: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuning.search.searcher.MOST_SHOWN", 8)
+    monkeypatch.setattr("tuning.search.searcher.MAX_HISTORY", 8)
     monkeypatch.setattr("tuning.search.searcher.BEST_SHOWN", 4)
     tiny = read_space(str(space(trials=40, max_epochs=10)))
     search = searcher(tiny, concurrency=40)
@@ -290,9 +290,9 @@ def test_tpe_asks_as_optunas_own_would(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = asked()
     assert 0 < sum("dropout" in answer["config"] for answer in ours) < 30, "it is conditional"
     monkeypatch.setattr(
-        "tuning.search.searcher.sampler",
+        "tuning.search.searcher.create_sampler",
         lambda name, seed, entries: optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, n_startup_trials=AT_RANDOM
+            seed=seed, multivariate=True, n_startup_trials=N_STARTUP_TRIALS
         ),
     )
     assert asked() == ours
@@ -302,31 +302,31 @@ def test_tpe_asks_as_optunas_own_would(monkeypatch: pytest.MonkeyPatch) -> None:
     ("entry", "expected"),
     [
         (
-            Entry("hidden_size", "int", 16, 128, log=True),
+            ParameterRange("hidden_size", "int", 16, 128, log=True),
             optuna.distributions.IntDistribution(16, 128, log=True),
         ),
         (
-            Entry("context_length", "int", 24, 72, step=24),
+            ParameterRange("context_length", "int", 24, 72, step=24),
             optuna.distributions.IntDistribution(24, 72, step=24),
         ),
         (
-            Entry("dropout", "float", 0.0, 0.4, step=0.1),
+            ParameterRange("dropout", "float", 0.0, 0.4, step=0.1),
             optuna.distributions.FloatDistribution(0.0, 0.4, step=0.1),
         ),
         (
-            Entry("loss", "categorical", choices=("mse", "mae")),
+            ParameterRange("loss", "categorical", choices=("mse", "mae")),
             optuna.distributions.CategoricalDistribution(("mse", "mae")),
         ),
     ],
 )
-def test_entries_in_optunas_terms(entry: Entry, expected: object) -> None:
-    assert distribution(entry) == expected
+def test_entries_in_optunas_terms(entry: ParameterRange, expected: object) -> None:
+    assert to_distribution(entry) == expected
 
 
 @pytest.mark.parametrize("name", ["tpe", "random", "gp"])
 def test_every_sampler_is_seeded(name: str) -> None:
     def first(seed: int) -> float:
-        study = optuna.create_study(sampler=sampler(name, seed, []))
+        study = optuna.create_study(sampler=create_sampler(name, seed, []))
         return study.ask().suggest_float("x", 0, 1)
 
     assert first(1) == first(1) != first(2)
@@ -363,7 +363,7 @@ def test_the_journal_is_one_that_optuna_opens(tiny: SearchSpace, tmp_path: Path)
 
 def test_a_record_that_contradicts_itself_is_not_passed_on(tiny: SearchSpace) -> None:
     with pytest.raises(ValueError, match="trial 3 is finished, but its record has no RMSE"):
-        frozen(Trial(3, {"hidden_size": 8}, "finished"), tiny)
+        to_frozen_trial(Trial(3, {"hidden_size": 8}, "finished"), tiny)
 
 
 def test_importances_are_of_the_trials_that_finished(space: Callable[..., Path]) -> None:
@@ -382,15 +382,15 @@ def test_importances_are_of_the_trials_that_finished(space: Callable[..., Path])
         return Trial(number, config, state, best={"epoch": 1, "rmse": value})  # type: ignore[arg-type]
 
     trials = [trial(n, "finished" if n % 2 else "stopped_early") for n in range(60)]
-    found = importances(trials, settled)
+    found = hyperparameter_importances(trials, settled)
     assert found is not None
     assert list(found) == sorted(found, key=lambda name: -found[name])
     assert set(found) == {"hidden_size", "num_layers", "learning_rate", "loss"}
     assert found["learning_rate"] > 0.8
     assert sum(found.values()) == pytest.approx(1)
     # Seven finished trials say next to nothing.
-    assert importances(trials[:14], settled) is None
-    assert importances(trials[:16], settled) is not None
+    assert hyperparameter_importances(trials[:14], settled) is None
+    assert hyperparameter_importances(trials[:16], settled) is not None
 
 
 def test_optunas_verbosity_stays_as_it_was(
@@ -403,7 +403,7 @@ def test_optunas_verbosity_stays_as_it_was(
             optuna.logging.enable_propagation()
             searcher(tiny)
             Journal("air", tiny)
-            importances([], tiny)
+            hyperparameter_importances([], tiny)
             assert optuna.logging.get_verbosity() == verbosity
             assert not caplog.records
     finally:

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from lstm_model.errors import InputError
 from tuning.space.located_yaml import read_yaml
-from tuning.space.search_space import Entry, SearchSpace, SpaceError, read_space, shipped_spaces
+from tuning.space.search_space import (
+    ParameterRange,
+    SearchSpace,
+    SpaceError,
+    read_space,
+    shipped_spaces,
+)
 
 GOOD = """\
 version: 1
@@ -133,11 +139,14 @@ def test_the_contracts_example_reads_as_it_says() -> None:
     }
     assert space.resources.model_dump() == {"cpu": 1.0, "gpu": 0.0}
     assert list(space.search.items()) == [
-        ("hidden_size", Entry("hidden_size", "int", low=16, high=128, log=True)),
-        ("num_layers", Entry("num_layers", "int", low=1, high=2)),
-        ("dropout", Entry("dropout", "float", low=0.0, high=0.4, when={"num_layers": (2,)})),
-        ("learning_rate", Entry("learning_rate", "float", low=0.001, high=0.02, log=True)),
-        ("loss", Entry("loss", "categorical", choices=("mse", "huber", "mae"))),
+        ("hidden_size", ParameterRange("hidden_size", "int", low=16, high=128, log=True)),
+        ("num_layers", ParameterRange("num_layers", "int", low=1, high=2)),
+        (
+            "dropout",
+            ParameterRange("dropout", "float", low=0.0, high=0.4, when={"num_layers": (2,)}),
+        ),
+        ("learning_rate", ParameterRange("learning_rate", "float", low=0.001, high=0.02, log=True)),
+        ("loss", ParameterRange("loss", "categorical", choices=("mse", "huber", "mae"))),
     ]
     assert space.fixed == {"context_length": 24}
     assert space.initial_trials == (
@@ -1027,48 +1036,56 @@ def test_entries_keep_their_hyperparameters_type() -> None:
 @pytest.mark.parametrize(
     ("entry", "value", "rule"),
     [
-        (Entry("hidden_size", "int", low=16, high=32), 16, None),
-        (Entry("hidden_size", "int", low=16, high=32), 33, "must lie from 16 to 32"),
-        (Entry("hidden_size", "int", low=16, high=32), 16.0, "must be a whole number"),
-        (Entry("num_layers", "int", low=1, high=2), True, "must be a whole number"),
-        (Entry("hidden_size", "int", low=16, high=32, step=8), 24, None),
+        (ParameterRange("hidden_size", "int", low=16, high=32), 16, None),
+        (ParameterRange("hidden_size", "int", low=16, high=32), 33, "must lie from 16 to 32"),
+        (ParameterRange("hidden_size", "int", low=16, high=32), 16.0, "must be a whole number"),
+        (ParameterRange("num_layers", "int", low=1, high=2), True, "must be a whole number"),
+        (ParameterRange("hidden_size", "int", low=16, high=32, step=8), 24, None),
         (
-            Entry("hidden_size", "int", low=16, high=32, step=8),
+            ParameterRange("hidden_size", "int", low=16, high=32, step=8),
             20,
             "must be 16 plus whole steps of 8",
         ),
-        (Entry("dropout", "float", low=0.0, high=0.4), 0, None),
-        (Entry("dropout", "float", low=0.0, high=0.4), "0.1", "must be a number"),
-        (Entry("dropout", "float", low=0.0, high=0.4), float("nan"), "must lie from 0 to 0.4"),
-        (Entry("dropout", "float", low=0.0, high=0.9, step=0.1), 0.1 + 0.2, None),
+        (ParameterRange("dropout", "float", low=0.0, high=0.4), 0, None),
+        (ParameterRange("dropout", "float", low=0.0, high=0.4), "0.1", "must be a number"),
         (
-            Entry("dropout", "float", low=0.0, high=0.9, step=0.1),
+            ParameterRange("dropout", "float", low=0.0, high=0.4),
+            float("nan"),
+            "must lie from 0 to 0.4",
+        ),
+        (ParameterRange("dropout", "float", low=0.0, high=0.9, step=0.1), 0.1 + 0.2, None),
+        (
+            ParameterRange("dropout", "float", low=0.0, high=0.9, step=0.1),
             0.3001,
             "must be 0 plus whole steps of 0.1",
         ),
-        (Entry("loss", "categorical", choices=("mse", "mae")), "mae", None),
-        (Entry("loss", "categorical", choices=("mse", "mae")), "huber", "must be one of mse, mae"),
-        (Entry("num_layers", "categorical", choices=(1, 2)), True, "must be one of 1, 2"),
-        (Entry("num_layers", "categorical", choices=(1, 2)), 2.0, "must be one of 1, 2"),
-        (Entry("num_layers", "categorical", choices=(1, 2)), [1], "must be one of 1, 2"),
-        (Entry("dropout", "categorical", choices=(0.0, 0.5)), 0, None),
+        (ParameterRange("loss", "categorical", choices=("mse", "mae")), "mae", None),
+        (
+            ParameterRange("loss", "categorical", choices=("mse", "mae")),
+            "huber",
+            "must be one of mse, mae",
+        ),
+        (ParameterRange("num_layers", "categorical", choices=(1, 2)), True, "must be one of 1, 2"),
+        (ParameterRange("num_layers", "categorical", choices=(1, 2)), 2.0, "must be one of 1, 2"),
+        (ParameterRange("num_layers", "categorical", choices=(1, 2)), [1], "must be one of 1, 2"),
+        (ParameterRange("dropout", "categorical", choices=(0.0, 0.5)), 0, None),
     ],
 )
 def test_an_entry_says_which_rule_a_value_breaks(
-    entry: Entry, value: object, rule: str | None
+    entry: ParameterRange, value: object, rule: str | None
 ) -> None:
     assert entry.problem(value) == rule
 
 
 def test_an_entry_exists_where_all_its_parents_took_a_named_value() -> None:
-    entry = Entry(
+    entry = ParameterRange(
         "dropout", "float", low=0, high=0.4, when={"num_layers": (2, 3), "loss": ("mse",)}
     )
     assert entry.active({"num_layers": 3, "loss": "mse"})
     assert not entry.active({"num_layers": 1, "loss": "mse"})
     assert not entry.active({"num_layers": 2, "loss": "mae"})
     assert not entry.active({"num_layers": 2})  # loss doesn't exist in this trial
-    assert Entry("loss", "categorical", choices=("mse",)).active({})
+    assert ParameterRange("loss", "categorical", choices=("mse",)).active({})
 
 
 # Where a CSV is looked for

@@ -11,16 +11,16 @@ import pytest
 import torch
 
 import lstm_model
+from lstm_model.arrays import Float64Array
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import Series
-from lstm_model.data.sources import load_table
-from lstm_model.evaluation.metrics import Doubles
+from lstm_model.data.series import EncodedSeries
+from lstm_model.data.sources import load_dataset
 from lstm_model.inference.intervals import Intervals, calibrate
 from lstm_model.inference.predictor import TrainedForecaster
-from lstm_model.training.trainer import Fit, Validation
+from lstm_model.training.trainer import HoldoutEvaluator, Trainer
 from tests.tuning.study.test_study import CONFIG, folder_of, report
-from tuning.comparison.backtest import Period, Span, final_series
-from tuning.comparison.finalists import Candidate, _refit, _train
+from tuning.comparison.backtest import EvaluationWindow, ForecastErrors, series_for_window
+from tuning.comparison.finalists import RetrainedTrial, _refit, _train
 from tuning.comparison.pipeline import _completed, coverage
 from tuning.space.search_space import read_space
 from tuning.study import study as module
@@ -39,7 +39,7 @@ def same(a: Intervals | None, b: Intervals) -> bool:
 def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit = Fit(CHEAP, study.series, max_epochs=2, seed=1)
+    fit = Trainer(CHEAP, study.series, max_epochs=2, seed=1)
     *_, last = fit
     folder = folder_of(study) / "checkpoints" / "0" / "0" / "checkpoint_000000"
     of = TrainedForecaster.of(study.series, "pm", CHEAP, last.best.weights, last.best.score)
@@ -48,18 +48,18 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     study.reported(0, report(1, 9.0))
     study.checkpointed(0, folder)
     study.ended(0, "finished")
-    study.alive()
+    study.heartbeat()
     assert lstm_model.load(folder_of(study) / "best").intervals is None, "a better one may follow"
     # Whoever goes on with it makes up for it as well.
     study.release()
     study = Study(study.folder, study.space, study.table, study.series, study.baselines, 0.0)
-    assert study.go_on(["--resume"]) == []
+    assert study.resume(["--resume"]) == []
     monkeypatch.setattr(module, "COMPLETE_SECONDS", 0.0)
-    study.alive()
+    study.heartbeat()
     best = lstm_model.load(folder_of(study) / "best")
     assert best.validation is not None
     assert best.validation.rmse == last.best.score.rmse
-    forecast = Validation(study.series).forecast(best.model)
+    forecast = HoldoutEvaluator(study.series).forecast(best.model)
     assert same(best.intervals, calibrate([(study.series, forecast)]))
     assert best.reading.time == "time"
     assert not best.simulated
@@ -84,16 +84,16 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     text = settled.text.replace("  target: pm\n", "  target: pm\n  folds: 2\n")
     (tmp_path / "folds.yaml").write_text(text)
     settled = read_space(str(tmp_path / "folds.yaml")).overridden({"data.horizon": 2})
-    table = load_table(settled.data)
-    series = Series.from_table(table.frame, table.step, settled.data)
+    table = load_dataset(settled.data)
+    series = EncodedSeries.from_table(table.frame, table.step, settled.data)
     assert len(series.folds) == 2
     runs = [_train(CHEAP, series, 2, seed, "cpu") for seed in (1, 2)]
     assert all(runs)
     trial = Trial(0, CHEAP.model_dump(), "finished")
-    finalist = Candidate(trial, tuple(runs), runs[0].score)  # type: ignore[arg-type, union-attr]
+    finalist = RetrainedTrial(trial, tuple(runs), runs[0].score)  # type: ignore[arg-type, union-attr]
     end = table.frame.index[-1] + table.step
-    span = Span("test", settled.data.test_from, end.to_pydatetime())
-    final = final_series(table, settled.data, span)
+    span = EvaluationWindow("test", settled.data.test_from, end.to_pydatetime())
+    final = series_for_window(table, settled.data, span)
     members = [_refit(CHEAP, final.learned, "pm", 2, 2, seed, "cpu") for seed in (1, 2)]
     study = Study(tmp_path / "air", settled, table, series, None, 0.0)  # type: ignore[arg-type]
     model = _completed(TrainedForecaster.ensemble(members), study, span, finalist)
@@ -102,21 +102,21 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     assert same(model.intervals, calibrate(list(zip(series.folds, means, strict=True))))
     # Its own residuals on what it has learned from would be others.
     own = [
-        np.mean([Validation(fold).forecast(one.model) for one in members], axis=0)
+        np.mean([HoldoutEvaluator(fold).forecast(one.model) for one in members], axis=0)
         for fold in series.folds
     ]
     assert not same(model.intervals, calibrate(list(zip(series.folds, own, strict=True))))
 
     model.save(tmp_path / "models" / "tiny")
     loaded = lstm_model.load(tmp_path / "models" / "tiny")
-    check = Validation(final)
+    check = HoldoutEvaluator(final)
     mean = np.mean([check.forecast(one.model) for one in members], axis=0)
     found = loaded.forecast(table.frame)
     expected = final.last[check.first :, None] + mean
     np.testing.assert_allclose(found.values[-len(expected) :], expected, atol=1e-3)
 
 
-def simple(forecasts: Doubles, observed: Doubles) -> Period:
+def simple(forecasts: Float64Array, observed: Float64Array) -> ForecastErrors:
     """A test of hours whose forecasts are given by the hour that is forecast."""
     rows = len(observed)
     times = pd.date_range(datetime(2020, 1, 1), periods=rows, freq="h")
@@ -124,7 +124,7 @@ def simple(forecasts: Doubles, observed: Doubles) -> Period:
         "m": (forecasts - observed[:, None])[None],
         "persistence": (0 * forecasts - observed[:, None])[None],
     }
-    return Period(
+    return ForecastErrors(
         times, observed, errors, np.zeros((rows, 2), np.int_), 0 * forecasts, 0 * forecasts
     )
 
@@ -138,7 +138,9 @@ def test_coverage_counted_by_hand() -> None:
     class Model:
         intervals = True
 
-        def bounds(self, values: Doubles, floor: Doubles) -> dict[float, tuple[Doubles, Doubles]]:
+        def bounds(
+            self, values: Float64Array, floor: Float64Array
+        ) -> dict[float, tuple[Float64Array, Float64Array]]:
             np.testing.assert_allclose(values[:4], forecasts[:4])
             return {0.8: (values - 10, values + 10), 0.95: (values - 20, values + 20)}
 

@@ -15,8 +15,8 @@ from tests.bucket_server import KEYS, Front, create_bucket, server_clock
 from tests.tuning.study.test_study import CONFIG, report
 from tuning.study import lock as lock_module
 from tuning.study.lock import Lease, LostLease
-from tuning.study.resume import refuse_existing
-from tuning.study.storage import Place, RemotePath, place
+from tuning.study.resume import check_name_is_free
+from tuning.study.storage import RemotePath, StoragePath, parse_storage_path
 from tuning.study.study import Study
 from tuning.study.trial import Trial
 
@@ -42,7 +42,7 @@ def two_fronts() -> Iterator[tuple[Front, Front]]:
 def folders(two_fronts: tuple[Front, Front]) -> Iterator[list[RemotePath]]:
     """The same folder of a bucket, by two ways."""
     name = f"bucket/studies/{next(STUDIES)}"
-    both = [place(front.uri(name)) for front in two_fronts]
+    both = [parse_storage_path(front.uri(name)) for front in two_fronts]
     remote = [folder for folder in both if isinstance(folder, RemotePath)]
     assert len(remote) == 2
     yield remote
@@ -336,12 +336,12 @@ def test_no_record_is_written_over_by_a_driver_whose_server_stalled(
     later(120)
 
     second = in_bucket(study, folders[1])
-    second.go_on([])
+    second.resume([])
     second.started(1, CONFIG)
     second.reported(1, report(1, 5.0))
     second.reported(1, report(2, 4.0))
     second.ended(1, "stopped_early")
-    second.alive()
+    second.heartbeat()
 
     two_fronts[0].flow()
     assert isinstance(first._lock, Lease)
@@ -350,7 +350,7 @@ def test_no_record_is_written_over_by_a_driver_whose_server_stalled(
     (failure,) = failures
     assert isinstance(failure, LostLease), "what came after the record was not sent"
     with pytest.raises(LostLease, match="is run by another process now"):
-        first.alive()
+        first.heartbeat()
     with pytest.raises(LostLease):
         first.started(2, CONFIG)
     with pytest.raises(LostLease):
@@ -377,10 +377,10 @@ def test_what_arrives_late_is_written_over_while_the_second_driver_runs(
     die(first._lock)
     later(TERM + 2)
     second = in_bucket(study, folders[1])
-    second.go_on([])
+    second.resume([])
     (folders[0] / "trials" / "0.json").write_bytes(Trial(0, CONFIG, state="running").content())
     (folders[0] / "trials" / "7.json").write_bytes(Trial(7, CONFIG).content())
-    second.alive()
+    second.heartbeat()
     assert record(folders[1], 0) == first.trials[0]
     assert not (folders[1] / "trials" / "7.json").exists(), "the second has not begun it"
     second.finish("interrupted")
@@ -404,7 +404,7 @@ def test_a_slow_server_lets_nobody_in(
             with pytest.raises(InputError, match="another process"):
                 Lease(folders[1])
             refused += 1
-        first.alive()
+        first.heartbeat()
     finally:
         two_fronts[0].seconds = 0.0
     assert refused > 1
@@ -417,9 +417,9 @@ def test_a_study_that_another_process_just_began_is_refused(
 ) -> None:
     """Between the look whether the folder is there and the lease."""
     first, second = (in_bucket(study, folder) for folder in folders)
-    look, looks = refuse_existing, list[object]()
+    look, looks = check_name_is_free, list[object]()
 
-    def look_too_early(folder: Place, *_: object) -> None:
+    def look_too_early(folder: StoragePath, *_: object) -> None:
         looks.append(folder)
         if len(looks) > 1:
             look(folder)
@@ -447,9 +447,9 @@ def test_a_study_that_cannot_go_on_is_let_go(study: Study, folders: list[RemoteP
     (folders[0] / "trials" / "0.json").write_bytes(b"{")
     again = in_bucket(study, folders[1])
     with pytest.raises(InputError, match=r"0\.json.* is damaged"):
-        again.go_on([])
+        again.resume([])
     (folders[0] / "trials" / "0.json").write_bytes(whole)
-    again.go_on([])
+    again.resume([])
     again.release()
 
 

@@ -12,11 +12,11 @@ from lstm_model.inference.predictor import TrainedForecaster, write_state
 from lstm_model.model.forecaster import LSTMForecaster
 from tests.tuning.study.test_study import CONFIG, checkpoint, folder_of, report
 from tuning.study.resume import (
+    check_data,
+    check_trials,
     find_study,
     read_space_of,
     read_trials,
-    refuse_fewer,
-    refuse_other_data,
 )
 from tuning.study.study import Study
 
@@ -44,9 +44,9 @@ def test_the_space_comes_back_with_its_flags(study: Study) -> None:
 
 
 def test_other_data_are_refused(study: Study) -> None:
-    refuse_other_data(study.folder, study.table)
+    check_data(study.folder, study.table)
     with pytest.raises(InputError, match="was begun with other data"):
-        refuse_other_data(study.folder, replace(study.table, sha256="0" * 64))
+        check_data(study.folder, replace(study.table, sha256="0" * 64))
 
 
 def test_records_come_back_in_order(study: Study) -> None:
@@ -84,7 +84,7 @@ def replicated(study: Study) -> Study:
 
 def reopened(study: Study) -> Study:
     again = replicated(study)
-    assert again.go_on(["--resume"]) == []
+    assert again.resume(["--resume"]) == []
     return again
 
 
@@ -102,7 +102,7 @@ def test_what_was_under_way_goes_back_to_its_checkpoint(study: Study) -> None:
 
     again = reopened(study)
     assert [trial.state for trial in again.trials.values()] == ["interrupted", "interrupted"]
-    assert again.trials[0].lowest == [9.0, 8.0]
+    assert again.trials[0].best_rmse_by_epoch == [9.0, 8.0]
     assert again.trials[0].best == report(2, 8.0)["best"], "the better one came after it"
     assert again.trials[1].epochs == 0, "without a checkpoint it starts anew"
 
@@ -116,7 +116,7 @@ def test_a_damaged_checkpoint_means_a_start_anew(study: Study, file: str) -> Non
     (folder / file).write_bytes((folder / file).read_bytes()[:-1])
     study.checkpointed(0, folder)
     found = replicated(study)
-    (told,) = found.go_on([])
+    (told,) = found.resume([])
     assert told.startswith("the checkpoint of trial 0 is lost, so it starts anew: ")
     assert file in told
     trial = found.trials[0]
@@ -126,7 +126,7 @@ def test_a_damaged_checkpoint_means_a_start_anew(study: Study, file: str) -> Non
 def test_a_study_that_runs_is_not_run_twice(study: Study) -> None:
     other = Study(study.folder, study.space, study.table, study.series, study.baselines, 0.0, {})
     with pytest.raises(InputError, match="another process is running"):
-        other.go_on([])
+        other.resume([])
 
 
 def test_resuming_is_noted(study: Study) -> None:
@@ -148,9 +148,9 @@ def test_a_budget_below_the_trials_that_there_are_is_refused(study: Study) -> No
         study.started(id, CONFIG)
     (folder_of(study) / "trials" / ".2.json.half").write_text("{")  # is no record
     for enough in (None, 3, 4):
-        refuse_fewer(study.folder, enough)
+        check_trials(study.folder, enough)
     with pytest.raises(InputError, match=r"^--trials must be at least 3, .*, but got 2; leave it"):
-        refuse_fewer(study.folder, 2)
+        check_trials(study.folder, 2)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_record_that_contradicts_itself_is_damaged(
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     before = sorted((path, path.read_bytes()) for path in study.folder.rglob("*.*"))
     with pytest.raises(InputError) as refused:
-        replicated(study).go_on([])
+        replicated(study).resume([])
     first, last = str(refused.value).splitlines()
     assert first.startswith(f"{file} is damaged: {message}")
     assert last == (
@@ -197,7 +197,7 @@ def test_a_record_of_another_space_is_damaged(study: Study) -> None:
     study._write(record)
     before = (study.folder / "study.json").read_bytes()
     with pytest.raises(InputError, match=r"trials/0\.json is damaged: .*4000"):
-        replicated(study).go_on([])
+        replicated(study).resume([])
     assert (study.folder / "study.json").read_bytes() == before
 
 
@@ -235,7 +235,7 @@ def test_a_lost_best_model_is_made_again(
     damaged = study.folder / "best" / file
     damaged.write_bytes(damaged.read_bytes()[:-3])
     again = replicated(study)
-    (told,) = again.go_on([])
+    (told,) = again.resume([])
     assert told.endswith("best holds no model that can be read: trial 1 runs again to make it")
     assert [trial.state for trial in again.trials.values()] == ["finished", "interrupted"]
     assert (again.trials[1].epochs, again.trials[1].saved, again.best) == (0, None, None)

@@ -17,7 +17,14 @@ from tests.tuning.study.test_study import CONFIG, report
 from tuning.reporting.tensorboard.study_events import TensorBoard
 from tuning.study import study as study_module
 from tuning.study.resume import read_trials
-from tuning.study.storage import RemotePath, bytes_in, inside, map_files, place, remove
+from tuning.study.storage import (
+    RemotePath,
+    folder_size,
+    map_files,
+    parse_storage_path,
+    relative_to,
+    remove_tree,
+)
 from tuning.study.study import Study
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -45,20 +52,20 @@ def bucket(front: Front) -> str:
 
 
 def test_a_place_is_a_directory_or_what_a_uri_names(bucket: str, tmp_path: Path) -> None:
-    assert place("runs") == Path("runs")
-    assert place(f"file://{tmp_path}") == tmp_path
-    folder = place(f"{bucket}/")
+    assert parse_storage_path("runs") == Path("runs")
+    assert parse_storage_path(f"file://{tmp_path}") == tmp_path
+    folder = parse_storage_path(f"{bucket}/")
     assert isinstance(folder, RemotePath)
     assert str(folder) == bucket
     assert str(folder / "air" / "trials") == f"{bucket}/air/trials"
-    other = place("s3://bucket/a?endpoint_override=127.0.0.1:1&scheme=http")
+    other = parse_storage_path("s3://bucket/a?endpoint_override=127.0.0.1:1&scheme=http")
     assert str(other / "b") == "s3://bucket/a/b?endpoint_override=127.0.0.1:1&scheme=http"
     with pytest.raises(InputError, match="a storage must be a directory or a URI such as s3://"):
-        place("ftp://nowhere/studies")
+        parse_storage_path("ftp://nowhere/studies")
 
 
 def test_files_of_a_bucket(bucket: str) -> None:
-    folder = place(bucket) / "files"
+    folder = parse_storage_path(bucket) / "files"
     assert isinstance(folder, RemotePath)
     assert not folder.exists()
     (folder / "a.json").write_bytes(b"1")
@@ -71,16 +78,16 @@ def test_files_of_a_bucket(bucket: str) -> None:
     assert sorted(found.stem for found in folder.glob("trials/*.json")) == ["0", "1"]
     assert list(folder.glob("*.yaml")) == []
     assert list((folder / "none").glob("*")) == []
-    assert bytes_in(folder) == 6
-    assert inside(folder, "bucket/studies/files/trials/0.json") == "trials/0.json"
+    assert folder_size(folder) == 6
+    assert relative_to(folder, "bucket/studies/files/trials/0.json") == "trials/0.json"
     (folder / "a.json").write_bytes(b"4444")
     assert (folder / "a.json").read_bytes() == b"4444"
     with pytest.raises(FileNotFoundError):
         (folder / "none").read_bytes()
-    remove(folder / "none")
-    remove(folder / "a.json")
+    remove_tree(folder / "none")
+    remove_tree(folder / "a.json")
     assert [found.name for found in folder.glob("*")] == ["trials"]
-    remove(folder)
+    remove_tree(folder)
     assert not folder.exists()
 
 
@@ -98,7 +105,7 @@ def count(front: Front) -> Callable[[], int]:
 
 
 def test_what_a_listing_said_is_not_asked_again(front: Front, bucket: str) -> None:
-    folder = place(bucket) / "listed"
+    folder = parse_storage_path(bucket) / "listed"
     assert isinstance(folder, RemotePath)
     requests = count(front)
     (folder / "a.json").write_bytes(b"1")
@@ -106,7 +113,7 @@ def test_what_a_listing_said_is_not_asked_again(front: Front, bucket: str) -> No
     (folder / "deep" / "b.json").write_bytes(b"22")
     requests()
     files = [file for file in folder.rglob("*") if file.is_file() and file.exists()]
-    assert sum(file.stat().st_size for file in files) == bytes_in(folder) == 3
+    assert sum(file.stat().st_size for file in files) == folder_size(folder) == 3
     assert requests() == 2
     file = next(file for file in files if file.name == "a.json")
     file.write_bytes(b"333")
@@ -114,7 +121,7 @@ def test_what_a_listing_said_is_not_asked_again(front: Front, bucket: str) -> No
 
 
 def test_files_are_asked_for_many_at_once_in_their_order(front: Front, bucket: str) -> None:
-    folder = place(bucket) / "many"
+    folder = parse_storage_path(bucket) / "many"
     files = [folder / str(number) for number in range(64)]
     front.seconds, front.most_at_once = 0.02, 0
     try:
@@ -126,7 +133,7 @@ def test_files_are_asked_for_many_at_once_in_their_order(front: Front, bucket: s
     assert contents == [file.name.encode() for file in files]
     with pytest.raises(FileNotFoundError):
         map_files(lambda file: file.read_bytes(), [*files, folder / "none"])
-    remove(folder)
+    remove_tree(folder)
 
 
 def test_requests_of_a_study(
@@ -139,7 +146,7 @@ def test_requests_of_a_study(
     def new(folder: RemotePath) -> Study:
         return Study(folder, study.space, study.table, study.series, study.baselines, 0.0)
 
-    folder = place(bucket) / "counted"
+    folder = parse_storage_path(bucket) / "counted"
     assert isinstance(folder, RemotePath)
     first = new(folder)
     requests = count(front)
@@ -150,13 +157,13 @@ def test_requests_of_a_study(
         first.started(id, CONFIG)
         first.reported(id, report(1, 9.0))
         first.ended(id, "failed", "out of memory")
-        first.alive()
+        first.heartbeat()
     assert requests() <= 2 * trials + 10
     first.finish("failed")
     assert requests() <= 2 * trials + few
 
     again = new(folder)
-    again.go_on([])
+    again.resume([])
     assert requests() <= 2 * trials + few
     assert again.trials == first.trials
     events = TensorBoard(again)
@@ -190,7 +197,7 @@ def test_a_study_in_a_bucket_goes_on_after_a_kill(
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL
-    folder = place(f"{bucket}/air")
+    folder = parse_storage_path(f"{bucket}/air")
     assert isinstance(folder, RemotePath)
     before = read_trials(folder)
     assert any(trial.state == "running" and trial.checkpoint for trial in before.values())

@@ -12,8 +12,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from lstm_model.data.series import Series
-from lstm_model.data.sources import load_table
+from lstm_model.data.series import EncodedSeries
+from lstm_model.data.sources import load_dataset
 from lstm_model.errors import InputError
 from lstm_model.evaluation.baselines import evaluate_baselines
 from tuning.ray_backend.stopping import StopRequest
@@ -32,8 +32,8 @@ def study(space: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(study_module, "DERIVE_SECONDS", 0.0)
     monkeypatch.setattr(study_module, "DERIVE_SHARE", math.inf)
     settled = read_space(str(space()))
-    table = load_table(settled.data)
-    series = Series.from_table(table.frame, table.step, settled.data)
+    table = load_dataset(settled.data)
+    series = EncodedSeries.from_table(table.frame, table.step, settled.data)
     made = Study(
         tmp_path / "runs" / "air", settled, table, series, evaluate_baselines(series), begun=0.0
     )
@@ -95,7 +95,7 @@ def test_only_pm25_of_a_known_source_has_its_unit_and_levels(study: Study) -> No
         study.space = replace(
             study.space, data=study.space.data.model_copy(update={"target": target})
         )
-        return study.is_air
+        return study.target_is_pm25
 
     assert known("beijing", "pm2.5")
     assert known("simulated", "pm2.5")
@@ -206,15 +206,15 @@ def test_until_a_trial_has_ended_the_best_is_the_leaders_last_checkpoint(study: 
 def test_a_checkpoint_is_wanted_of_a_trial_that_would_be_the_best(study: Study) -> None:
     for id in (0, 1, 2):
         study.started(id, CONFIG)
-    assert study.wants(0, 9.0), "none has ended yet"
-    assert not study.wants(0, math.nan), "there is nothing to keep"
+    assert study.needs_checkpoint(0, 9.0), "none has ended yet"
+    assert not study.needs_checkpoint(0, math.nan), "there is nothing to keep"
     study.reported(1, report(1, 8.0))
     study.checkpointed(1, checkpoint(study, 1))
     study.ended(1, "finished")
-    assert not study.wants(0, 9.0)
-    assert study.wants(2, 7.0)
-    assert study.wants(0, 8.0)
-    assert not study.wants(2, 8.0), "of equals the first is the best one"
+    assert not study.needs_checkpoint(0, 9.0)
+    assert study.needs_checkpoint(2, 7.0)
+    assert study.needs_checkpoint(0, 8.0)
+    assert not study.needs_checkpoint(2, 8.0), "of equals the first is the best one"
 
 
 def test_a_leader_that_fails_before_any_trial_has_ended_is_not_the_best(study: Study) -> None:
@@ -281,7 +281,7 @@ def test_a_listener_that_fails_keeps_no_other_from_the_end(study: Study) -> None
     with pytest.raises(OSError, match="No space"):
         study.finish("finished")
     second.finished.assert_called_once()
-    study.go_on([])  # it was released
+    study.resume([])  # it was released
 
 
 def test_an_interrupted_trial_keeps_its_checkpoint(study: Study) -> None:

@@ -49,9 +49,9 @@ from lstm_model.configuration import HYPERPARAMETERS, Hyperparameter
 from lstm_model.evaluation.metrics import Score
 from lstm_model.files import read_bytes
 from lstm_model.wording import significant
-from tuning.reporting.figure_thread import Artist, Drawn
+from tuning.reporting.figure_thread import FigureThread, PngByTag
 from tuning.reporting.tables import best_rows, in_words, short
-from tuning.study.storage import Place, RemotePath, inside, map_files, remove
+from tuning.study.storage import RemotePath, StoragePath, map_files, relative_to, remove_tree
 from tuning.study.trial import State, Trial
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ class TensorBoard:
         self._root.text("settings", _settings(study))
         self._write_outcome(study)
         self._write_baselines(study)
-        self._artist = Artist(self._show, self._mirror.put if self._mirror.is_remote else None)
+        self._artist = FigureThread(
+            self._show, self._mirror.put if self._mirror.is_remote else None
+        )
 
     def started(self, study: "Study", trial: Trial) -> None:
         if trial.id in self._trials:
@@ -205,12 +207,12 @@ class TensorBoard:
     def _write_outcome(self, study: "Study") -> None:
         self._root.text("outcome", _outcome(study))
 
-    def _show(self, drawn: Drawn, step: int) -> None:
+    def _show(self, drawn: PngByTag, step: int) -> None:
         self._root.images(drawn, step)
 
 
 def write_comparison(
-    folder: Place,
+    folder: StoragePath,
     comparison: Mapping[str, Any],
     histories: Mapping[str, Sequence[Mapping[str, float]]],
 ) -> None:
@@ -220,16 +222,16 @@ def write_comparison(
         histories: the epochs of each finalist's trial, as its record has them.
     """
     from tuning.reporting.comparison_report import (
-        answer,  # brings matplotlib, which a study is to start without
+        summary_markdown,  # brings matplotlib, which a study is to start without
     )
 
-    remove(folder / "tensorboard")  # of the same comparison, made before
+    remove_tree(folder / "tensorboard")  # of the same comparison, made before
     mirror = Mirror(folder / "tensorboard")
     place = mirror.folder
     root = Events(place)
     root.add(_layout(_of_comparisons()))
-    root.text("answer", answer(comparison))
-    files: list[Place] = list((folder / "figures").glob("*.png"))
+    root.text("answer", summary_markdown(comparison))
+    files: list[StoragePath] = list((folder / "figures").glob("*.png"))
     root.images({f"comparison/{file.stem}": file.read_bytes() for file in files}, 0)
     root.close()
     first = comparison["lead_times"][0]
@@ -338,7 +340,7 @@ class Mirror:
     Files are never read again, so none has to be fetched but those that move.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: StoragePath) -> None:
         self._place = place
         # Taken by whoever moves files or looks which there are: each is seen, and once.
         self._moving = threading.Lock()
@@ -351,7 +353,7 @@ class Mirror:
             return
         self.folder = Path(tempfile.mkdtemp(prefix="tensorboard-"))
         self._others = {
-            inside(place, file.path): file for file in place.rglob("*") if file.is_file()
+            relative_to(place, file.path): file for file in place.rglob("*") if file.is_file()
         }
 
     @property
@@ -402,7 +404,7 @@ class Mirror:
             gone = [name for name in self._sizes if name not in files]
 
             def put_file(file: RemotePath) -> None:
-                name = inside(place, file.path)
+                name = relative_to(place, file.path)
                 with suppress(FileNotFoundError):  # moved meanwhile: the next time
                     content = (self.folder / name).read_bytes()
                     file.write_bytes(content)
@@ -411,7 +413,7 @@ class Mirror:
             def remove_file(file: RemotePath) -> None:
                 with suppress(FileNotFoundError):
                     file.unlink()
-                del self._sizes[inside(place, file.path)]
+                del self._sizes[relative_to(place, file.path)]
 
             map_files(put_file, [place / name for name in grown])
             map_files(remove_file, [place / name for name in gone])
