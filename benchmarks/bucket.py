@@ -36,7 +36,7 @@ from tuning.ray_backend.stopping import StopRequest  # noqa: E402
 from tuning.reporting.tensorboard.study_events import TensorBoard  # noqa: E402
 from tuning.search.searcher import OptunaSearcher  # noqa: E402
 from tuning.study.lock import CLAIM  # noqa: E402
-from tuning.study.resume import check_data, check_trials, read_space_of  # noqa: E402
+from tuning.study.resume import check_data, check_trials, read_study_space  # noqa: E402
 from tuning.study.storage import StoragePath, parse_storage_path  # noqa: E402
 
 PHASES = ("study", "end", "resume")
@@ -82,7 +82,7 @@ def measure(
         begun, requests = time.monotonic(), total
 
     study, clock = data.study(folder, trials, 1), Clock()
-    study.begin([])
+    study.create([])
     study.listeners += [TensorBoard(study), clock]
     with mock.patch.object(runner, "Trainable", Trivial):
         run_trials(study, StopRequest(), concurrency=lambda: WORKERS, verbose=False)
@@ -90,7 +90,7 @@ def measure(
     study.finish("failed")  # without a model there are no figures to draw
     end_phase("end")
 
-    space = read_space_of(folder)
+    space = read_study_space(folder)
     check_trials(folder, trials + 1)
     check_data(folder, data.table)
     again = data.study(folder, trials + 1, space.study.max_epochs)

@@ -187,7 +187,7 @@ class Data:
 def capacity(data: Data, folder: Path, trials: int, max_epochs: int) -> dict[str, float]:
     """Trials and reports a second, on the Ray that is there."""
     study, clock = data.study(folder, trials, max_epochs), Clock()
-    study.begin([])
+    study.create([])
     study.listeners += [TensorBoard(study), clock]
     with mock.patch.object(runner, "Trainable", Trivial):
         run_trials(study, StopRequest(), concurrency=lambda: WORKERS, verbose=False)
@@ -211,14 +211,14 @@ def long_study(folder: Path, count: int) -> dict[str, float]:
     study = data.study(folder, count, data.space.study.max_epochs)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with mock.patch("os.fsync"):  # the disk's part is in the trials a second
-        study.begin([])
+        study.create([])
         study.listeners.append(TensorBoard(study))
         begun = time.perf_counter()
         for trial in past(study.space, count):
-            study.started(trial.id, trial.config)
+            study.on_trial_start(trial.id, trial.config)
             for epoch in trial.history:
-                study.reported(trial.id, made_up_report(int(epoch["epoch"]), epoch["rmse"]))
-            study.ended(trial.id, trial.state)
+                study.on_epoch(trial.id, made_up_report(int(epoch["epoch"]), epoch["rmse"]))
+            study.on_trial_end(trial.id, trial.state)
         written = time.perf_counter() - begun
         study.finish("failed")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

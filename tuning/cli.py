@@ -1,15 +1,13 @@
 """The options that the commands share, and how a study is run."""
 
 import errno
+import gc
 import os
 import re
-import shlex
-import shutil
 import stat
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -51,18 +49,6 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="with Ray's own message
 Quiet = Annotated[bool, typer.Option("--quiet", help="only warnings and errors")]
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """How a study is run: nothing that its configurations depend on."""
-
-    command: tuple[str, ...]  # as it was typed
-    budget: float | None  # seconds
-    address: str | None
-    concurrency: int | None
-    verbose: bool
-    wait: bool = False  # for a dead driver's lease to end
-
-
 def check_platform() -> None:
     """Raises InputError where a study's folder can't be locked, as on Windows."""
     if sys.platform == "win32":
@@ -70,6 +56,13 @@ def check_platform() -> None:
             "studies and comparisons run on Linux, on macOS, and on Windows in WSL, but this is "
             "Windows itself; type the same in WSL (https://learn.microsoft.com/windows/wsl)"
         )
+
+
+def collect_less_garbage() -> None:
+    """Of the whole process, and so for commands alone: imports make half a million objects, which
+    all stay. Python would look through them for garbage for half a second in all.
+    """
+    gc.set_threshold(20_000)
 
 
 def overrides(
@@ -82,7 +75,7 @@ def overrides(
     calendar: str | None,
     cpus_per_trial: float | None,
     gpus_per_trial: float | None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The flags as SearchSpace.overridden() takes them."""
     return {
         "study.trials": trials,
@@ -149,24 +142,3 @@ def parse_name_list(text: str | None) -> tuple[str, ...] | None:
         return None
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
     return () if parts == ("none",) else parts
-
-
-def command_for_shell(name: str = "python") -> str:
-    """How to type this interpreter, or a program that was installed beside it, from here.
-
-    That is its bare name where the PATH leads to it, else its path.
-    """
-    beside = Path(sys.executable)
-    if name != "python":
-        beside = beside.with_name(name)
-    if found := shutil.which(name):
-        # Two environments may share an interpreter: the folder tells them apart.
-        same_folder = Path(found).parent.resolve() == beside.parent.resolve()
-        if not beside.exists() or (same_folder and os.path.samefile(found, beside)):
-            return name
-    return shlex.quote(os.path.relpath(beside))
-
-
-def resume_command(folder: StoragePath) -> str:
-    """How to type the command that goes on with a study."""
-    return f"{command_for_shell()} -m tuning.run --resume {shlex.quote(str(folder))}"

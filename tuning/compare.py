@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -31,23 +31,34 @@ from lstm_model.errors import InputError
 from lstm_model.evaluation.baselines import BASELINES
 from lstm_model.files import read_json
 from tuning import cli as options
-from tuning.cli import RunOptions, resume_command
 from tuning.ray_backend import environment
 from tuning.reporting.progress import Terminal
+from tuning.reporting.study_result import print_study_result
 from tuning.reporting.tables import print_plan
-from tuning.run import conduct, head_start, load, make, past, refuse_blind_torch, stem
+from tuning.run import exit_status
+from tuning.shell import resume_command
 from tuning.space.search_space import FLAGS, SearchSpace, read_space
+from tuning.study.manifest import read_study_space
+from tuning.study.records import list_records
 from tuning.study.resume import (
     check_settings,
     collect_settings,
     compare_settings,
     find_study,
     is_study,
-    read_space_of,
-    records,
 )
 from tuning.study.storage import StoragePath
 from tuning.study.trial import LONGEST_NAME, study_name
+from tuning.workflows.run_study import (
+    RunOptions,
+    check_cuda,
+    load_data,
+    load_existing_trials,
+    prepare_study,
+    run_study,
+    slug,
+    start_fork_server,
+)
 
 if TYPE_CHECKING:
     from lstm_model.data.series import EncodedSeries
@@ -55,8 +66,8 @@ if TYPE_CHECKING:
     from tuning.comparison.backtest import ComparisonProtocol
     from tuning.comparison.pipeline import Evaluation
     from tuning.ray_backend.session import Session
-    from tuning.study.study import Study
     from tuning.study.trial import Trial
+    from tuning.study.view import StudyView
 
 # Names that a model may not have, because the baselines and the columns beside them have them.
 RESERVED = re.compile(
@@ -84,7 +95,7 @@ class Entrant:
     exists: bool
     table: "Dataset"
     series: "EncodedSeries"
-    trials: "dict[int, Trial] | None" = None  # of a study that exists
+    trials: "dict[int, Trial]" = field(default_factory=dict)
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -158,11 +169,11 @@ def compare(
             raise InputError(
                 f"{folder} exists, and is no comparison: remove it, or choose another --name"
             )
-        server = None if check else head_start(at_end, forked=not (address or plain_ray))
+        server = None if check else start_fork_server(at_end, forked=not (address or plain_ray))
         console = Terminal(quiet=quiet, highlight=False)
         entrants = enter(studies or [], space or [], changes, root, folder.name, console)
         for entrant in entrants:
-            refuse_blind_torch(entrant.space, address)
+            check_cuda(entrant.space, address)
         from tuning.comparison.backtest import (
             ComparisonProtocol,
             evaluation_windows,
@@ -215,7 +226,7 @@ def settle(
         return compare_models(studies, protocol, stop, console, manner.command)
 
 
-def refuse_cut_off(studies: Mapping[str, "Study"]) -> None:
+def refuse_cut_off(studies: Mapping[str, "StudyView"]) -> None:
     """Ends the command, before the test is read, where the time was up before two studies had all
     of their trials: whoever searches longer finds better.
     """
@@ -257,8 +268,8 @@ def enter(
     entrants: list[Entrant] = []
     said: set[str] = set()
     for model, settled, folder, exists in _named(studies, spaces, changes, root, name):
-        table, series = load(settled, console, not console.quiet, said)
-        trials = past(folder, table, exists, settled)
+        table, series = load_data(settled, console, not console.quiet, said)
+        trials = load_existing_trials(folder, table, exists, settled)
         entrants.append(Entrant(model, settled, folder, exists, table, series, trials))
     refuse_unequal(entrants)
     return entrants
@@ -280,11 +291,11 @@ def _named(
     found: list[tuple[str, SearchSpace, StoragePath, bool]] = []
     for each in spaces:
         settled = read_space(each).overridden(changes)
-        folder = root / study_name(f"{name}-{stem(settled)}"[:LONGEST_NAME])
+        folder = root / study_name(f"{name}-{slug(settled)}"[:LONGEST_NAME])
         exists = is_study(folder)
         if exists:
-            check_settings(folder, read_space_of(folder), settled)
-        found.append((stem(settled), settled, folder, exists))
+            check_settings(folder, read_study_space(folder), settled)
+        found.append((slug(settled), settled, folder, exists))
     for each in studies:
         given = [FLAGS[key] for key, value in changes.items() if value is not None]
         if given:
@@ -293,14 +304,14 @@ def _named(
                 "spaces with --space"
             )
         folder = find_study(each, root, "STUDY")
-        settled = read_space_of(folder)
+        settled = read_study_space(folder)
         state = read_json(folder / "summary.json").get("state")
         if state != "finished":
             raise InputError(
                 f"{folder} must be finished, but is {state}; first go on with: "
                 f"{resume_command(folder)}"
             )
-        found.append((stem(settled), settled, folder, True))
+        found.append((slug(settled), settled, folder, True))
     names = [model for model, *_ in found]
     if len(set(names)) < len(names):
         if spaces:
@@ -349,7 +360,7 @@ def refuse_unequal(entrants: Sequence[Entrant]) -> None:
             f"{'; '.join(unequal)}"
         )
     for entrant in entrants:
-        there, budget = len(records(entrant.folder)), entrant.space.study.trials
+        there, budget = len(list_records(entrant.folder)), entrant.space.study.trials
         if there > budget:
             raise InputError(
                 f"{entrant.folder} must have no more trials than its budget, to be compared on "
@@ -360,24 +371,26 @@ def refuse_unequal(entrants: Sequence[Entrant]) -> None:
 
 def finished(
     entrant: Entrant, session: "Session", manner: RunOptions, console: Console, begun: float
-) -> "Study":
+) -> "StudyView":
     """The entrant's study, run first, or to its end, where that has yet to be done."""
-    study = make(
+    study = prepare_study(
         entrant.folder, entrant.space, entrant.table, entrant.series, begun, entrant.trials, console
     )
     done = _done(study)
     if done >= entrant.space.study.trials:
         console.print(f"Study {study.name}: {done} trials are there", soft_wrap=True)
         return study
-    status = conduct(study, session, manner, console, resumed=entrant.exists)
+    result = run_study(study, session, manner, console, resumed=entrant.exists)
+    print_study_result(result, console)
+    status = exit_status(result)
     if status == INTERRUPTED:
         print_stderr("The same comparison, asked for again, goes on from there.")
     if status != DONE:
         raise typer.Exit(status)
-    return study
+    return result.study
 
 
-def _done(study: "Study") -> int:
+def _done(study: "StudyView") -> int:
     """How many of its trials have ended."""
     return sum(not trial.under_way for trial in study.trials.values())
 

@@ -23,6 +23,7 @@ from lstm_model.files import check_writable, read_bytes, write_file
 from lstm_model.wording import distinct, exact, yaml_text
 from tuning import cli as options
 from tuning.reporting.tables import step_name
+from tuning.shell import command_for_shell
 from tuning.space.proposal import Proposal, calendar, propose
 from tuning.space.search_space import parse_space
 
@@ -134,8 +135,8 @@ def new_space(
         for why in found.left_out.values():
             print(f"left out: {plain(why)}")
         print("Read it, and change what you know better. What it would do, and how to do it:")
-        print(f"  {options.command_for_shell()} -m tuning.run --space {file} --check")
-        print(f"  {options.command_for_shell()} -m tuning.run --space {file}")
+        print(f"  {command_for_shell()} -m tuning.run --space {file} --check")
+        print(f"  {command_for_shell()} -m tuning.run --space {file}")
 
 
 def written(found: Proposal, source: str, name: str, horizon: int) -> str:

@@ -125,14 +125,14 @@ def new(folder: Path) -> Study:
 def finished(ready: Path) -> Path:
     """The folder of a study whose two trials have ended, one of them badly."""
     study = new(Path("runs") / "air")
-    study.begin(["python", "-m", "tuning.run"])
+    study.create(["python", "-m", "tuning.run"])
     best = {"epoch": 1, "rmse": 5.0, "mae": 3.0, "skill": 0.1}
     for number in range(2):
-        study.started(number, dict(study.space.initial_trials[0]))
+        study.on_trial_start(number, dict(study.space.initial_trials[0]))
         epoch = {**best, "loss": 0.5, "learning_rate": 0.01, "gradient_norm": 1.0}
-        study.reported(number, {**epoch, "seconds": 1.0, "best": best})
-    study.ended(0, "finished")
-    study.ended(1, "failed", "by chance")
+        study.on_epoch(number, {**epoch, "seconds": 1.0, "best": best})
+    study.on_trial_end(0, "finished")
+    study.on_trial_end(1, "failed", "by chance")
     study.finish("finished")
     (ready / "runs" / "air" / "best").mkdir()
     (ready / "runs" / "air" / "best" / "model.safetensors").touch()
@@ -353,7 +353,7 @@ def test_of_two_that_begin_at_once_one_has_the_study(
     with monkeypatch.context() as patch:
         patch.setattr(study_module, "write_file", meanwhile)
         with pytest.raises(InputError, match=r"^another process is running runs/air; wait for"):
-            first.begin([])
+            first.create([])
     assert first._lock is None
     assert second.resume([]) == [], "nobody holds it any more"
 
@@ -365,5 +365,5 @@ def test_of_two_that_begin_at_once_one_has_the_study(
     with monkeypatch.context() as patch:
         patch.setattr(study_module, "hold", late)
         with pytest.raises(InputError, match=r"^runs/air exists; go on with it: --resume"):
-            first.begin([])
+            first.create([])
     assert (ready / "runs" / "air" / "study.json").read_text() == "{}", "it is the other's"

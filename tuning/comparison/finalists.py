@@ -79,7 +79,10 @@ def training_jobs(
     """Every trial's configuration with every seed, validated as in the study."""
     shared = share(series)
     return [
-        Job(_train, (Configuration(**trial.config), shared, space.study.max_epochs, seed))
+        Job(
+            _train,
+            (Configuration.model_validate(trial.config), shared, space.study.max_epochs, seed),
+        )
         for trial in trials
         for seed in seeds
     ]
@@ -122,7 +125,7 @@ def refitting_jobs(
     The learning rate follows the same schedule, and stops at the finalist's median best epoch.
     """
     shared = share(final.learned)
-    config = Configuration(**finalist.trial.config)
+    config = Configuration.model_validate(finalist.trial.config)
     settings = (config, shared, space.data.target, space.study.max_epochs, finalist.epochs)
     return [Job(_refit, (*settings, seed)) for seed in seeds]
 

@@ -4,18 +4,15 @@ The test hours are read here and nowhere else, once the finalists have been chos
 """
 
 import json
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
-from lstm_model import __version__
 from lstm_model.arrays import Float64Array
 from lstm_model.data.series import EncodedSeries
 from lstm_model.evaluation.baselines import BY_NAME, PERSISTENCE, boosting_installed
@@ -49,8 +46,10 @@ from tuning.reporting.comparison_report import write_report
 from tuning.reporting.tables import step_name
 from tuning.reporting.tensorboard.study_events import write_comparison
 from tuning.search.searcher import hyperparameter_importances
+from tuning.study.manifest import library_versions
 from tuning.study.storage import StoragePath
-from tuning.study.study import LIBRARIES, Study
+from tuning.study.summary import summarize_data
+from tuning.study.view import StudyView
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,9 @@ class _Steps:
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def run(self, title: str, study: Study, jobs: Sequence[Any], stop: StopRequest) -> list[Any]:
+    def run(
+        self, title: str, study: StudyView, jobs: Sequence[Any], stop: StopRequest
+    ) -> list[Any]:
         begun = time.monotonic()
         with self._console.status(title) as status:
             results = run_jobs(
@@ -100,7 +101,7 @@ class _Steps:
 
 
 def compare_models(
-    studies: Mapping[str, Study],
+    studies: Mapping[str, StudyView],
     protocol: ComparisonProtocol,
     stop: StopRequest,
     console: Console,
@@ -155,7 +156,7 @@ def compare_models(
 
 
 def _completed(
-    members: TrainedForecaster, study: Study, span: EvaluationWindow, finalist: RetrainedTrial
+    members: TrainedForecaster, study: StudyView, span: EvaluationWindow, finalist: RetrainedTrial
 ) -> TrainedForecaster:
     """The final models of `span` with the intervals that the finalist's own runs had on validation:
     the final models have learned from those hours, and their residuals there are too small.
@@ -227,7 +228,7 @@ def _coverage_note(comparison: Mapping[str, Any], name: str) -> str:
 
 
 def _ranked(
-    name: str, study: Study, protocol: ComparisonProtocol, steps: _Steps, stop: StopRequest
+    name: str, study: StudyView, protocol: ComparisonProtocol, steps: _Steps, stop: StopRequest
 ) -> list[RetrainedTrial]:
     """The study's best configurations trained again, the best first."""
     trials = best_trials(study.trials.values(), protocol.finalists)
@@ -238,7 +239,7 @@ def _ranked(
 
 
 def _baselines(
-    name: str, study: Study, final: EncodedSeries, first: int
+    name: str, study: StudyView, final: EncodedSeries, first: int
 ) -> dict[str, Float64Array]:
     """(1, origins, L) of each; those that learn do so from the model's own features."""
     forecasts = {}
@@ -250,7 +251,7 @@ def _baselines(
 
 
 def _comparison(
-    studies: Mapping[str, Study],
+    studies: Mapping[str, StudyView],
     protocol: ComparisonProtocol,
     ranked: Mapping[str, Sequence[RetrainedTrial]],
     periods: Sequence[ForecastErrors],
@@ -269,7 +270,7 @@ def _comparison(
     leads = list(range(1, data.horizon + 1))
     shown = [*studies, PERSISTENCE]
     final = series_for_window(study.table, data, span)
-    facts = study.data()
+    facts = summarize_data(study).to_json()
     tables = [one.table for one in studies.values()]
     cells = {
         "repairs": dict.fromkeys(str(each) for table in tables for each in table.repairs),
@@ -320,8 +321,7 @@ def _comparison(
             for other, period in zip(protocol.spans[1:], periods[1:], strict=True)
         },
         "protocol_notes": _notes(studies, protocol),
-        "versions": {"python": platform.python_version(), "lstm-tuning": __version__}
-        | {name: version(name) for name in LIBRARIES},
+        "versions": library_versions(),
         "command": list(command),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -330,7 +330,7 @@ def _comparison(
 
 
 def _beside_best(
-    name: str, study: Study, metrics: Mapping[str, Mapping[str, Any]]
+    name: str, study: StudyView, metrics: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """By lead time the baseline that was the best one on validation, and the skill beyond it."""
     best, beyond = {}, {}
@@ -344,7 +344,7 @@ def _beside_best(
     return {"best_baseline": best, "skill_best_baseline": beyond}
 
 
-def _pairs(studies: Mapping[str, Study]) -> list[tuple[str, str]]:
+def _pairs(studies: Mapping[str, StudyView]) -> list[tuple[str, str]]:
     """The question first: the model that reads more against the other, or against persistence."""
     by_inputs = sorted(studies, key=lambda n: -len(studies[n].series.encoding.channels))
     pairs = [(by_inputs[0], by_inputs[1])] if len(by_inputs) > 1 else []
@@ -355,7 +355,7 @@ def _pairs(studies: Mapping[str, Study]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _finalist(study: Study, ranked: Sequence[RetrainedTrial]) -> dict[str, Any]:
+def _finalist(study: StudyView, ranked: Sequence[RetrainedTrial]) -> dict[str, Any]:
     best = ranked[0]
     data = study.space.data
     return {
@@ -377,11 +377,11 @@ def _finalist(study: Study, ranked: Sequence[RetrainedTrial]) -> dict[str, Any]:
             }
             for each in ranked
         ],
-        "baselines": study.summary()["baselines"],
+        "baselines": study.baselines.as_json(),
     }
 
 
-def _study(study: Study) -> dict[str, Any]:
+def _study(study: StudyView) -> dict[str, Any]:
     counts = study.counts
     found = hyperparameter_importances(study.trials.values(), study.space)
     return {
@@ -392,7 +392,7 @@ def _study(study: Study) -> dict[str, Any]:
     }
 
 
-def _categories(studies: Mapping[str, Study]) -> dict[str, Any]:
+def _categories(studies: Mapping[str, StudyView]) -> dict[str, Any]:
     """The last known category of every row, for each categorical feature of any study."""
     found = {}
     for study in studies.values():
@@ -401,7 +401,7 @@ def _categories(studies: Mapping[str, Study]) -> dict[str, Any]:
     return found
 
 
-def _notes(studies: Mapping[str, Study], protocol: ComparisonProtocol) -> list[str]:
+def _notes(studies: Mapping[str, StudyView], protocol: ComparisonProtocol) -> list[str]:
     """What a reader has to know to judge the figures."""
     notes = [
         f"The test hours were read once, after the finalists had been chosen; each model is the "

@@ -139,7 +139,7 @@ def study(space: Callable[..., Path], tmp_path: Path) -> Callable[..., Study]:
         series = EncodedSeries.from_table(table.frame, table.step, settled.data)
         begun = time.monotonic()
         made = Study(tmp_path / folder, settled, table, series, evaluate_baselines(series), begun)
-        made.begin([])
+        made.create([])
         return made
 
     return make

@@ -47,14 +47,14 @@ def study(space: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.Monkey
         evaluate_baselines(series),
         begun=time.monotonic() - 90,
     )
-    made.begin([])
+    made.create([])
     assert made.baselines.scores["ridge"].rmse < made.baselines.persistence.rmse
     return made
 
 
 def start(study: Study, id: int, epochs: int = 0, against_ridge: float = 1.0) -> None:
     """A trial under way, its error a share of ridge's."""
-    study.started(
+    study.on_trial_start(
         id,
         {
             "hidden_size": 4 + id % 12,
@@ -66,7 +66,7 @@ def start(study: Study, id: int, epochs: int = 0, against_ridge: float = 1.0) ->
         },
     )
     for epoch in range(1, epochs + 1):
-        study.reported(id, report(epoch, against_ridge * study.baselines.scores["ridge"].rmse))
+        study.on_epoch(id, report(epoch, against_ridge * study.baselines.scores["ridge"].rmse))
 
 
 def end(
@@ -77,8 +77,8 @@ def end(
     reason: str | None = None,
 ) -> None:
     start(study, id, 30 if state == "finished" else 15, against_ridge)
-    study.checkpointed(id, checkpoint(study, id))
-    study.ended(id, state, reason)
+    study.on_checkpoint(id, checkpoint(study, id))
+    study.on_trial_end(id, state, reason)
 
 
 def console(width: int, height: int = 24, **options: Any) -> Terminal:
@@ -232,9 +232,9 @@ def test_nothing_jumps_between_two_trials(study: Study, shown: Progress) -> None
     start(study, 0, 1)
     start(study, 1, 1)
     tall = len(frame(shown, 80))
-    study.ended(0, "stopped_early")
+    study.on_trial_end(0, "stopped_early")
     assert len(frame(shown, 80)) == tall
-    study.ended(1, "stopped_early")
+    study.on_trial_end(1, "stopped_early")
     assert len(frame(shown, 80)) == tall
     assert frame(shown, 80, last=True)[-1].startswith("persistence")
 
@@ -262,8 +262,8 @@ def test_the_time_left_leaves_earlier_sessions_out(
         assert "left" not in frame(told, 80)[4]
         now += 60
         for epoch in range(1, 31):
-            study.reported(10, report(epoch, 9.0))
-        study.ended(10, "finished")
+            study.on_epoch(10, report(epoch, 9.0))
+        study.on_trial_end(10, "finished")
         start(study, 11, 15)
         # One and a half trials took a minute, eight and a half are to come.
         assert "about 5:40 left" in frame(told, 80)[4]
@@ -280,7 +280,7 @@ def test_no_time_is_promised_while_a_study_is_being_stopped(study: Study) -> Non
         assert re.search(r"gone, about \S+ left;", frame(told, 80)[4])
         stop.append("Ctrl-C")
         assert re.search(r"gone, stopping;", frame(told, 80)[4])
-        study.ended(0, "interrupted")
+        study.on_trial_end(0, "interrupted")
         assert re.search(r"gone;", frame(told, 80)[4])
     finally:
         told.close()
@@ -314,7 +314,7 @@ def test_reports_draw_nothing_and_cost_next_to_nothing(
         reports = [report(epoch, 9.0) for epoch in range(1, 31)] * 334
         began = time.perf_counter()
         for each in reports:
-            study.reported(0, each)
+            study.on_epoch(0, each)
         return time.perf_counter() - began
 
     monkeypatch.setattr(_View, "lines", lines)
@@ -350,13 +350,13 @@ def test_plain_lines_are_one_line_each_at_most_every_five_seconds_plus_news(
     _, out = lines_of(study)
     start(study, 0, 3, 1.1)
     now += 4.9
-    study.reported(0, report(4, 9.0))
+    study.on_epoch(0, report(4, 9.0))
     assert out.getvalue() == (
         "0 of 20 trials done (1 running, 0 finished, 0 stopped early). 0:00 gone\n"
     )
     now += 0.2
     ridge, persistence = study.baselines.scores["ridge"].rmse, study.baselines.persistence.rmse
-    study.reported(0, report(5, 1.1 * ridge))
+    study.on_epoch(0, report(5, 1.1 * ridge))
     beside = f"beside persistence {persistence:.3f} and ridge {ridge:.3f}, skill 10.0%"
     assert out.getvalue().splitlines()[1:] == [
         "0 of 20 trials done (1 running, 0 finished, 0 stopped early). Best so far: trial 0, "
@@ -399,10 +399,10 @@ def test_the_most_that_ran_at_once_are_counted(study: Study) -> None:
     assert progress.most_at_once == 0
     for id in (1, 2, 3):
         start(study, id)
-    study.ended(2, "interrupted")
-    study.ended(3, "failed", "by chance")
+    study.on_trial_end(2, "interrupted")
+    study.on_trial_end(3, "failed", "by chance")
     start(study, 2)
-    study.ended(1, "failed", "by chance")
+    study.on_trial_end(1, "failed", "by chance")
     start(study, 4)
     assert progress.most_at_once == 3
 
@@ -549,18 +549,18 @@ ending, outcome = sys.argv[1], "finished"
 try:
     for id in range(20):
         trial = study.trials[id] = Trial(id, {"hidden_size": 8, "loss": "mae"})
-        progress.started(study, trial)
+        progress.on_trial_start(study.view, trial)
         for epoch in range(30):
             rmse = 25 - id / 10
             trial.best = {"epoch": 1, "rmse": rmse, "mae": rmse, "skill": 1 - rmse / 24.86}
             trial.history.append({"epoch": epoch + 1, "rmse": rmse})
-            progress.reported(study, trial)
+            progress.on_epoch(study.view, trial)
         if id % 2 == 0:  # the one before it goes on beside this one
             continue
         for each in (study.trials[id - 1], trial):
             each.state, each.reason = "failed" if each.id == 5 else "finished", "out of memory"
             study.best = each
-            progress.ended(study, each)
+            progress.on_trial_end(study.view, each)
         time.sleep(0.15)
         if id == 9:
             print("warning: said on standard error", file=sys.stderr)
@@ -577,7 +577,7 @@ try:
 except KeyboardInterrupt:
     outcome = "interrupted"
 study.outcome = outcome
-progress.finished(study)
+progress.on_study_end(study.view)
 console.print("after it")
 """
 

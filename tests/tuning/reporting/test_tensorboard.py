@@ -47,7 +47,7 @@ def make(space: Callable[..., Path], tmp_path: Path) -> Iterator[Make]:
         made = Study(
             tmp_path / "runs" / name, settled, table, series, evaluate_baselines(series), begun=0.0
         )
-        made.begin([])
+        made.create([])
         listeners.append(TensorBoard(made))
         made.listeners.append(listeners[-1])
         return made
@@ -76,7 +76,7 @@ def texts(study: Study, tag: str) -> str:
 
 def fit(study: Study, id: int, config: dict[str, Any], state: Any = "finished") -> None:
     """A trial, truly trained, as Ray's workers would report it."""
-    study.started(id, config)
+    study.on_trial_start(id, config)
     space = study.space
     training = Trainer(
         space.configuration(config), study.series, max_epochs=space.study.max_epochs, seed=id
@@ -85,25 +85,25 @@ def fit(study: Study, id: int, config: dict[str, Any], state: Any = "finished") 
         numbers = {"epoch": epoch.number, "loss": epoch.loss, "seconds": epoch.seconds}
         numbers |= {"learning_rate": epoch.learning_rate, "gradient_norm": epoch.gradient_norm}
         best = {"epoch": epoch.best.epoch, **epoch.best.score.as_json()}
-        study.reported(id, numbers | epoch.score.as_json() | {"best": best})
+        study.on_epoch(id, numbers | epoch.score.as_json() | {"best": best})
     folder = study.folder / "checkpoints" / "0" / str(id) / "checkpoint_000000"
     folder.mkdir(parents=True)
     assert training.best is not None
     TrainedForecaster.of(
         study.series, "pm", training.config, training.best.weights, training.best.score
     ).save(folder / "best")
-    study.checkpointed(id, str(folder))
-    study.ended(id, state)
+    study.on_checkpoint(id, str(folder))
+    study.on_trial_end(id, state)
 
 
 def test_every_epochs_curves_are_there(make: Make) -> None:
     study = make("air")
-    study.started(0, ONE_LAYER)
+    study.on_trial_start(0, ONE_LAYER)
     for epoch, rmse in ((1, 9.0), (2, 10.0)):
-        study.reported(0, report(epoch, rmse, best=(1, 9.0)))
+        study.on_epoch(0, report(epoch, rmse, best=(1, 9.0)))
     # Before the trial has ended, and without anybody having closed a file.
     assert curve(study, "running/0000", "validation/rmse") == [(1, 9.0), (2, 10.0)]
-    study.ended(0, "finished")
+    study.on_trial_end(0, "finished")
     run = "trials/0000"
     assert curve(study, run, "validation/rmse") == [(1, 9.0), (2, 10.0)]
     assert curve(study, run, "whole_trial/rmse") == [(1, 9.0), (2, 9.0)]
@@ -144,8 +144,8 @@ def row(study: Study, run: str) -> Any:
 
 def test_a_running_trial_has_its_row_with_conditional_columns(make: Make) -> None:
     study = make("air")
-    study.started(0, ONE_LAYER)
-    study.started(1, TWO_LAYERS)  # nothing has ended, nothing is closed
+    study.on_trial_start(0, ONE_LAYER)
+    study.on_trial_start(1, TWO_LAYERS)  # nothing has ended, nothing is closed
     (first, status), (second, _) = row(study, "running/0000"), row(study, "running/0001")
     assert "dropout" not in first.hparams
     assert second.hparams["dropout"].number_value == 0.25
@@ -167,9 +167,9 @@ def test_a_running_trial_has_its_row_with_conditional_columns(make: Make) -> Non
 )
 def test_how_a_trial_ended_is_in_its_row(make: Make, state: Any, status: int) -> None:
     study = make("air")
-    study.started(0, ONE_LAYER)
-    study.reported(0, report(1, 9.0))
-    study.ended(0, state)
+    study.on_trial_start(0, ONE_LAYER)
+    study.on_epoch(0, report(1, 9.0))
+    study.on_trial_end(0, state)
     start, end = row(study, "trials/0000")
     assert (start.hparams["state"].string_value, end) == (state, status)
     # Else TensorBoard would show the mean of the two.
@@ -178,18 +178,18 @@ def test_how_a_trial_ended_is_in_its_row(make: Make, state: Any, status: int) ->
 
 def test_a_trial_that_goes_on_has_one_row_and_one_curve(make: Make) -> None:
     study = make("air")
-    study.started(0, ONE_LAYER)
+    study.on_trial_start(0, ONE_LAYER)
     for epoch in (1, 2, 3):
-        study.reported(0, report(epoch, 9.0 - epoch))
-    study.ended(0, "interrupted")
+        study.on_epoch(0, report(epoch, 9.0 - epoch))
+    study.on_trial_end(0, "interrupted")
     del study.trials[0].history[1:]  # its last checkpoint was of epoch 1
     again = TensorBoard(study)
     study.listeners[:] = [again]
-    study.started(0, ONE_LAYER)
+    study.on_trial_start(0, ONE_LAYER)
     assert not (study.folder / "tensorboard" / "trials" / "0000").exists()
-    study.reported(0, report(2, 5.0))
+    study.on_epoch(0, report(2, 5.0))
     assert curve(study, "running/0000", "validation/rmse") == [(1, 8.0), (2, 5.0)]
-    study.ended(0, "finished")
+    study.on_trial_end(0, "finished")
     assert curve(study, "trials/0000", "validation/rmse") == [(1, 8.0), (2, 5.0)]
     assert row(study, "trials/0000")[0].hparams["state"].string_value == "finished"
     again.close()
@@ -314,7 +314,7 @@ def test_the_model_is_drawn_while_the_last_trials_train(make: Make) -> None:
     assert not artist.look(study), "there are trials to come"
     artist.close()
     for id in (1, 2):
-        study.started(id, ONE_LAYER)
+        study.on_trial_start(id, ONE_LAYER)
     assert artist.look(study)
     artist.close()
     assert not artist.look(study), "once"
@@ -324,7 +324,7 @@ def test_the_model_is_drawn_while_the_last_trials_train(make: Make) -> None:
     [(tags, step)] = drawn
     assert {tag.partition("/")[0] for tag in tags} == {"best model"} and step == 1
     for id in (1, 2):
-        study.ended(id, "failed", "NaN")
+        study.on_trial_end(id, "failed", "NaN")
     artist.finish(study)
     assert drawn[1:] == [(["search/history"], 3)]
 
@@ -387,10 +387,10 @@ def test_a_comparison_tells_its_answer(tmp_path: Path) -> None:
 def test_a_hundred_trials_take_little_room(make: Make) -> None:
     study = make("air")
     for id in range(10):
-        study.started(id, ONE_LAYER)
+        study.on_trial_start(id, ONE_LAYER)
         for epoch in range(1, 31):
-            study.reported(id, report(epoch, 9.0))
-        study.ended(id, "finished")
+            study.on_epoch(id, report(epoch, 9.0))
+        study.on_trial_end(id, "finished")
     folder = study.folder / "tensorboard"
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     assert 10 * size < 5e6, "the rest of 20 MB is for figures"
@@ -408,12 +408,12 @@ def test_events_are_put_where_no_file_grows(make: Make) -> None:
         listener = TensorBoard(study)
         trial = study.trials.setdefault(0, Trial(0, ONE_LAYER))
         trial.state = "running"
-        listener.started(study, trial)
+        listener.on_trial_start(study.view, trial)
         trial.report(report(trial.epochs + 1, 9.0))
-        listener.reported(study, trial)
+        listener.on_epoch(study.view, trial)
         trial.state = state
-        listener.ended(study, trial)
-        listener.finished(study)
+        listener.on_trial_end(study.view, trial)
+        listener.on_study_end(study.view)
     study.folder = local.parent / "fetched"
     memory.get("/bucket/air", str(study.folder), recursive=True)
     assert curve(study, "trials/0000", "validation/rmse") == [(1, 9.0), (2, 9.0)]

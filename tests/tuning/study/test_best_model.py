@@ -44,10 +44,10 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     folder = folder_of(study) / "checkpoints" / "0" / "0" / "checkpoint_000000"
     of = TrainedForecaster.of(study.series, "pm", CHEAP, last.best.weights, last.best.score)
     of.save(folder / "best")
-    study.started(0, CONFIG)
-    study.reported(0, report(1, 9.0))
-    study.checkpointed(0, folder)
-    study.ended(0, "finished")
+    study.on_trial_start(0, CONFIG)
+    study.on_epoch(0, report(1, 9.0))
+    study.on_checkpoint(0, folder)
+    study.on_trial_end(0, "finished")
     study.heartbeat()
     assert lstm_model.load(folder_of(study) / "best").intervals is None, "a better one may follow"
     # Whoever goes on with it makes up for it as well.

@@ -15,7 +15,7 @@ from tuning.study.resume import (
     check_data,
     check_trials,
     find_study,
-    read_space_of,
+    read_study_space,
     read_trials,
 )
 from tuning.study.study import Study
@@ -36,7 +36,7 @@ def test_the_space_comes_back_with_its_flags(study: Study) -> None:
     study.space = study.space.overridden({"study.trials": 9, "data.horizon": 2})
     settings = study._settings([])
     (folder_of(study) / "study.json").write_text(json.dumps(settings))
-    found = read_space_of(study.folder)
+    found = read_study_space(study.folder)
     assert (found.study.trials, found.data.horizon) == (9, 2)
     assert found.search == study.space.search
     assert found.name == "tiny.yaml"
@@ -51,9 +51,9 @@ def test_other_data_are_refused(study: Study) -> None:
 
 def test_records_come_back_in_order(study: Study) -> None:
     for id in (10, 2, 0):
-        study.started(id, CONFIG)
-        study.reported(id, report(1, 9.0))
-        study.ended(id, "finished")
+        study.on_trial_start(id, CONFIG)
+        study.on_epoch(id, report(1, 9.0))
+        study.on_trial_end(id, "finished")
     assert list(read_trials(study.folder)) == [0, 2, 10]
     assert read_trials(study.folder) == study.trials
 
@@ -71,7 +71,7 @@ def test_records_come_back_in_order(study: Study) -> None:
 )
 def test_a_damaged_file_is_named(study: Study, file: str, content: str, message: str) -> None:
     (folder_of(study) / file).write_text(content)
-    read = read_trials if file.startswith("trials") else read_space_of
+    read = read_trials if file.startswith("trials") else read_study_space
     with pytest.raises(InputError, match=message):
         read(study.folder)
 
@@ -89,16 +89,16 @@ def reopened(study: Study) -> Study:
 
 
 def test_what_was_under_way_goes_back_to_its_checkpoint(study: Study) -> None:
-    study.started(0, CONFIG)
+    study.on_trial_start(0, CONFIG)
     for epoch, rmse in ((1, 9.0), (2, 8.0)):
-        study.reported(0, report(epoch, rmse))
+        study.on_epoch(0, report(epoch, rmse))
     folder = checkpoint(study, 0)
     write_state(folder, {}, {"epoch": 2})
-    study.checkpointed(0, folder)
-    study.reported(0, report(3, 7.0))
+    study.on_checkpoint(0, folder)
+    study.on_epoch(0, report(3, 7.0))
     study._write(study.trials[0])  # as the next checkpoint would, just before a kill
-    study.started(1, CONFIG)
-    study.reported(1, report(1, 9.5))
+    study.on_trial_start(1, CONFIG)
+    study.on_epoch(1, report(1, 9.5))
 
     again = reopened(study)
     assert [trial.state for trial in again.trials.values()] == ["interrupted", "interrupted"]
@@ -109,12 +109,12 @@ def test_what_was_under_way_goes_back_to_its_checkpoint(study: Study) -> None:
 
 @pytest.mark.parametrize("file", ["training.json", "training.safetensors"])
 def test_a_damaged_checkpoint_means_a_start_anew(study: Study, file: str) -> None:
-    study.started(0, CONFIG)
-    study.reported(0, report(1, 9.0))
+    study.on_trial_start(0, CONFIG)
+    study.on_epoch(0, report(1, 9.0))
     folder = checkpoint(study, 0)
     write_state(folder, {}, {"epoch": 1})
     (folder / file).write_bytes((folder / file).read_bytes()[:-1])
-    study.checkpointed(0, folder)
+    study.on_checkpoint(0, folder)
     found = replicated(study)
     (told,) = found.resume([])
     assert told.startswith("the checkpoint of trial 0 is lost, so it starts anew: ")
@@ -132,7 +132,7 @@ def test_a_study_that_runs_is_not_run_twice(study: Study) -> None:
 def test_resuming_is_noted(study: Study) -> None:
     study.space = study.space.overridden({"resources.cpu": 2})
     reopened(study)
-    assert read_space_of(study.folder).resources.cpu == 2
+    assert read_study_space(study.folder).resources.cpu == 2
     settings = json.loads((folder_of(study) / "study.json").read_text())
     assert [each["command"] for each in settings["resumed"]] == [["--resume"]]
 
@@ -140,12 +140,12 @@ def test_resuming_is_noted(study: Study) -> None:
 def test_trials_are_added_to_the_budget(study: Study, space: Callable[..., Path]) -> None:
     study.space = study.space.overridden({"study.trials": 40})
     reopened(study)
-    assert read_space_of(study.folder).study.trials == 40
+    assert read_study_space(study.folder).study.trials == 40
 
 
 def test_a_budget_below_the_trials_that_there_are_is_refused(study: Study) -> None:
     for id in range(3):
-        study.started(id, CONFIG)
+        study.on_trial_start(id, CONFIG)
     (folder_of(study) / "trials" / ".2.json.half").write_text("{")  # is no record
     for enough in (None, 3, 4):
         check_trials(study.folder, enough)
@@ -172,9 +172,9 @@ def test_a_record_that_contradicts_itself_is_damaged(
     study: Study, change: dict[str, object], message: str
 ) -> None:
     for id in range(3):
-        study.started(id, CONFIG)
-        study.reported(id, report(1, 9.0))
-        study.ended(id, "finished")
+        study.on_trial_start(id, CONFIG)
+        study.on_epoch(id, report(1, 9.0))
+        study.on_trial_end(id, "finished")
     file = folder_of(study) / "trials" / "1.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     before = sorted((path, path.read_bytes()) for path in study.folder.rglob("*.*"))
@@ -190,8 +190,8 @@ def test_a_record_that_contradicts_itself_is_damaged(
 
 
 def test_a_record_of_another_space_is_damaged(study: Study) -> None:
-    study.started(0, {**CONFIG, "hidden_size": 4000})
-    study.reported(0, report(1, 9.0))
+    study.on_trial_start(0, {**CONFIG, "hidden_size": 4000})
+    study.on_epoch(0, report(1, 9.0))
     record = study.trials[0]
     record.state = "failed"
     study._write(record)
@@ -205,7 +205,7 @@ def test_a_space_that_was_changed_is_refused(study: Study) -> None:
     file = folder_of(study) / "space.yaml"
     file.write_text(file.read_text().replace("high: 16", "high: 32"))
     with pytest.raises(InputError, match=r"space\.yaml must be as .*, but its search changed"):
-        read_space_of(study.folder)
+        read_study_space(study.folder)
 
 
 @pytest.fixture
@@ -218,12 +218,12 @@ def trained(study: Study) -> TrainedForecaster:
 
 def ended(study: Study, id: int, rmse: float, forecaster: TrainedForecaster) -> None:
     """Trial `id` with one epoch."""
-    study.started(id, CONFIG)
-    study.reported(id, report(1, rmse))
+    study.on_trial_start(id, CONFIG)
+    study.on_epoch(id, report(1, rmse))
     folder = checkpoint(study, id)
     forecaster.save(folder / "best")
-    study.checkpointed(id, folder)
-    study.ended(id, "finished")
+    study.on_checkpoint(id, folder)
+    study.on_trial_end(id, "finished")
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "model.json", "trial.json"])
@@ -258,11 +258,11 @@ def test_a_best_model_between_two_renames_is_found(
 
 def test_checkpoints_that_nobody_needs_are_removed(study: Study) -> None:
     for id in range(2):
-        study.started(id, CONFIG)
-        study.reported(id, report(1, 9.0))
+        study.on_trial_start(id, CONFIG)
+        study.on_epoch(id, report(1, 9.0))
         folder = checkpoint(study, id)
         write_state(folder, {}, {"epoch": 1})
-        study.checkpointed(id, folder)
+        study.on_checkpoint(id, folder)
     # Killed after the record was written, before its checkpoints were removed.
     study.trials[0].state, study.trials[0].checkpoint = "failed", None
     study._write(study.trials[0])

@@ -150,13 +150,13 @@ def test_requests_of_a_study(
     assert isinstance(folder, RemotePath)
     first = new(folder)
     requests = count(front)
-    first.begin([])
+    first.create([])
     first.listeners.append(TensorBoard(first))
     assert requests() < few
     for id in range(trials):
-        first.started(id, CONFIG)
-        first.reported(id, report(1, 9.0))
-        first.ended(id, "failed", "out of memory")
+        first.on_trial_start(id, CONFIG)
+        first.on_epoch(id, report(1, 9.0))
+        first.on_trial_end(id, "failed", "out of memory")
         first.heartbeat()
     assert requests() <= 2 * trials + 10
     first.finish("failed")

@@ -37,7 +37,7 @@ def study(space: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.Monkey
     made = Study(
         tmp_path / "runs" / "air", settled, table, series, evaluate_baselines(series), begun=0.0
     )
-    made.begin(["python", "-m", "tuning.run"])
+    made.create(["python", "-m", "tuning.run"])
     return made
 
 
@@ -106,21 +106,21 @@ def test_only_pm25_of_a_known_source_has_its_unit_and_levels(study: Study) -> No
 def test_a_name_that_exists_is_refused(study: Study) -> None:
     before = sorted(study.folder.rglob("*"))
     with pytest.raises(InputError, match="exists; go on with it: --resume"):
-        study.begin([])
+        study.create([])
     assert sorted(study.folder.rglob("*")) == before
 
 
 def test_the_life_of_a_trial_is_in_its_record(study: Study) -> None:
-    study.started(0, CONFIG)
+    study.on_trial_start(0, CONFIG)
     assert read(study, "trials/0.json")["state"] == "running"
-    study.reported(0, report(1, 9.0))
-    study.reported(0, report(2, 10.0, best=(1, 9.0)))
-    study.checkpointed(0, checkpoint(study, 0))
+    study.on_epoch(0, report(1, 9.0))
+    study.on_epoch(0, report(2, 10.0, best=(1, 9.0)))
+    study.on_checkpoint(0, checkpoint(study, 0))
     record = read(study, "trials/0.json")
     assert record["checkpoint"] == "checkpoints/0/0/checkpoint_000000"
     assert (record["seconds"], record["best"]["epoch"], record["best"]["rmse"]) == (4.0, 1, 9.0)
     assert [epoch["rmse"] for epoch in record["history"]] == [9.0, 10.0]
-    study.ended(0, "finished")
+    study.on_trial_end(0, "finished")
     record = read(study, "trials/0.json")
     assert (record["state"], record["checkpoint"]) == ("finished", None)
     assert not (study.folder / "checkpoints" / "0" / "0").exists()
@@ -128,21 +128,21 @@ def test_the_life_of_a_trial_is_in_its_record(study: Study) -> None:
 
 
 def test_epochs_that_run_again_after_a_restore_count_once(study: Study) -> None:
-    study.started(0, CONFIG)
+    study.on_trial_start(0, CONFIG)
     for epoch in (1, 2, 3):
-        study.reported(0, report(epoch, 9.0 - epoch))
-    study.started(0, CONFIG)  # its worker died; its checkpoint was of epoch 1
-    study.reported(0, report(2, 7.0))
+        study.on_epoch(0, report(epoch, 9.0 - epoch))
+    study.on_trial_start(0, CONFIG)  # its worker died; its checkpoint was of epoch 1
+    study.on_epoch(0, report(2, 7.0))
     assert study.trials[0].epochs == 2
     assert [epoch["epoch"] for epoch in study.trials[0].history] == [1, 2]
 
 
 def test_the_best_trials_model_is_kept(study: Study) -> None:
     for id, rmse in ((0, 9.0), (1, 8.0), (2, 8.5)):
-        study.started(id, CONFIG)
-        study.reported(id, report(1, rmse))
-        study.checkpointed(id, checkpoint(study, id))
-        study.ended(id, "finished")
+        study.on_trial_start(id, CONFIG)
+        study.on_epoch(id, report(1, rmse))
+        study.on_checkpoint(id, checkpoint(study, id))
+        study.on_trial_end(id, "finished")
     assert read(study, "best/model.json") == {"trial": 1, "number": 0}
     study.finish("finished")
     assert not (study.folder / "checkpoints").exists()
@@ -157,10 +157,10 @@ def test_the_best_trials_model_is_kept(study: Study) -> None:
 
 def end(study: Study, id: int, rmse: float, state: State = "finished") -> None:
     """A trial of one epoch, saved at its end, as Tune has it."""
-    study.started(id, CONFIG)
-    study.reported(id, report(1, rmse))
-    study.checkpointed(id, checkpoint(study, id))
-    study.ended(id, state)
+    study.on_trial_start(id, CONFIG)
+    study.on_epoch(id, report(1, rmse))
+    study.on_checkpoint(id, checkpoint(study, id))
+    study.on_trial_end(id, state)
 
 
 def test_of_equals_the_first_is_best(study: Study) -> None:
@@ -171,10 +171,10 @@ def test_of_equals_the_first_is_best(study: Study) -> None:
 
 
 def test_the_best_is_the_one_whose_model_is_kept(study: Study) -> None:
-    study.started(0, CONFIG)
-    study.reported(0, report(1, 7.0))  # the lowest, but never saved
+    study.on_trial_start(0, CONFIG)
+    study.on_epoch(0, report(1, 7.0))  # the lowest, but never saved
     end(study, 1, 9.0)
-    study.ended(0, "failed", "its worker died 4 times")
+    study.on_trial_end(0, "failed", "its worker died 4 times")
     study.finish("finished")
     assert study.best is study.trials[1]
     assert read(study, "summary.json")["best"]["trial"] == 1
@@ -182,35 +182,35 @@ def test_the_best_is_the_one_whose_model_is_kept(study: Study) -> None:
 
 
 def save(study: Study, id: int, epoch: int, rmse: float) -> None:
-    study.reported(id, report(epoch, rmse))
-    study.checkpointed(id, checkpoint(study, id, epoch))
+    study.on_epoch(id, report(epoch, rmse))
+    study.on_checkpoint(id, checkpoint(study, id, epoch))
 
 
 def test_until_a_trial_has_ended_the_best_is_the_leaders_last_checkpoint(study: Study) -> None:
     for id in (0, 1, 2):
-        study.started(id, CONFIG)
+        study.on_trial_start(id, CONFIG)
     save(study, 1, 1, 9.0)
     assert read(study, "best/model.json") == {"trial": 1, "number": 1}
     save(study, 2, 1, 9.5)
     assert study.best is study.trials[1]
     save(study, 1, 2, 8.5)
     assert read(study, "best/model.json") == {"trial": 1, "number": 2}
-    study.ended(2, "finished")  # no better, but it has ended
+    study.on_trial_end(2, "finished")  # no better, but it has ended
     assert read(study, "best/trial.json")["trial"] == 2
     save(study, 1, 3, 8.0)
     assert study.best is study.trials[2], "trials under way are left out now"
-    study.ended(1, "stopped_early")
+    study.on_trial_end(1, "stopped_early")
     assert read(study, "best/model.json") == {"trial": 1, "number": 3}
 
 
 def test_a_checkpoint_is_wanted_of_a_trial_that_would_be_the_best(study: Study) -> None:
     for id in (0, 1, 2):
-        study.started(id, CONFIG)
+        study.on_trial_start(id, CONFIG)
     assert study.needs_checkpoint(0, 9.0), "none has ended yet"
     assert not study.needs_checkpoint(0, math.nan), "there is nothing to keep"
-    study.reported(1, report(1, 8.0))
-    study.checkpointed(1, checkpoint(study, 1))
-    study.ended(1, "finished")
+    study.on_epoch(1, report(1, 8.0))
+    study.on_checkpoint(1, checkpoint(study, 1))
+    study.on_trial_end(1, "finished")
     assert not study.needs_checkpoint(0, 9.0)
     assert study.needs_checkpoint(2, 7.0)
     assert study.needs_checkpoint(0, 8.0)
@@ -218,9 +218,9 @@ def test_a_checkpoint_is_wanted_of_a_trial_that_would_be_the_best(study: Study) 
 
 
 def test_a_leader_that_fails_before_any_trial_has_ended_is_not_the_best(study: Study) -> None:
-    study.started(0, CONFIG)
+    study.on_trial_start(0, CONFIG)
     save(study, 0, 1, 9.0)
-    study.ended(0, "failed", "out of memory")
+    study.on_trial_end(0, "failed", "out of memory")
     assert study.best is None
     assert not (study.folder / "best").exists()
     study.finish("failed")
@@ -237,11 +237,11 @@ def test_a_failed_trial_is_never_the_best(study: Study) -> None:
 
 def test_a_trial_that_was_cut_off_is_interrupted_and_keeps_its_checkpoint(study: Study) -> None:
     end(study, 0, 9.0)
-    study.started(1, CONFIG)
-    study.reported(1, report(1, 8.0))
+    study.on_trial_start(1, CONFIG)
+    study.on_epoch(1, report(1, 8.0))
     folder = checkpoint(study, 1)
-    study.checkpointed(1, folder)
-    study.reported(1, report(2, 7.0))  # since the checkpoint: not saved
+    study.on_checkpoint(1, folder)
+    study.on_epoch(1, report(2, 7.0))  # since the checkpoint: not saved
     study.finish("interrupted")
     assert read(study, "trials/1.json")["state"] == "interrupted"
     assert folder.exists()
@@ -251,9 +251,9 @@ def test_a_trial_that_was_cut_off_is_interrupted_and_keeps_its_checkpoint(study:
 
 
 def test_where_none_has_ended_the_best_is_one_that_was_cut_off(study: Study) -> None:
-    study.started(0, CONFIG)
-    study.reported(0, report(1, 8.0))
-    study.checkpointed(0, checkpoint(study, 0))
+    study.on_trial_start(0, CONFIG)
+    study.on_epoch(0, report(1, 8.0))
+    study.on_checkpoint(0, checkpoint(study, 0))
     study.finish("interrupted")
     best = read(study, "summary.json")["best"]
     assert (best["trial"], best["validation"]["rmse"]) == (0, 8.0)
@@ -285,11 +285,11 @@ def test_a_listener_that_fails_keeps_no_other_from_the_end(study: Study) -> None
 
 
 def test_an_interrupted_trial_keeps_its_checkpoint(study: Study) -> None:
-    study.started(0, CONFIG)
-    study.reported(0, report(1, 8.0))
+    study.on_trial_start(0, CONFIG)
+    study.on_epoch(0, report(1, 8.0))
     folder = checkpoint(study, 0)
-    study.checkpointed(0, folder)
-    study.ended(0, "interrupted")
+    study.on_checkpoint(0, folder)
+    study.on_trial_end(0, "interrupted")
     study.finish("interrupted")
     assert folder.exists()
     assert read(study, "trials/0.json")["checkpoint"] == "checkpoints/0/0/checkpoint_000000"
@@ -297,12 +297,12 @@ def test_an_interrupted_trial_keeps_its_checkpoint(study: Study) -> None:
 
 
 def test_the_table_has_a_row_a_trial_and_a_column_a_hyperparameter(study: Study) -> None:
-    study.started(
+    study.on_trial_start(
         1, {**CONFIG, "num_layers": 2, "dropout": 0.2, "learning_rate": 0.01, "loss": "mse"}
     )
-    study.reported(1, report(1, 8.0))
-    study.started(0, CONFIG)
-    study.ended(0, "failed", 'the loss, as "they" say, is not finite')
+    study.on_epoch(1, report(1, 8.0))
+    study.on_trial_start(0, CONFIG)
+    study.on_trial_end(0, "failed", 'the loss, as "they" say, is not finite')
     rows = list(csv.DictReader(io.StringIO((folder_of(study) / "trials.csv").read_text())))
     assert list(rows[0])[:7] == ["id", "state", "epochs", "seconds", "rmse", "mae", "skill"]
     assert [(row["id"], row["state"]) for row in rows] == [("0", "failed"), ("1", "running")]
@@ -314,8 +314,8 @@ def test_the_table_has_a_row_a_trial_and_a_column_a_hyperparameter(study: Study)
 
 
 def test_a_failed_trial_is_counted_and_is_not_the_best(study: Study) -> None:
-    study.started(0, CONFIG)
-    study.ended(0, "failed", "out of memory")
+    study.on_trial_start(0, CONFIG)
+    study.on_trial_end(0, "failed", "out of memory")
     study.finish("failed")
     summary = read(study, "summary.json")
     assert summary["trials"]["failed"] == 1
@@ -339,9 +339,9 @@ def test_listeners_hear_of_everything_in_order(study: Study) -> None:
             heard.append(("finished", len(study.trials)))
 
     study.listeners.append(Listener())
-    study.started(5, CONFIG)
-    study.reported(5, report(1, 8.0))
-    study.ended(5, "finished")
+    study.on_trial_start(5, CONFIG)
+    study.on_epoch(5, report(1, 8.0))
+    study.on_trial_end(5, "finished")
     study.finish("finished")
     assert heard == [("started", 5), ("reported", 1), ("ended", 5), ("finished", 1)]
 
