@@ -83,7 +83,7 @@ def measure(
 
     study, clock = data.study(folder, trials, 1), Clock()
     study.create([])
-    study.listeners += [TensorBoard(study), clock]
+    study.listeners += [TensorBoard(study.view), clock]
     with mock.patch.object(runner, "Trainable", Trivial):
         run_trials(study, StopRequest(), concurrency=lambda: WORKERS, verbose=False)
     end_phase("study", clock.last - clock.first)

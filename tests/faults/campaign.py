@@ -429,7 +429,7 @@ def campaign(
                 if study.process.poll() is None:
                     kind = waiting.pop(0)
                     tally.faults[kind] += 1
-                    print(f"{study.name}: {kind}", flush=True)
+                    print(f"{study.view.name}: {kind}", flush=True)
                     FAULTS[kind](study, rng)
                     study.check_where_trials_went_on(since)
                     study.checkpoints = {}

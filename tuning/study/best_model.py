@@ -33,7 +33,7 @@ class BestManifest(TypedDict):
     study: str
     data: dict[str, object]
     trial: int
-    config: dict[str, Value]
+    config: Mapping[str, Value]
     saved: BestScore
 
 

@@ -199,7 +199,7 @@ class Study:
         """Whether a trial that ends so has to leave a checkpoint: best/ is made from it."""
         return self._best.needs_checkpoint(id, rmse)
 
-    def on_trial_start(self, id: int, config: dict[str, Value]) -> None:
+    def on_trial_start(self, id: int, config: Mapping[str, Value]) -> None:
         """A trial starts, or starts again from its last checkpoint."""
         trial = self.trials.setdefault(id, Trial(id, config))
         trial.state = "running"

@@ -3,12 +3,14 @@
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from itertools import accumulate
 from pathlib import PurePosixPath
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError, with_config
+from typing_extensions import NotRequired, TypedDict  # typing's, which pydantic reads from 3.12
 
 from lstm_model.errors import InputError
 from tuning.space.search_space import Value
@@ -16,6 +18,7 @@ from tuning.space.search_space import Value
 State = Literal["running", "finished", "stopped_early", "failed", "interrupted"]
 
 
+@with_config(extra="allow")
 class BestScore(TypedDict):
     """The validation errors of an epoch: means over the lead times, in the target's unit.
 
@@ -69,7 +72,7 @@ class Trial:
     """
 
     id: int
-    config: dict[str, Value]
+    config: Mapping[str, Value]
     state: State = "running"
     seconds: float = 0.0
     best: BestScore | None = None

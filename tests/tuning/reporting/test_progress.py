@@ -29,6 +29,7 @@ from tuning.run import conclude
 from tuning.space.search_space import read_space
 from tuning.study.study import Study
 from tuning.study.trial import State
+from tuning.study.view import StudyView
 
 SCREEN = {"TERM": "xterm-256color"}
 
@@ -40,15 +41,17 @@ def study(space: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.Monkey
     table = load_dataset(settled.data)
     series = EncodedSeries.from_table(table.frame, table.step, settled.data)
     made = Study(
-        tmp_path / "air",
-        settled,
-        table,
-        series,
-        evaluate_baselines(series),
-        begun=time.monotonic() - 90,
+        StudyView(
+            tmp_path / "air",
+            settled,
+            table,
+            series,
+            evaluate_baselines(series),
+            begun=time.monotonic() - 90,
+        )
     )
     made.create([])
-    assert made.baselines.scores["ridge"].rmse < made.baselines.persistence.rmse
+    assert made.view.baselines.scores["ridge"].rmse < made.view.baselines.persistence.rmse
     return made
 
 
@@ -66,7 +69,7 @@ def start(study: Study, id: int, epochs: int = 0, against_ridge: float = 1.0) ->
         },
     )
     for epoch in range(1, epochs + 1):
-        study.on_epoch(id, report(epoch, against_ridge * study.baselines.scores["ridge"].rmse))
+        study.on_epoch(id, report(epoch, against_ridge * study.view.baselines.scores["ridge"].rmse))
 
 
 def end(
@@ -138,7 +141,7 @@ def test_everything_is_on_the_screen(
     assert re.search(r"; memory \d+\.\d GB, \d+\.\d GB free$", lines[4])
     assert "Best so far: trial 1, better than ridge: RMSE 10.0% lower" in lines
     # The lowest RMSE comes first.
-    baselines, ridge = study.baselines, study.baselines.scores["ridge"].rmse
+    baselines, ridge = study.view.baselines, study.view.baselines.scores["ridge"].rmse
     rows = [line.split()[:2] for line in lines if line.startswith(("trial 1 ", "ridge", "pers"))]
     assert rows[0] == ["trial", "1"]
     assert rows[1] == ["ridge", f"{ridge:.3f}"]
@@ -185,9 +188,9 @@ def test_it_says_plainly_whether_ridge_is_better(
 def test_better_than_a_ridge_that_is_worse_than_persistence_is_not_good(
     study: Study, shown: Progress
 ) -> None:
-    scores = study.baselines.scores
+    scores = study.view.baselines.scores
     swapped = {"persistence": scores["ridge"], "ridge": scores["persistence"]}
-    study.baselines = replace(study.baselines, scores={**scores, **swapped})
+    study.view.baselines = replace(study.view.baselines, scores={**scores, **swapped})
     start(study, 0, 1, 0.99)
     assert "Best so far: trial 0, not yet better than persistence" in frame(shown, 80)
 
@@ -196,9 +199,9 @@ def test_errors_of_any_size_are_told_apart(study: Study, shown: Progress) -> Non
     """Of kg/m3, where persistence errs by some millionths of a thousandth."""
     scores = {
         name: replace(score, rmse_by_lead_time=1e-9 * score.rmse_by_lead_time)
-        for name, score in study.baselines.scores.items()
+        for name, score in study.view.baselines.scores.items()
     }
-    study.baselines = replace(study.baselines, scores=scores)
+    study.view.baselines = replace(study.view.baselines, scores=scores)
     start(study, 0, 1, 0.99)
     start(study, 1, 1, 0.98)
     lines = frame(shown, 80)
@@ -355,7 +358,10 @@ def test_plain_lines_are_one_line_each_at_most_every_five_seconds_plus_news(
         "0 of 20 trials done (1 running, 0 finished, 0 stopped early). 0:00 gone\n"
     )
     now += 0.2
-    ridge, persistence = study.baselines.scores["ridge"].rmse, study.baselines.persistence.rmse
+    ridge, persistence = (
+        study.view.baselines.scores["ridge"].rmse,
+        study.view.baselines.persistence.rmse,
+    )
     study.on_epoch(0, report(5, 1.1 * ridge))
     beside = f"beside persistence {persistence:.3f} and ridge {ridge:.3f}, skill 10.0%"
     assert out.getvalue().splitlines()[1:] == [
@@ -559,7 +565,7 @@ try:
             continue
         for each in (study.trials[id - 1], trial):
             each.state, each.reason = "failed" if each.id == 5 else "finished", "out of memory"
-            study.best = each
+            study.view.best = each
             progress.on_trial_end(study.view, each)
         time.sleep(0.15)
         if id == 9:
@@ -576,7 +582,7 @@ try:
                 sys.exit(3)
 except KeyboardInterrupt:
     outcome = "interrupted"
-study.outcome = outcome
+study.view.outcome = outcome
 progress.on_study_end(study.view)
 console.print("after it")
 """

@@ -32,6 +32,7 @@ from tuning.space.search_space import read_space
 from tuning.study.storage import RemotePath
 from tuning.study.study import Study
 from tuning.study.trial import State, Trial
+from tuning.study.view import StudyView
 
 Make = Callable[..., Study]
 
@@ -45,7 +46,14 @@ def make(space: Callable[..., Path], tmp_path: Path) -> Iterator[Make]:
         table = load_dataset(settled.data)
         series = EncodedSeries.from_table(table.frame, table.step, settled.data)
         made = Study(
-            tmp_path / "runs" / name, settled, table, series, evaluate_baselines(series), begun=0.0
+            StudyView(
+                tmp_path / "runs" / name,
+                settled,
+                table,
+                series,
+                evaluate_baselines(series),
+                begun=0.0,
+            )
         )
         made.create([])
         listeners.append(TensorBoard(made))
@@ -79,7 +87,7 @@ def fit(study: Study, id: int, config: dict[str, Any], state: Any = "finished") 
     study.on_trial_start(id, config)
     space = study.space
     training = Trainer(
-        space.configuration(config), study.series, max_epochs=space.study.max_epochs, seed=id
+        space.configuration(config), study.view.series, max_epochs=space.study.max_epochs, seed=id
     )
     for epoch in training:
         numbers = {"epoch": epoch.number, "loss": epoch.loss, "seconds": epoch.seconds}
@@ -90,7 +98,7 @@ def fit(study: Study, id: int, config: dict[str, Any], state: Any = "finished") 
     folder.mkdir(parents=True)
     assert training.best is not None
     TrainedForecaster.of(
-        study.series, "pm", training.config, training.best.weights, training.best.score
+        study.view.series, "pm", training.config, training.best.weights, training.best.score
     ).save(folder / "best")
     study.on_checkpoint(id, str(folder))
     study.on_trial_end(id, state)
@@ -115,14 +123,14 @@ def test_every_epochs_curves_are_there(make: Make) -> None:
 
 def test_the_baselines_are_lines_in_the_same_charts(make: Make) -> None:
     study = make("air")
-    rmse = study.baselines.persistence.rmse
+    rmse = study.view.baselines.persistence.rmse
     assert [step for step, _ in curve(study, "persistence", "validation/rmse")] == [1, 2, 3, 4]
     lines = curve(study, "persistence", "validation/rmse")
     assert [value for _, value in lines] == pytest.approx([rmse] * 4)
     step, lowest = curve(study, "persistence", "whole_study/lowest_rmse")[-1]
     assert step == 4
     assert lowest == pytest.approx(rmse)
-    skill = study.baselines.scores["ridge"].skill
+    skill = study.view.baselines.scores["ridge"].skill
     step, first = curve(study, "ridge", "validation/skill")[0]
     assert step == 1
     assert first == pytest.approx(skill)
@@ -183,7 +191,7 @@ def test_a_trial_that_goes_on_has_one_row_and_one_curve(make: Make) -> None:
         study.on_epoch(0, report(epoch, 9.0 - epoch))
     study.on_trial_end(0, "interrupted")
     del study.trials[0].history[1:]  # its last checkpoint was of epoch 1
-    again = TensorBoard(study)
+    again = TensorBoard(study.view)
     study.listeners[:] = [again]
     study.on_trial_start(0, ONE_LAYER)
     assert not (study.folder / "tensorboard" / "trials" / "0000").exists()
@@ -214,9 +222,9 @@ def test_studies_declare_the_same_columns(make: Make) -> None:
 
 def test_simulated_data_are_labelled(make: Make) -> None:
     study = make("air")
-    object.__setattr__(study.table, "simulated", True)
-    object.__setattr__(study.table, "warning", "Beijing's data could not be had (no network)")
-    TensorBoard(study).close()
+    object.__setattr__(study.view.table, "simulated", True)
+    object.__setattr__(study.view.table, "warning", "Beijing's data could not be had (no network)")
+    TensorBoard(study.view).close()
     for tag in ("settings", "outcome"):
         assert "SIMULATED DATA" in texts(study, tag)
     assert "could not be had (no network)" in texts(study, "settings")
@@ -238,7 +246,7 @@ def test_what_won_is_told_and_drawn_of_rows_before_the_test(
     fit(study, 1, ONE_LAYER)
     fit(study, 2, TWO_LAYERS | {"learning_rate": 1e-3}, "stopped_early")
     study.finish("finished")
-    assert study.best is study.trials[1]
+    assert study.view.best is study.trials[1]
     assert set(events(study).Tags()["images"]) == {
         "best model/forecasts, first lead time",
         "best model/forecasts, last lead time",
@@ -405,7 +413,7 @@ def test_events_are_put_where_no_file_grows(make: Make) -> None:
     study.folder = RemotePath(system, "/bucket/air", ("memory:/", ""))
     states: tuple[State, ...] = ("interrupted", "finished")
     for state in states:
-        listener = TensorBoard(study)
+        listener = TensorBoard(study.view)
         trial = study.trials.setdefault(0, Trial(0, ONE_LAYER))
         trial.state = "running"
         listener.on_trial_start(study.view, trial)

@@ -26,6 +26,7 @@ from tuning.space.search_space import read_space
 from tuning.study import study as module
 from tuning.study.study import Study
 from tuning.study.trial import Trial
+from tuning.study.view import StudyView
 
 pytest_plugins = ("tests.tuning.study.test_study",)
 
@@ -39,10 +40,10 @@ def same(a: Intervals | None, b: Intervals) -> bool:
 def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit = Trainer(CHEAP, study.series, max_epochs=2, seed=1)
+    fit = Trainer(CHEAP, study.view.series, max_epochs=2, seed=1)
     *_, last = fit
     folder = folder_of(study) / "checkpoints" / "0" / "0" / "checkpoint_000000"
-    of = TrainedForecaster.of(study.series, "pm", CHEAP, last.best.weights, last.best.score)
+    of = TrainedForecaster.of(study.view.series, "pm", CHEAP, last.best.weights, last.best.score)
     of.save(folder / "best")
     study.on_trial_start(0, CONFIG)
     study.on_epoch(0, report(1, 9.0))
@@ -52,23 +53,32 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     assert lstm_model.load(folder_of(study) / "best").intervals is None, "a better one may follow"
     # Whoever goes on with it makes up for it as well.
     study.release()
-    study = Study(study.folder, study.space, study.table, study.series, study.baselines, 0.0)
+    study = Study(
+        StudyView(
+            study.folder,
+            study.space,
+            study.view.table,
+            study.view.series,
+            study.view.baselines,
+            0.0,
+        )
+    )
     assert study.resume(["--resume"]) == []
     monkeypatch.setattr(module, "COMPLETE_SECONDS", 0.0)
     study.heartbeat()
     best = lstm_model.load(folder_of(study) / "best")
     assert best.validation is not None
     assert best.validation.rmse == last.best.score.rmse
-    forecast = HoldoutEvaluator(study.series).forecast(best.model)
-    assert same(best.intervals, calibrate([(study.series, forecast)]))
+    forecast = HoldoutEvaluator(study.view.series).forecast(best.model)
+    assert same(best.intervals, calibrate([(study.view.series, forecast)]))
     assert best.reading.time == "time"
     assert not best.simulated
     assert best.rows_needed < 336
     # Nothing of it comes from the test.
-    frame = study.table.frame
+    frame = study.view.table.frame
     hidden = frame[frame.index < study.space.data.test_from].reindex(frame.index)
     before = study._starts
-    study.table, study._starts = replace(study.table, frame=hidden), None
+    study.view.table, study._starts = replace(study.view.table, frame=hidden), None
     assert study._completed(of).files() == best.files()
     assert before is not None
     assert study._starts is not None
@@ -95,7 +105,7 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     span = EvaluationWindow("test", settled.data.test_from, end.to_pydatetime())
     final = series_for_window(table, settled.data, span)
     members = [_refit(CHEAP, final.learned, "pm", 2, 2, seed, "cpu") for seed in (1, 2)]
-    study = Study(tmp_path / "air", settled, table, series, None, 0.0)  # type: ignore[arg-type]
+    study = Study(StudyView(tmp_path / "air", settled, table, series, None, 0.0))  # type: ignore[arg-type]
     model = _completed(TrainedForecaster.ensemble(members), study, span, finalist)
 
     means = [np.mean([run.forecasts[fold] for run in runs], axis=0) for fold in range(2)]  # type: ignore[union-attr]

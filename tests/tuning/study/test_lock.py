@@ -19,6 +19,7 @@ from tuning.study.resume import check_name_is_free
 from tuning.study.storage import RemotePath, StoragePath, parse_storage_path
 from tuning.study.study import Study
 from tuning.study.trial import Trial
+from tuning.study.view import StudyView
 
 pytest_plugins = ("tests.tuning.study.test_study",)
 
@@ -296,7 +297,11 @@ def test_who_waits_enters_when_a_dead_drivers_term_is_over(
 
 def in_bucket(study: Study, folder: RemotePath) -> Study:
     """Such a study, in a bucket."""
-    return Study(folder, study.space, study.table, study.series, study.baselines, 0.0)
+    return Study(
+        StudyView(
+            folder, study.space, study.view.table, study.view.series, study.view.baselines, 0.0
+        )
+    )
 
 
 def record(folder: RemotePath, id: int) -> Trial:
@@ -378,8 +383,8 @@ def test_what_arrives_late_is_written_over_while_the_second_driver_runs(
     later(TERM + 2)
     second = in_bucket(study, folders[1])
     second.resume([])
-    (folders[0] / "trials" / "0.json").write_bytes(Trial(0, CONFIG, state="running").content())
-    (folders[0] / "trials" / "7.json").write_bytes(Trial(7, CONFIG).content())
+    (folders[0] / "trials" / "0.json").write_bytes(Trial(0, CONFIG, state="running").to_bytes())
+    (folders[0] / "trials" / "7.json").write_bytes(Trial(7, CONFIG).to_bytes())
     second.heartbeat()
     assert record(folders[1], 0) == first.trials[0]
     assert not (folders[1] / "trials" / "7.json").exists(), "the second has not begun it"

@@ -19,6 +19,7 @@ from tuning.study.resume import (
     read_trials,
 )
 from tuning.study.study import Study
+from tuning.study.view import StudyView
 
 pytest_plugins = ("tests.tuning.study.test_study",)
 
@@ -44,9 +45,9 @@ def test_the_space_comes_back_with_its_flags(study: Study) -> None:
 
 
 def test_other_data_are_refused(study: Study) -> None:
-    check_data(study.folder, study.table)
+    check_data(study.folder, study.view.table)
     with pytest.raises(InputError, match="was begun with other data"):
-        check_data(study.folder, replace(study.table, sha256="0" * 64))
+        check_data(study.folder, replace(study.view.table, sha256="0" * 64))
 
 
 def test_records_come_back_in_order(study: Study) -> None:
@@ -79,7 +80,16 @@ def test_a_damaged_file_is_named(study: Study, file: str, content: str, message:
 def replicated(study: Study) -> Study:
     """The same study in another process."""
     study.release()  # as its process does when it ends
-    return Study(study.folder, study.space, study.table, study.series, study.baselines, 0.0)
+    return Study(
+        StudyView(
+            study.folder,
+            study.space,
+            study.view.table,
+            study.view.series,
+            study.view.baselines,
+            0.0,
+        )
+    )
 
 
 def reopened(study: Study) -> Study:
@@ -124,7 +134,17 @@ def test_a_damaged_checkpoint_means_a_start_anew(study: Study, file: str) -> Non
 
 
 def test_a_study_that_runs_is_not_run_twice(study: Study) -> None:
-    other = Study(study.folder, study.space, study.table, study.series, study.baselines, 0.0, {})
+    other = Study(
+        StudyView(
+            study.folder,
+            study.space,
+            study.view.table,
+            study.view.series,
+            study.view.baselines,
+            0.0,
+            {},
+        )
+    )
     with pytest.raises(InputError, match="another process is running"):
         other.resume([])
 
@@ -212,8 +232,8 @@ def test_a_space_that_was_changed_is_refused(study: Study) -> None:
 def trained(study: Study) -> TrainedForecaster:
     space = study.space
     config = space.configuration(space.initial_trials[0])
-    model = LSTMForecaster.seeded(len(study.series.encoding.channels), config, 1, seed=1)
-    return TrainedForecaster.of(study.series, space.data.target, config, model.state_dict())
+    model = LSTMForecaster.seeded(len(study.view.series.encoding.channels), config, 1, seed=1)
+    return TrainedForecaster.of(study.view.series, space.data.target, config, model.state_dict())
 
 
 def ended(study: Study, id: int, rmse: float, forecaster: TrainedForecaster) -> None:
@@ -238,7 +258,7 @@ def test_a_lost_best_model_is_made_again(
     (told,) = again.resume([])
     assert told.endswith("best holds no model that can be read: trial 1 runs again to make it")
     assert [trial.state for trial in again.trials.values()] == ["finished", "interrupted"]
-    assert (again.trials[1].epochs, again.trials[1].saved, again.best) == (0, None, None)
+    assert (again.trials[1].epochs, again.trials[1].saved, again.view.best) == (0, None, None)
 
 
 def test_a_best_model_between_two_renames_is_found(
@@ -250,8 +270,8 @@ def test_a_best_model_between_two_renames_is_found(
     (folder / "best").rename(folder / ".best.new")
     (folder / "trials" / ".0.json.half").write_text("{")
     again = reopened(study)
-    assert again.best is not None
-    assert again.best.id == 0
+    assert again.view.best is not None
+    assert again.view.best.id == 0
     assert (study.folder / "best" / "model.safetensors").exists()
     assert not list(study.folder.rglob(".*"))
 

@@ -26,6 +26,7 @@ from tuning.study.storage import (
     remove_tree,
 )
 from tuning.study.study import Study
+from tuning.study.view import StudyView
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Space = Callable[..., Path]
@@ -144,7 +145,11 @@ def test_requests_of_a_study(
     trials, few = 40, 45
 
     def new(folder: RemotePath) -> Study:
-        return Study(folder, study.space, study.table, study.series, study.baselines, 0.0)
+        return Study(
+            StudyView(
+                folder, study.space, study.view.table, study.view.series, study.view.baselines, 0.0
+            )
+        )
 
     folder = parse_storage_path(bucket) / "counted"
     assert isinstance(folder, RemotePath)

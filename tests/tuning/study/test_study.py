@@ -23,6 +23,7 @@ from tuning.space.search_space import read_space
 from tuning.study import study as study_module
 from tuning.study.study import Study, trials_csv
 from tuning.study.trial import State, Trial, study_name
+from tuning.study.view import StudyView
 
 CONFIG = {"context_length": 12, "chunk_length": 48, "hidden_size": 8, "num_layers": 1}
 
@@ -35,7 +36,9 @@ def study(space: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.Monkey
     table = load_dataset(settled.data)
     series = EncodedSeries.from_table(table.frame, table.step, settled.data)
     made = Study(
-        tmp_path / "runs" / "air", settled, table, series, evaluate_baselines(series), begun=0.0
+        StudyView(
+            tmp_path / "runs" / "air", settled, table, series, evaluate_baselines(series), begun=0.0
+        )
     )
     made.create(["python", "-m", "tuning.run"])
     return made
@@ -79,7 +82,7 @@ def test_it_begins_with_the_space_as_it_was_given_and_what_it_means(study: Study
     assert settings["command"] == ["python", "-m", "tuning.run"]
     assert settings["seed"] == 0
     assert settings["settings"]["trials"] == 4
-    assert settings["data"]["sha256"] == study.table.sha256
+    assert settings["data"]["sha256"] == study.view.table.sha256
     assert settings["data"]["settings"]["validation_from"] == "2020-02-10T00:00:00"
     assert settings["search"]["dropout"]["when"] == {"num_layers": [2]}
     assert settings["fixed"] == {"context_length": 12, "chunk_length": 48}
@@ -91,11 +94,11 @@ def test_it_begins_with_the_space_as_it_was_given_and_what_it_means(study: Study
 
 def test_only_pm25_of_a_known_source_has_its_unit_and_levels(study: Study) -> None:
     def known(source: str, target: str) -> bool:
-        study.table = replace(study.table, source=source)
+        study.view.table = replace(study.view.table, source=source)
         study.space = replace(
             study.space, data=study.space.data.model_copy(update={"target": target})
         )
-        return study.target_is_pm25
+        return study.view.target_is_pm25
 
     assert known("beijing", "pm2.5")
     assert known("simulated", "pm2.5")
@@ -149,8 +152,10 @@ def test_the_best_trials_model_is_kept(study: Study) -> None:
     summary = read(study, "summary.json")
     assert (summary["state"], summary["best"]["trial"]) == ("finished", 1)
     assert summary["best"]["validation"]["rmse"] == 8.0
-    assert summary["best"]["validation"]["persistence_rmse"] == study.baselines.persistence.rmse
-    assert summary["best"]["validation"]["ridge_rmse"] == study.baselines.scores["ridge"].rmse
+    assert (
+        summary["best"]["validation"]["persistence_rmse"] == study.view.baselines.persistence.rmse
+    )
+    assert summary["best"]["validation"]["ridge_rmse"] == study.view.baselines.scores["ridge"].rmse
     assert summary["trials"] == {"finished": 3, "stopped_early": 0, "failed": 0}
     assert summary["trial_seconds"] == 6.0
 
@@ -166,7 +171,7 @@ def end(study: Study, id: int, rmse: float, state: State = "finished") -> None:
 def test_of_equals_the_first_is_best(study: Study) -> None:
     for id in (1, 0, 2):
         end(study, id, 8.0)
-    assert study.best is study.trials[0]
+    assert study.view.best is study.trials[0]
     assert read(study, "best/trial.json")["trial"] == 0
 
 
@@ -176,7 +181,7 @@ def test_the_best_is_the_one_whose_model_is_kept(study: Study) -> None:
     end(study, 1, 9.0)
     study.on_trial_end(0, "failed", "its worker died 4 times")
     study.finish("finished")
-    assert study.best is study.trials[1]
+    assert study.view.best is study.trials[1]
     assert read(study, "summary.json")["best"]["trial"] == 1
     assert read(study, "best/model.json") == {"trial": 1, "number": 0}
 
@@ -192,13 +197,13 @@ def test_until_a_trial_has_ended_the_best_is_the_leaders_last_checkpoint(study: 
     save(study, 1, 1, 9.0)
     assert read(study, "best/model.json") == {"trial": 1, "number": 1}
     save(study, 2, 1, 9.5)
-    assert study.best is study.trials[1]
+    assert study.view.best is study.trials[1]
     save(study, 1, 2, 8.5)
     assert read(study, "best/model.json") == {"trial": 1, "number": 2}
     study.on_trial_end(2, "finished")  # no better, but it has ended
     assert read(study, "best/trial.json")["trial"] == 2
     save(study, 1, 3, 8.0)
-    assert study.best is study.trials[2], "trials under way are left out now"
+    assert study.view.best is study.trials[2], "trials under way are left out now"
     study.on_trial_end(1, "stopped_early")
     assert read(study, "best/model.json") == {"trial": 1, "number": 3}
 
@@ -221,7 +226,7 @@ def test_a_leader_that_fails_before_any_trial_has_ended_is_not_the_best(study: S
     study.on_trial_start(0, CONFIG)
     save(study, 0, 1, 9.0)
     study.on_trial_end(0, "failed", "out of memory")
-    assert study.best is None
+    assert study.view.best is None
     assert not (study.folder / "best").exists()
     study.finish("failed")
     assert read(study, "summary.json")["best"] is None
