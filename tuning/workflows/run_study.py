@@ -217,7 +217,7 @@ def run_study(
     # Signals are taken once Ray runs, because it sets a handler of its own for SIGTERM.
     with stop.signals(), _told_of_unwritable_folder(study):
         try:
-            _attach_files(study)
+            attach_files(study)
             console.print(
                 f"Study {study.folder.name}: {study.space.study.trials} trials of at most "
                 f"{study.space.study.max_epochs} epochs, {at_once()} at once, in {study.folder}",
@@ -252,7 +252,7 @@ def run_study(
     )
 
 
-def _attach_files(study: "Study") -> None:
+def attach_files(study: "Study") -> None:
     """What is written beside the records as the study goes."""
     from tuning.reporting.tensorboard.study_events import TensorBoard
     from tuning.search.searcher import Journal
