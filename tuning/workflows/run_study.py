@@ -1,11 +1,9 @@
 """A study from its search space to its end: load the data, create or resume it, run its trials."""
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -72,11 +70,6 @@ def start_fork_server(at_end: ExitStack, forked: bool) -> ForkServer | None:
     server = ForkServer()
     at_end.callback(server.end)
     return server
-
-
-def slug(space: SearchSpace) -> str:
-    """The space's file name without its ending, as a part of a study's name."""
-    return re.sub(r"[^A-Za-z0-9_.+-]+|^[.+-]+", "_", Path(space.name).stem)[:80]
 
 
 def check_cuda(space: SearchSpace, address: str | None) -> None:

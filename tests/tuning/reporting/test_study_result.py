@@ -3,9 +3,9 @@
 import pytest
 
 from tests.tuning.study.test_study import end
+from tuning.cli import exit_status
 from tuning.reporting.progress import Terminal
 from tuning.reporting.study_result import print_study_result
-from tuning.run import exit_status
 from tuning.study.result import StudyResult
 from tuning.study.study import Study
 
