@@ -1,6 +1,7 @@
 """A comparison's folder: comparison.json, the report, the forecasts and the final models."""
 
 import json
+from collections.abc import Sequence
 
 from lstm_model.figures.forecasts import png
 from lstm_model.files import write_file
@@ -26,7 +27,9 @@ def write_comparison(folder: StoragePath, evaluation: Evaluation) -> None:
     write_file(folder / "comparison.json", text.encode())
 
 
-def write_report(folder: StoragePath, comparison: Comparison, figures: list[ReportFigure]) -> None:
+def write_report(
+    folder: StoragePath, comparison: Comparison, figures: Sequence[ReportFigure]
+) -> None:
     """Write report.html, one file that opens anywhere, and report.md with figures/NAME.png."""
     blocks = report_blocks(folder.name, comparison, figures)
     pngs = {figure.name: png(figure.figure) for figure in figures}
