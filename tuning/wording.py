@@ -1,12 +1,14 @@
 """Steps and lead times as people read them."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def step_name(step: pd.Timedelta) -> str:
-    """1 h, 1 day, 15 min: without the zeros of pandas' own form."""
+def step_name(step: "pd.Timedelta") -> str:
+    """A table's time step, without the zeros of pandas' own form: 1 h, 2 days, 15 min."""
     units = (("day", 86400), ("h", 3600), ("min", 60), ("s", 1))
     seconds = int(step.total_seconds())
     name, length = next(unit for unit in units if seconds % unit[1] == 0)

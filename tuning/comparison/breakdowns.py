@@ -123,7 +123,7 @@ def measure_coverage(
     forecasts = observed + errors.mean_errors(name)
     coverage = []
     for claim, (low, high) in model.bounds(forecasts, errors.floors).items():
-        inside = (low <= observed) & (observed <= high)
+        inside, width = (low <= observed) & (observed <= high), high - low
         for lead in range(1, errors.horizon + 1):
             at = lead - 1
             groups = {"all": errors.known[:, at]}
@@ -131,16 +131,7 @@ def measure_coverage(
                 groups |= group_by_level(forecasts[:, at], level_edges)
             for level, members in groups.items():
                 rows = members & errors.known[:, at]
-                if rows.any():
-                    coverage.append(
-                        Coverage(
-                            model=name,
-                            claim=claim,
-                            lead_time=lead,
-                            forecast_level=level,
-                            rows=int(rows.sum()),
-                            covered=float(inside[rows, at].mean()),
-                            mean_width=float((high - low)[rows, at].mean()),
-                        )
-                    )
+                if count := int(rows.sum()):
+                    held, mean_width = float(inside[rows, at].mean()), float(width[rows, at].mean())
+                    coverage.append(Coverage(name, claim, lead, level, count, held, mean_width))
     return coverage

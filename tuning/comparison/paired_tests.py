@@ -38,15 +38,11 @@ def paired_tests(
             in a short period.
         seed: of the bootstrap.
     """
-    block = effective_block(len(errors.times), block)
-    leads = range(1, errors.horizon + 1)
     return [
         test
         for a, b in pairs
         for metric in metrics
-        for test in _corrected(
-            [_paired_test(errors, a, b, metric, lead, block, seed) for lead in leads]
-        )
+        for test in _test_family(errors, [(a, b, metric)], block, seed)
     ]
 
 
@@ -58,22 +54,16 @@ def reference_tests(
     Holm's correction covers all of them and all lead times of one model: they are a question of
     their own, and what they answer moves no other answer.
     """
-    block = effective_block(len(errors.times), block)
     references = [
         baseline.name
         for baseline in BASELINES
         if baseline.name in errors.errors and baseline.name != PERSISTENCE
     ]
-    leads = range(1, errors.horizon + 1)
     return [
         test
         for model in models
-        for test in _corrected(
-            [
-                _paired_test(errors, model, reference, "rmse", lead, block, seed)
-                for reference in references
-                for lead in leads
-            ]
+        for test in _test_family(
+            errors, [(model, name, "rmse") for name in references], block, seed
         )
     ]
 
@@ -118,10 +108,28 @@ def check_test_observations(
             ) from None
 
 
+def _test_family(
+    errors: ForecastErrors, pairs: Sequence[tuple[str, str, Metric]], block: int, seed: int
+) -> list[PairedTest]:
+    """The pairs at every lead time, with Holm's correction for all of these tests."""
+    block = effective_block(len(errors.times), block)
+    tests = [
+        _paired_test(errors, a, b, metric, lead, block, seed)
+        for a, b, metric in pairs
+        for lead in range(1, errors.horizon + 1)
+    ]
+    asymptotic = holm([test.p_value for test in tests])
+    bootstrap = holm([test.p_value_bootstrap for test in tests])
+    return [
+        replace(test, p_value_holm=dm, p_value_bootstrap_holm=p)
+        for test, dm, p in zip(tests, asymptotic, bootstrap, strict=True)
+    ]
+
+
 def _paired_test(
     errors: ForecastErrors, a: str, b: str, metric: Metric, lead: int, block: int, seed: int
 ) -> PairedTest:
-    """One test, not yet corrected for others."""
+    """One test, not corrected for others."""
     errors_a, errors_b = (errors.errors[model][:, :, lead - 1] for model in (a, b))
     replicates = bootstrap_replicates(errors.horizon)
     bootstrap = paired_difference(
@@ -143,13 +151,3 @@ def _paired_test(
         p_value_holm=asymptotic.p_value,
         p_value_bootstrap_holm=bootstrap.p_value,
     )
-
-
-def _corrected(tests: Sequence[PairedTest]) -> list[PairedTest]:
-    """The tests of one question, with Holm's correction for all of them."""
-    asymptotic = holm([test.p_value for test in tests])
-    bootstrap = holm([test.p_value_bootstrap for test in tests])
-    return [
-        replace(test, p_value_holm=dm, p_value_bootstrap_holm=p)
-        for test, dm, p in zip(tests, asymptotic, bootstrap, strict=True)
-    ]

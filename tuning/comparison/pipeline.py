@@ -20,33 +20,13 @@ from lstm_model.evaluation.metrics import skill
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.inference.warm_start import WarmUpProbe
 from lstm_model.training.trainer import HoldoutEvaluator
+from tuning.comparison import breakdowns, finalists, paired_tests
 from tuning.comparison.backtest import ComparisonProtocol, EvaluationWindow, ForecastErrors
-from tuning.comparison.breakdowns import (
-    Categories,
-    break_down,
-    find_largest_errors,
-    find_level_edges,
-    measure_coverage,
-)
-from tuning.comparison.finalists import (
-    RetrainedTrial,
-    best_trials,
-    boosting_jobs,
-    fresh_seeds,
-    rank_retrained,
-    refitting_jobs,
-    training_jobs,
-)
-from tuning.comparison.paired_tests import (
-    baseline_beside,
-    block_length,
-    paired_tests,
-    reference_tests,
-)
+from tuning.comparison.finalists import RetrainedTrial, fresh_seeds
+from tuning.comparison.paired_tests import baseline_beside
 from tuning.comparison.result import (
     Candidate,
     Comparison,
-    Coverage,
     DataSource,
     Finalist,
     Importances,
@@ -127,7 +107,7 @@ def compare_models(
         for name, each in studies.items():
             study, series, finalist = each.study, each.windows[number], ranked[name][0]
             seeds = fresh_seeds(study.space, protocol.seeds)
-            jobs = refitting_jobs(study.space, series, finalist, seeds)
+            jobs = finalists.refitting_jobs(study.space, series, finalist, seeds)
             title = f"Final models of {name} for {window.label}"
             members = steps.run(title, jobs, study.space.resources)
             if number == 0:
@@ -138,7 +118,7 @@ def compare_models(
             forecasts |= _baseline_forecasts(name, study, series, evaluator.first)
             if boosting_installed():
                 title = f"LightGBM on the features of {name} for {window.label}"
-                leads = steps.run(title, boosting_jobs(series), study.space.resources)
+                leads = steps.run(title, finalists.boosting_jobs(series), study.space.resources)
                 changes = np.maximum(np.stack(leads, axis=1), series.min_changes[:, None])
                 forecasts[f"lightgbm_{name}"] = changes[None, evaluator.first :]
         # Any study's series has what happened: they differ in their inputs alone.
@@ -173,12 +153,12 @@ def _retrain_and_rank(
     name: str, study: Study, protocol: ComparisonProtocol, steps: StepRunner
 ) -> list[RetrainedTrial]:
     """The study's best configurations trained again, the best first."""
-    trials = best_trials(study.trials.values(), protocol.finalists)
+    trials = finalists.best_trials(study.trials.values(), protocol.finalists)
     seeds = fresh_seeds(study.space, protocol.seeds)
-    jobs = training_jobs(study.space, study.series, trials, seeds)
+    jobs = finalists.training_jobs(study.space, study.series, trials, seeds)
     title = f"The best {len(trials)} of {name} with {len(seeds)} fresh seeds"
     runs = steps.run(title, jobs, study.space.resources)
-    return rank_retrained(study.series, trials, runs)
+    return finalists.rank_retrained(study.series, trials, runs)
 
 
 def _baseline_forecasts(
@@ -206,9 +186,9 @@ def _judge(
     study, test = first.study, windows[0]
     space, dataset = study.space, study.table
     data, seed = space.data, space.study.seed
-    block = block_length(dataset.step, data.horizon)
+    block = paired_tests.block_length(dataset.step, data.horizon)
     pairs = _pairs(studies, test)
-    edges = find_level_edges(first.windows[0], study.target_is_pm25)
+    edges = breakdowns.find_level_edges(first.windows[0], study.target_is_pm25)
     scores = test.scores()
     for name, each in studies.items():
         scores[name] = _beside_best_baseline(name, each.study, scores)
@@ -229,24 +209,26 @@ def _judge(
         block=effective_block(len(test.times), block),
         models={name: scores[name] for name in names},
         tests=[
-            *paired_tests(test, pairs, ("rmse", "mae"), block=block, seed=seed),
-            *reference_tests(test, [*studies], block=block, seed=seed),
+            *paired_tests.paired_tests(test, pairs, ("rmse", "mae"), block=block, seed=seed),
+            *paired_tests.reference_tests(test, [*studies], block=block, seed=seed),
         ],
         finalists={name: _finalist(studies[name].study, each) for name, each in ranked.items()},
         studies={name: _study_facts(each.study) for name, each in studies.items()},
         settings=space.study.model_dump(mode="json"),
-        breakdowns=break_down(test, [*studies, PERSISTENCE], edges, _categories(studies)),
+        breakdowns=breakdowns.break_down(
+            test, [*studies, PERSISTENCE], edges, _categories(studies)
+        ),
         worst=[
             error
             for name in studies
             for lead in sorted({1, data.horizon})
-            for error in find_largest_errors(test, name, lead)
+            for error in breakdowns.find_largest_errors(test, name, lead)
         ],
         years={
             window.label: YearResult(
                 errors.rows(),
                 {model: each.rmse for model, each in errors.scores().items()},
-                paired_tests(errors, pairs[:1], ("rmse",), block=block, seed=seed),
+                paired_tests.paired_tests(errors, pairs[:1], ("rmse",), block=block, seed=seed),
             )
             for window, errors in zip(protocol.windows[1:], windows[1:], strict=True)
         },
@@ -255,7 +237,11 @@ def _judge(
         | {name: version(name) for name in LIBRARIES},
         command=list(command),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        coverage=_coverage(test, final_models, edges),
+        coverage=[
+            coverage
+            for name, model in final_models.items()
+            for coverage in breakdowns.measure_coverage(test, name, model, edges)
+        ],
     )
     held = [coverage_sentence(comparison, name) for name in final_models]
     return replace(
@@ -263,16 +249,6 @@ def _judge(
         verdict=write_verdict(comparison),
         protocol_notes=[*comparison.protocol_notes, *held],
     )
-
-
-def _coverage(
-    test: ForecastErrors, models: Mapping[str, TrainedForecaster], edges: Sequence[float]
-) -> list[Coverage]:
-    return [
-        each
-        for name, model in models.items()
-        for each in measure_coverage(test, name, model, edges)
-    ]
 
 
 def _data_source(studies: Mapping[str, ComparedStudy]) -> DataSource:
@@ -348,7 +324,7 @@ def _study_facts(study: Study) -> StudyFacts:
     )
 
 
-def _categories(studies: Mapping[str, ComparedStudy]) -> Categories:
+def _categories(studies: Mapping[str, ComparedStudy]) -> breakdowns.Categories:
     """The last known category of every row, for each categorical feature of any study."""
     return {
         group.column: each.study.table.frame[group.column].ffill().to_numpy(object)

@@ -1,9 +1,6 @@
-"""A comparison on the terminal: how far it is, and its answer."""
+"""A comparison's answer on the terminal."""
 
 import shlex
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 from rich.console import Console
@@ -12,18 +9,6 @@ from rich.table import Table as RichTable
 from tuning.comparison.result import Comparison
 from tuning.reporting.comparison_report import ComparisonTables
 from tuning.study.storage import StoragePath
-
-
-@contextmanager
-def training_status(
-    console: Console, title: str, trainings: int
-) -> Iterator[Callable[[int], None]]:
-    """Shows how many of the trainings are done, which it is called with, and then their time."""
-    begun = time.monotonic()
-    with console.status(title) as status:
-        yield lambda done: status.update(f"{title}: {done} of {trainings}")
-    seconds = time.monotonic() - begun
-    console.print(f"{title}: {trainings} trainings in {seconds:.0f} s", soft_wrap=True)
 
 
 def print_comparison(comparison: Comparison, folder: StoragePath, console: Console) -> None:

@@ -56,10 +56,7 @@ COMPARISON_FILES = ("comparison.json", "models")
 
 
 class StudyUnfinished(Exception):
-    """A study of the comparison was not run to its end; why has been told.
-
-    status: the exit status of its run.
-    """
+    """A study was not run to its end; why has been told, and `status` is its exit status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"a study ended with exit status {status}")
@@ -104,17 +101,13 @@ def compare_studies(
         finalists: how many configurations of each study are trained again.
         seeds: how many trainings each of them gets.
         test_years: on which the test is repeated.
-        check: say what would run, and stop.
-
-    Returns:
-        None where it was to check only.
+        check: say what would run, and stop: there is no evaluation.
 
     Raises:
         InputError: what is asked for can't be compared, or not on equal terms.
         StudyUnfinished: a study failed, or was interrupted.
-        TrainingFailed: the time was up before a study had all of its trials, or none of them can be
-            trained again.
-        KeyboardInterrupt: someone asked to stop while finalists were trained.
+        TrainingFailed: the time was up before all trials of two studies, or no finalist trains.
+        KeyboardInterrupt: while finalists were trained.
     """
     begun = time.monotonic()
     check_folder(folder)
@@ -208,10 +201,16 @@ class ConsoleSteps:
 
     def run(self, title: str, jobs: "Sequence[Job]", resources: Resources) -> list[Any]:
         from tuning.ray_backend.jobs import run_jobs
-        from tuning.reporting.comparison_terminal import training_status
 
-        with training_status(self.console, title, len(jobs)) as progress:
-            return run_jobs(jobs, resources, self.stop, progress)
+        begun, count = time.monotonic(), len(jobs)
+        with self.console.status(title) as status:
+
+            def progress(done: int) -> None:
+                status.update(f"{title}: {done} of {count}")
+
+            results = run_jobs(jobs, resources, self.stop, progress)
+        self.tell(f"{title}: {count} trainings in {time.monotonic() - begun:.0f} s")
+        return results
 
     def tell(self, title: str) -> None:
         self.console.print(title, soft_wrap=True)
