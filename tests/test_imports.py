@@ -59,6 +59,21 @@ def test_ray_and_optuna_have_each_their_room() -> None:
 
 
 @pytest.mark.parametrize(
+    ("room", "libraries"),
+    [
+        ("space", {"ray", "optuna", "torch", "rich", "typer", "matplotlib"}),
+        ("study", {"ray", "optuna", "rich", "typer", "matplotlib"}),
+        ("comparison", {"rich", "typer", "matplotlib", "tensorboard", "jinja2"}),
+        ("reporting", {"ray", "optuna"}),
+    ],
+)
+def test_rooms_import_no_library_of_another_job(room: str, libraries: set[str]) -> None:
+    """Judging shows nothing, and showing runs nothing."""
+    for file in (ROOT / "tuning" / room).rglob("*.py"):
+        assert not libraries & {name.partition(".")[0] for name in imports_of(file)}, file
+
+
+@pytest.mark.parametrize(
     ("name", "room"),
     [
         (r"ray\._private|ray\.tune\.execution|ray\.air\b|ConsolePopen", "patches.py"),

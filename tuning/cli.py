@@ -148,6 +148,6 @@ def parse_name_list(text: str | None) -> tuple[str, ...] | None:
 
 def exit_status(result: StudyResult) -> int:
     """A command's, after a study that ended so."""
-    if result.all_failed or (not result.has_best and result.signal is None):
-        return FAILED
-    return INTERRUPTED if result.signal else DONE
+    if result.is_done:
+        return DONE
+    return INTERRUPTED if result.signal and not result.all_failed else FAILED

@@ -4,12 +4,12 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich.console import Console
 from rich.table import Table as RichTable
 
 from lstm_model.wording import DIGITS, number_format
 from tuning.space.search_space import ParameterRange, SearchSpace, Value
+from tuning.wording import step_name
 
 if TYPE_CHECKING:
     from lstm_model.data.series import EncodedSeries
@@ -116,15 +116,6 @@ def in_words(entry: ParameterRange) -> str:
 
 def short(value: Value) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def step_name(step: pd.Timedelta) -> str:
-    """1 h, 1 day, 15 min: without the zeros of pandas' own form."""
-    units = (("day", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    seconds = int(step.total_seconds())
-    name, length = next(unit for unit in units if seconds % unit[1] == 0)
-    count = seconds // length
-    return f"{count} {name}{'s' if name == 'day' and count > 1 else ''}"
 
 
 def _span(series: "EncodedSeries", start: int, stop: int) -> str:

@@ -25,8 +25,9 @@ class StudyResult:
     most_at_once: int
 
     @property
-    def has_best(self) -> bool:
-        return self.study.best is not None and not self.all_failed
+    def is_done(self) -> bool:
+        """Whether it came to a best model, and nobody stopped it; its time may have."""
+        return self.study.best is not None and not self.all_failed and self.signal is None
 
     @property
     def is_cut_off(self) -> bool:

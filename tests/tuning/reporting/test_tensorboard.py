@@ -23,11 +23,10 @@ from lstm_model.evaluation.baselines import evaluate_baselines
 from lstm_model.figures import forecasts as figures
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.trainer import Trainer
-from tests.tuning.reporting.test_comparison_report import made_up
 from tests.tuning.study.test_study import report
 from tuning.reporting import figure_thread as artist_module
 from tuning.reporting import study_figures
-from tuning.reporting.tensorboard.study_events import COLUMNS, Events, TensorBoard, write_comparison
+from tuning.reporting.tensorboard.study_events import COLUMNS, Events, TensorBoard
 from tuning.space.search_space import read_space
 from tuning.study.storage import RemotePath
 from tuning.study.study import Study
@@ -365,31 +364,6 @@ def test_a_full_disk_is_an_error_at_once(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setattr(written._records, "_writer", full)
         with pytest.raises(OSError, match="No space left"):
             written.scalars({"a": 1.0}, 1)
-
-
-def test_a_comparison_tells_its_answer(tmp_path: Path) -> None:
-    folder = tmp_path / "air"
-    (folder / "figures").mkdir(parents=True)
-    Image.new("RGB", (30, 20)).save(folder / "figures" / "episode-1.png")
-    history = [{"epoch": 1, "loss": 0.5, "rmse": 9.0, "mae": 4.0, "skill": 0.1}]
-    for _ in range(2):  # what an earlier one wrote is gone
-        write_comparison(folder, made_up(3), {"multivariate": history})
-    root = EventAccumulator(str(folder / "tensorboard")).Reload()
-    [found] = root.Tensors("answer/text_summary")
-    said = found.tensor_proto.string_val[0].decode()
-    assert said.startswith("Eight features forecast better than one.")
-    assert "| univariate" in said
-    [image] = root.Images("comparison/episode-1")
-    assert (image.width, image.height) == (30, 20)
-    layout = root.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
-    assert b"^comparison/test_rmse$" in layout
-    model = EventAccumulator(str(folder / "tensorboard" / "multivariate")).Reload()
-    errors = made_up(3)["models"]["multivariate"]["rmse"]
-    assert [(event.step, event.value) for event in model.Scalars("comparison/test_rmse")] == [
-        (int(lead), pytest.approx(value)) for lead, value in errors.items()
-    ]
-    assert model.Scalars("comparison/finalist_rmse")[0].value == 9.0
-    assert (folder / "tensorboard" / "persistence").is_dir()
 
 
 def test_a_hundred_trials_take_little_room(make: Make) -> None:

@@ -20,8 +20,9 @@ from lstm_model.training.trainer import HoldoutEvaluator, Trainer
 from tests.builders import copy_of, epoch_report
 from tests.tuning.study.test_study import CONFIG, folder_of
 from tuning.comparison.backtest import EvaluationWindow, ForecastErrors, series_for_window
-from tuning.comparison.finalists import RetrainedTrial, _refit, _train
-from tuning.comparison.pipeline import _completed, coverage
+from tuning.comparison.breakdowns import measure_coverage
+from tuning.comparison.finalists import RetrainedTrial, refit_with_seed, train_with_seed
+from tuning.comparison.pipeline import with_intervals
 from tuning.space.search_space import read_space
 from tuning.study import best_model
 from tuning.study.best_model import BEST_MANIFEST, BestModel
@@ -91,16 +92,16 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     table = load_dataset(settled.data)
     series = EncodedSeries.from_table(table.frame, table.step, settled.data)
     assert len(series.folds) == 2
-    runs = [_train(CHEAP, series, 2, seed, "cpu") for seed in (1, 2)]
+    runs = [train_with_seed(CHEAP, series, 2, seed, "cpu") for seed in (1, 2)]
     assert all(runs)
     trial = Trial(0, CHEAP.model_dump(), "finished")
     finalist = RetrainedTrial(trial, tuple(runs), runs[0].score)  # type: ignore[arg-type, union-attr]
     end = table.frame.index[-1] + table.step
     span = EvaluationWindow("test", settled.data.test_from, end.to_pydatetime())
     final = series_for_window(table, settled.data, span)
-    members = [_refit(CHEAP, final.learned, "pm", 2, 2, seed, "cpu") for seed in (1, 2)]
+    members = [refit_with_seed(CHEAP, final.learned, "pm", 2, 2, seed, "cpu") for seed in (1, 2)]
     study = StudyView(tmp_path / "air", settled, table, series, None, 0.0)  # type: ignore[arg-type]
-    model = _completed(TrainedForecaster.ensemble(members), study, span, finalist)
+    model = with_intervals(TrainedForecaster.ensemble(members), study, span, finalist)
 
     means = [np.mean([run.forecasts[fold] for run in runs], axis=0) for fold in range(2)]  # type: ignore[union-attr]
     assert same(model.intervals, calibrate(list(zip(series.folds, means, strict=True))))
@@ -148,10 +149,9 @@ def test_coverage_counted_by_hand() -> None:
             np.testing.assert_allclose(values[:4], forecasts[:4])
             return {0.8: (values - 10, values + 10), 0.95: (values - 20, values + 20)}
 
-    found = coverage(simple(forecasts, observed), "m", Model(), [100.0])  # type: ignore[arg-type]
+    found = measure_coverage(simple(forecasts, observed), "m", Model(), [100.0])  # type: ignore[arg-type]
     shares = {
-        (one["claim"], one["lead_time"], one["forecast_level"]): (one["rows"], one["covered"])
-        for one in found
+        (one.claim, one.lead_time, one.forecast_level): (one.rows, one.covered) for one in found
     }
     assert shares == {
         (0.8, 1, "all"): (4, 0.75),
@@ -167,4 +167,4 @@ def test_coverage_counted_by_hand() -> None:
         (0.95, 2, "below 100"): (3, 1.0),
         (0.95, 2, "100 and more"): (1, 0.0),
     }
-    assert [one["mean_width"] for one in found[:2]] == pytest.approx([20.0, 20.0])
+    assert [one.mean_width for one in found[:2]] == pytest.approx([20.0, 20.0])

@@ -51,7 +51,7 @@ from lstm_model.files import read_bytes
 from lstm_model.wording import significant
 from tuning.reporting.figure_thread import FigureThread, PngByTag
 from tuning.reporting.tables import best_rows, in_words, short
-from tuning.study.storage import RemotePath, StoragePath, map_files, relative_to, remove_tree
+from tuning.study.storage import RemotePath, StoragePath, map_files, relative_to
 from tuning.study.summary import summarize_data, summarize_study
 from tuning.study.trial import State, Trial
 from tuning.study.view import Listener, StudyView
@@ -210,53 +210,6 @@ class TensorBoard(Listener):
         self._root.images(drawn, step)
 
 
-def write_comparison(
-    folder: StoragePath,
-    comparison: Mapping[str, Any],
-    histories: Mapping[str, Sequence[Mapping[str, float]]],
-) -> None:
-    """A comparison's events, once its figures lie in folder/figures.
-
-    Args:
-        histories: the epochs of each finalist's trial, as its record has them.
-    """
-    from tuning.reporting.comparison_report import (
-        summary_markdown,  # brings matplotlib, which a study is to start without
-    )
-
-    remove_tree(folder / "tensorboard")  # of the same comparison, made before
-    mirror = Mirror(folder / "tensorboard")
-    place = mirror.folder
-    root = Events(place)
-    root.add(_layout(_of_comparisons()))
-    root.text("answer", summary_markdown(comparison))
-    files: list[StoragePath] = list((folder / "figures").glob("*.png"))
-    root.images({f"comparison/{file.stem}": file.read_bytes() for file in files}, 0)
-    root.close()
-    first = comparison["lead_times"][0]
-    for model, errors in comparison["models"].items():
-        events = Events(place / model)
-        for lead in comparison["lead_times"]:
-            values = {f"comparison/test_{metric}": errors[metric][str(lead)] for metric in METRICS}
-            events.scalars(values, lead)
-        for one in comparison["breakdowns"]:
-            if one["lead_time"] == first and one["by"] in BREAKDOWNS and model in one["rmse"]:
-                events.scalars({BREAKDOWNS[one["by"]]: one["rmse"][model]}, int(one["group"]))
-        for number, epoch in enumerate(histories.get(model, ()), start=1):
-            events.scalars({FINALIST + name: epoch[name] for name in (*METRICS, "loss")}, number)
-        events.close()
-    mirror.put()
-    mirror.close()
-
-
-# Tags of a comparison: what it breaks down by numbers, and the epochs of a finalist's trial.
-BREAKDOWNS = {
-    "hour of day": "comparison/test_rmse_by_hour",
-    "month": "comparison/test_rmse_by_month",
-}
-FINALIST = "comparison/finalist_"
-
-
 def _of_studies() -> dict[str, dict[str, str]]:
     """Charts by category, each with the expression that its tags match."""
     return {
@@ -265,19 +218,6 @@ def _of_studies() -> dict[str, dict[str, str]]:
             "Validation RMSE by epoch": "^validation/rmse$",
             "Training loss by epoch": "^training/loss$",
         },
-    }
-
-
-def _of_comparisons() -> dict[str, dict[str, str]]:
-    return {
-        "Models of a comparison beside one another": {
-            "Test RMSE by hour of the day": f"^{BREAKDOWNS['hour of day']}$",
-            "Test RMSE by month": f"^{BREAKDOWNS['month']}$",
-            "Test RMSE by lead time": "^comparison/test_rmse$",
-            "Test skill by lead time": "^comparison/test_skill$",
-            "Validation RMSE of the finalists by epoch": f"^{FINALIST}rmse$",
-            "Training loss of the finalists by epoch": f"^{FINALIST}loss$",
-        }
     }
 
 
