@@ -29,7 +29,7 @@ def test_study_beyond_its_budget_is_refused(
         for id in range(2):
             (folder / "trials" / f"{id}.json").touch()
         data: Any = SimpleNamespace(source="air.csv", sha256="ab12")
-        models.append(ComparedModel(name, space, folder, True, data, data))
+        models.append(ComparedModel(name, space, folder, True, data, data, {}))
     check_equal_terms(models)
     (tmp_path / "my runs" / "both" / "trials" / "2.json").touch()
     check_equal_terms(models[1:])  # there are no terms where there is one
