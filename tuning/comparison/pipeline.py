@@ -23,7 +23,7 @@ from lstm_model.evaluation.metrics import skill
 from lstm_model.files import write_file
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.inference.warm_start import WarmUpProbe
-from lstm_model.training.trainer import HoldoutEvaluator
+from lstm_model.training.evaluator import HoldoutEvaluator
 from tuning.comparison import verdict as compared
 from tuning.comparison.backtest import (
     ComparisonProtocol,

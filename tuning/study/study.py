@@ -344,7 +344,7 @@ class Study:
         """
         trial.state, epochs, told = "interrupted", 0, None
         if trial.checkpoint is not None:
-            from lstm_model.inference.predictor import read_state
+            from lstm_model.training.state import read_state
 
             try:
                 _, numbers = read_state(self.folder / trial.checkpoint)
@@ -461,7 +461,7 @@ class Study:
     def _completed(self, forecaster: "TrainedForecaster") -> "TrainedForecaster":
         """With intervals and the rows that it takes to settle."""
         from lstm_model.inference.warm_start import WarmUpProbe
-        from lstm_model.training.trainer import HoldoutEvaluator
+        from lstm_model.training.evaluator import HoldoutEvaluator
 
         fold = self.series.folds[-1]  # whose model it is
         if self._starts is None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from lstm_model.errors import InputError
-from lstm_model.inference.predictor import TrainedForecaster, write_state
+from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.model.forecaster import LSTMForecaster
+from lstm_model.training.state import write_state
 from tests.tuning.study.test_study import CONFIG, checkpoint, folder_of, report
 from tuning.study.resume import (
     check_data,
