@@ -4,7 +4,7 @@
     python -m benchmarks.trial_limit --sizes 64 --seconds 3
 
 For each hidden size a fresh process with one thread, as a trial's worker is, trains on the eight
-features at horizon 1. Epochs of the real loop (Fit.run_epoch, validation included), the bare LSTM
+features at horizon 1. Epochs of the real loop (Trainer.run_epoch, with validation), the bare LSTM
 on the same tensors, and this core's matrix products take turns, so that whatever else the machine
 does befalls all three; figures are medians over the turns. Memory is the process's peak, with Ray
 imported. Without Beijing's data the simulated air stands in, which costs the same.

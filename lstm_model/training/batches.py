@@ -64,10 +64,11 @@ class EpochBatches:
         """dropout_masks: Forecaster.dropout_masks."""
         self._chunks, self._draw, self._loss, self._masks = chunks, draw, loss, dropout_masks
         self._starts = chunks.shuffle(draw)
+        self._steps = sum(map(len, self._starts))
         self._losses: list[Tensor] = []
 
     def __len__(self) -> int:
-        return sum(map(len, self._starts))
+        return self._steps
 
     def __iter__(self) -> Iterator[Batch]:
         for starts in self._starts:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from lstm_model.configuration import Configuration
 from lstm_model.model import fast_torch
 from lstm_model.model.fast_torch import AdamW, AdamWTensors
 
@@ -27,17 +28,15 @@ class Optimiser:
         self,
         parameters: Sequence[Parameter],
         averages: Sequence[Parameter],
+        config: Configuration,
         *,
-        weight_decay: float,
-        gradient_clip: float,
-        weight_averaging: float,
         flat: bool,
     ) -> None:
         """Backward passes add to the parameters' gradients, which step() clears: never set them.
 
         Args:
             averages: of the parameters' shapes; what they hold is lost with the first step.
-            weight_averaging: the fraction of the average that stays in each step.
+            config: of which weight_decay, gradient_clip and weight_averaging are read.
             flat: make the parameters views of one tensor, on which one operation takes a fraction
                 of the time of one on each. For a CPU: cuDNN has a layout of its own for an LSTM's.
         """
@@ -53,7 +52,8 @@ class Optimiser:
             parameters, _unflatten(self._gradients, parameters), strict=True
         ):
             parameter.grad = gradient
-        self._decay, self._clip, self._averaging = weight_decay, gradient_clip, weight_averaging
+        self._decay, self._clip = config.weight_decay, config.gradient_clip
+        self._averaging = config.weight_averaging
 
     def step(self, learning_rate: float) -> Tensor:
         """One step of all weights; the norm of the gradients before clipping."""

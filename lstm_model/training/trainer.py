@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -91,9 +92,7 @@ class FoldTrainer:
         self._optimiser = Optimiser(
             list(self.model.parameters()),
             list(self.averaged.parameters()),
-            weight_decay=config.weight_decay,
-            gradient_clip=config.gradient_clip,
-            weight_averaging=config.weight_averaging,
+            config,
             flat=self._device.type == "cpu",
         )
         self.epoch = 0
@@ -112,18 +111,14 @@ class FoldTrainer:
         draw = np.random.default_rng([self.seed, self.epoch])
         batches = EpochBatches(self._chunks, draw, self._loss, self.model.dropout_masks)
         norms: list[Tensor] = []
+        context = self.config.context_length
         with seeded_torch(mixed_seed(self.seed, self.epoch), self._device):
             for step, batch in enumerate(batches, start=1):
                 progress = (self.epoch - 1 + step / len(batches)) / self.max_epochs
                 learning_rate = learning_rate_at(progress, self.config)
                 if not batch.observed:
                     continue  # a mean over no observed target would be 0/0
-                self.model.backward(
-                    batch.inputs,
-                    self.config.context_length,
-                    batch.loss_gradient,
-                    batch.dropout_mask,
-                )
+                self.model.backward(batch.inputs, context, batch.loss_gradient, batch.dropout_mask)
                 norms.append(self._optimiser.step(learning_rate))
         loss = batches.loss() / len(norms)
         if not math.isfinite(loss):
@@ -167,18 +162,17 @@ class Trainer:
     ) -> None:
         """max_epochs: the length of the learning rate's schedule, and of the iteration."""
         self.config, self.max_epochs = config, max_epochs
-        self._trainers = [
-            FoldTrainer(
-                config,
-                fold,
-                max_epochs=max_epochs,
-                seed=seed,
-                device=device,
-                model_class=model_class,
-            )
-            for fold in series.folds
+        make = partial(
+            FoldTrainer,
+            config,
+            max_epochs=max_epochs,
+            seed=seed,
+            device=device,
+            model_class=model_class,
+        )
+        self._folds = [
+            (make(fold), holdout_evaluator(fold, torch.device(device))) for fold in series.folds
         ]
-        self._evaluators = [holdout_evaluator(fold, torch.device(device)) for fold in series.folds]
         self.best: BestEpoch | None = None
 
     def __iter__(self) -> Iterator[Epoch]:
@@ -188,7 +182,7 @@ class Trainer:
     @property
     def last(self) -> FoldTrainer:
         """The last fold's, which learns from most rows."""
-        return self._trainers[-1]
+        return self._folds[-1][0]
 
     @property
     def epoch(self) -> int:
@@ -203,13 +197,8 @@ class Trainer:
             ValueError: there is none, the schedule has ended.
         """
         start = perf_counter()
-        passes = [trainer.train_epoch() for trainer in self._trainers]
-        score = mean_score(
-            [
-                evaluator.score(trainer.averaged)
-                for trainer, evaluator in zip(self._trainers, self._evaluators, strict=True)
-            ]
-        )
+        passes = [trainer.train_epoch() for trainer, _ in self._folds]
+        score = mean_score([holdout.score(trainer.averaged) for trainer, holdout in self._folds])
         if not math.isfinite(score.rmse):
             raise TrainingFailed(f"the forecasts of epoch {self.epoch} are not finite")
         if self.best is None or score.rmse < self.best.score.rmse:
@@ -229,16 +218,13 @@ class Trainer:
 
     def forecasts(self) -> list[Float64Array]:
         """What each fold's model forecasts now: see HoldoutEvaluator.forecast()."""
-        return [
-            evaluator.forecast(trainer.averaged)
-            for trainer, evaluator in zip(self._trainers, self._evaluators, strict=True)
-        ]
+        return [holdout.forecast(trainer.averaged) for trainer, holdout in self._folds]
 
     def state(self) -> TrainerState:
         """All that the next epoch depends on: tensors, and numbers that JSON takes."""
         tensors = {
             f"{number}.{name}": tensor
-            for number, trainer in enumerate(self._trainers)
+            for number, (trainer, _) in enumerate(self._folds)
             for name, tensor in trainer.state().items()
         }
         if self.best is None:
@@ -250,7 +236,7 @@ class Trainer:
     def load_state(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Go on from what state() gave, of a Trainer with the same arguments."""
         parts = by_prefix(tensors)
-        for number, trainer in enumerate(self._trainers):
+        for number, (trainer, _) in enumerate(self._folds):
             trainer.load_state(parts[str(number)], numbers["epoch"])
         best = numbers["best"]
         self.best = best and BestEpoch(best["epoch"], Score.from_json(best["score"]), parts["best"])

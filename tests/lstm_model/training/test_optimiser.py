@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from lstm_model.configuration import Configuration
 from lstm_model.model import fast_torch
 from lstm_model.training.optimiser import Optimiser
 
@@ -27,9 +28,7 @@ def optimiser(learner: nn.Module, average: nn.Module, flat: bool = True) -> Opti
     return Optimiser(
         list(learner.parameters()),
         list(average.parameters()),
-        weight_decay=0.1,
-        gradient_clip=0.5,
-        weight_averaging=0.9,
+        Configuration(weight_decay=0.1, gradient_clip=0.5, weight_averaging=0.9),
         flat=flat,
     )
 
