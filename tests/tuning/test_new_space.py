@@ -21,7 +21,7 @@ from lstm_model.command import run_app
 from lstm_model.configuration import DataSettings
 from lstm_model.data.simulation import simulate
 from lstm_model.data.sources import load_dataset
-from lstm_model.training.trainer import MIN_STEPS_PER_EPOCH
+from lstm_model.training.batches import MIN_STEPS_PER_EPOCH
 from lstm_model.wording import yaml_text
 from tests.tuning.conftest import command
 from tuning import new_space, run

@@ -16,7 +16,8 @@ from lstm_model.errors import TrainingFailed
 from lstm_model.evaluation.baselines import boosted
 from lstm_model.evaluation.metrics import Score, mean_score
 from lstm_model.inference.predictor import TrainedForecaster
-from lstm_model.training.trainer import BestEpoch, FoldTrainer, HoldoutEvaluator, Trainer
+from lstm_model.training.evaluator import HoldoutEvaluator
+from lstm_model.training.trainer import BestEpoch, FoldTrainer, Trainer
 from tuning.ray_backend.jobs import Job, share
 from tuning.space.search_space import SearchSpace
 from tuning.study.trial import Trial

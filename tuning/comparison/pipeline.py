@@ -16,7 +16,7 @@ from lstm_model.evaluation.baselines import BASELINES, BY_NAME, PERSISTENCE, boo
 from lstm_model.evaluation.metrics import skill
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.inference.warm_start import WarmUpProbe
-from lstm_model.training.trainer import HoldoutEvaluator
+from lstm_model.training.evaluator import HoldoutEvaluator
 from tuning.comparison import breakdowns, finalists, paired_tests
 from tuning.comparison.backtest import ComparisonProtocol, EvaluationWindow, ForecastErrors
 from tuning.comparison.finalists import RetrainedTrial, fresh_seeds

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from lstm_model.evaluation.baselines import BY_NAME, PERSISTENCE, Style
 from lstm_model.figures import forecasts as figures
-from lstm_model.training.trainer import SETTLING_ROWS, HoldoutEvaluator
+from lstm_model.training.evaluator import SETTLING_ROWS, HoldoutEvaluator
 from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.breakdowns import find_level_edges, group_by_level
 from tuning.reporting.figure_thread import PngByTag, StudySnapshot

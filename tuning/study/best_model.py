@@ -130,7 +130,7 @@ class BestModel:
 
     def _with_intervals(self, forecaster: "TrainedForecaster") -> "TrainedForecaster":
         from lstm_model.inference.warm_start import WarmUpProbe
-        from lstm_model.training.trainer import HoldoutEvaluator
+        from lstm_model.training.evaluator import HoldoutEvaluator
 
         study, fold = self._study, self._study.series.folds[-1]  # whose model it is
         if self._probe is None:

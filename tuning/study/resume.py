@@ -165,7 +165,7 @@ def return_to_checkpoint(folder: StoragePath, trial: Trial) -> str | None:
     warning = None
     trial.state, epochs = "interrupted", 0
     if trial.checkpoint is not None:
-        from lstm_model.inference.predictor import read_state
+        from lstm_model.training.state import read_state
 
         try:
             _, numbers = read_state(folder / trial.checkpoint)

@@ -15,7 +15,8 @@ from lstm_model.data.series import EncodedSeries
 from lstm_model.data.sources import load_dataset
 from lstm_model.errors import TrainingFailed
 from lstm_model.evaluation.metrics import Score
-from lstm_model.training.trainer import FoldTrainer, HoldoutEvaluator, Trainer
+from lstm_model.training.evaluator import HoldoutEvaluator
+from lstm_model.training.trainer import FoldTrainer, Trainer
 from tuning.comparison.finalists import (
     RetrainedTrial,
     SeedRun,

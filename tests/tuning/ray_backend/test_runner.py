@@ -23,7 +23,8 @@ from lstm_model.data.series import EncodedSeries
 from lstm_model.data.sources import load_dataset
 from lstm_model.errors import TrainingFailed
 from lstm_model.evaluation.baselines import evaluate_baselines
-from lstm_model.inference.predictor import TrainedForecaster, write_state
+from lstm_model.inference.predictor import TrainedForecaster
+from lstm_model.training.state import write_state
 from lstm_model.training.trainer import Epoch, Trainer
 from tuning.ray_backend import callback, environment, fork_server, runner
 from tuning.ray_backend.callback import FAILURES_TO_GIVE_UP, StudyCallback

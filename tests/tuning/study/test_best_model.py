@@ -16,7 +16,8 @@ from lstm_model.data.series import EncodedSeries
 from lstm_model.data.sources import load_dataset
 from lstm_model.inference.intervals import Intervals, calibrate
 from lstm_model.inference.predictor import TrainedForecaster
-from lstm_model.training.trainer import HoldoutEvaluator, Trainer
+from lstm_model.training.evaluator import HoldoutEvaluator
+from lstm_model.training.trainer import Trainer
 from tests.builders import copy_of, epoch_report
 from tests.tuning.study.test_study import CONFIG, folder_of
 from tuning.comparison.backtest import EvaluationWindow, ForecastErrors, series_for_window

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from lstm_model.errors import InputError
-from lstm_model.inference.predictor import TrainedForecaster, write_state
+from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.model.forecaster import LSTMForecaster
+from lstm_model.training.state import write_state
 from tests.builders import copy_of, epoch_report, write_record
 from tests.tuning.study.test_study import CONFIG, checkpoint, folder_of
 from tuning.space.search_space import SearchSpace
