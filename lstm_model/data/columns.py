@@ -50,7 +50,7 @@ class Repair:
                 number = exact(self.number or 0.0)
                 return f"{cells} with texts such as {value} read as numbers, {number}"
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         facts = {"column": self.column, self.kind: self.value, "rows": self.rows}
         return facts if self.number is None else {**facts, "read_as": self.number}
 

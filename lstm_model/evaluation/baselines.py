@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
 from lstm_model.arrays import Float64Array
-from lstm_model.data.series import DAY, WEEK, EncodedSeries
+from lstm_model.data.encoding import DAY, WEEK
+from lstm_model.data.series import EncodedSeries
 from lstm_model.evaluation.metrics import Score, mean_score, rmse, score, skill
 
 LAGS = 24
@@ -123,7 +124,7 @@ class Baselines:
         form = self.forms.get(name)
         return f"{name.replace('_', ' ')} on {form}" if form else name.replace("_", " ")
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """As summary.json has them: the RMSE of each, the forms, and the name of the best."""
         facts: dict[str, Any] = {f"{name}_rmse": each.rmse for name, each in self.scores.items()}
         facts |= {f"{name}_form": form for name, form in self.forms.items()}
@@ -150,8 +151,8 @@ def _validated(baseline: Baseline, form: str, series: EncodedSeries) -> Score | 
     for fold in series.folds:
         if (forecast := baseline.changes(fold, form)) is None:
             return None
-        reference = rmse(fold.changes, fold.validation)
-        scores.append(score(forecast - fold.changes, fold.validation, reference))
+        reference = rmse(fold.changes, fold.valid_mask)
+        scores.append(score(forecast - fold.changes, fold.valid_mask, reference))
     return mean_score(scores)
 
 
@@ -162,8 +163,8 @@ def persistence(series: EncodedSeries, form: str = "") -> Float64Array:
 
 def training_mean(series: EncodedSeries, form: str = "") -> Float64Array:
     """The mean of the training rows' observed targets, whatever came last."""
-    mean = np.nanmean(series.target[: series.split])
-    change = np.nan_to_num(mean - series.last, nan=0.0)
+    mean = np.nanmean(series.target[: series.validation_start])
+    change = np.nan_to_num(mean - series.last_observed, nan=0.0)
     return np.repeat(change[:, None], series.horizon, axis=1)
 
 
@@ -188,13 +189,13 @@ def one_season_ago(
     rows, rest = divmod(season, series.step)
     if not steps[0] <= series.step < steps[1] or rows < 2 or rest != pd.Timedelta(0):
         return None
-    origins = np.arange(len(series.last))[:, None]
+    origins = np.arange(len(series.last_observed))[:, None]
     lead = np.arange(1, series.horizon + 1)
     source = origins + lead - rows * -(-lead // rows)
-    value = np.where(source >= 0, series.last[np.maximum(source, 0)], np.nan)
-    if np.isnan(value[series.validation]).any():
+    value = np.where(source >= 0, series.last_observed[np.maximum(source, 0)], np.nan)
+    if np.isnan(value[series.valid_mask]).any():
         return None
-    return np.nan_to_num(value - series.last[:, None], nan=0.0)
+    return np.nan_to_num(value - series.last_observed[:, None], nan=0.0)
 
 
 def ridge(series: EncodedSeries, form: str) -> Float64Array:
@@ -209,19 +210,19 @@ def ridge(series: EncodedSeries, form: str) -> Float64Array:
         form: "logarithms" for the channels as the model reads them, "levels" for the same without
             log(1 + x).
     """
-    inputs = series.inputs[:, series.encoding.plain].astype(np.float64)
+    inputs = series.inputs[:, series.encoder.without_means].astype(np.float64)
     if form == LEVELS:
-        for column, channel in enumerate(series.encoding.numeric):
-            if channel.logarithm:
+        for column, channel in enumerate(series.encoder.numeric):
+            if channel.log1p:
                 level = np.expm1(inputs[:, column] * channel.scale + channel.mean)
-                scale = level[: series.split].std() or 1.0
-                inputs[:, column] = (level - level[: series.split].mean()) / scale
+                scale = level[: series.validation_start].std() or 1.0
+                inputs[:, column] = (level - level[: series.validation_start].mean()) / scale
     lagged = _lagged(inputs)
     changes = series.changes
     forecast = np.empty_like(changes)
     # Lead times whose targets are missing at different rows have normal equations of their own.
     for lead in range(series.horizon):
-        rows = series.training[:, lead]
+        rows = series.train_mask[:, lead]
         x, y = lagged[rows], changes[rows, lead]
         centre, mean = x.mean(0), y.mean()
         x -= centre
@@ -239,12 +240,12 @@ def ridge(series: EncodedSeries, form: str) -> Float64Array:
 
 def ridge_columns(series: EncodedSeries) -> int:
     """How many columns ridge() has: with thousands of them, and of rows, it takes a while."""
-    return LAGS * len(series.encoding.channels[series.encoding.plain])
+    return LAGS * len(series.encoder.channels[series.encoder.without_means])
 
 
 def _ridge(series: EncodedSeries, form: str) -> Float64Array | None:
     """Once, where no channel is a logarithm and both forms are the same."""
-    several = any(channel.logarithm for channel in series.encoding.numeric)
+    several = any(channel.log1p for channel in series.encoder.numeric)
     return ridge(series, form) if several or form == LEVELS else None
 
 
@@ -267,8 +268,8 @@ def boosted(series: EncodedSeries, lead: int) -> Float64Array:
     """
     import lightgbm
 
-    lagged = _lagged(series.inputs[:, series.encoding.plain])
-    rows = series.training[:, lead - 1]
+    lagged = _lagged(series.inputs[:, series.encoder.without_means])
+    rows = series.train_mask[:, lead - 1]
     data = lightgbm.Dataset(lagged[rows], series.changes[rows, lead - 1])
     model = lightgbm.train(BOOSTING, data, num_boost_round=BOOSTING_ROUNDS)
     return np.asarray(model.predict(lagged), np.float64)

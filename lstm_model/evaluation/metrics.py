@@ -82,7 +82,7 @@ class Score:
         )
         return cls(rmse, mae, skill)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Means, and with more than one lead time `by_lead_time` beside them."""
         means: dict[str, Any] = {"rmse": self.rmse, "mae": self.mae, "skill": self.skill}
         if len(self.rmse_by_lead_time) > 1:

@@ -104,7 +104,7 @@ class Intervals:
             found[claim] = np.maximum(lower, np.minimum(floor, forecasts)), upper
         return found
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
             "levels": self.levels.tolist(),
             "spreads": self.spreads.tolist(),
@@ -113,7 +113,7 @@ class Intervals:
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        """What as_json() gave; raises ValueError where its parts don't fit together."""
+        """What to_json() gave; raises ValueError where its parts don't fit together."""
         levels, spreads = np.array(saved["levels"]), np.array(saved["spreads"])
         quantiles = {float(claim): np.array(q) for claim, q in saved["quantiles"].items()}
         if levels.ndim != 2 or spreads.shape != (2, *levels.shape):
@@ -133,8 +133,8 @@ def calibrate(validated: Sequence[tuple[EncodedSeries, Float64Array]]) -> Interv
     forecasts, observed = [], []
     for series, changes in validated:
         rows = slice(len(series.target) - len(changes), None)
-        last = series.last[rows, None]
-        came = np.where(series.validation[rows], series.changes[rows], np.nan)
+        last = series.last_observed[rows, None]
+        came = np.where(series.valid_mask[rows], series.changes[rows], np.nan)
         forecasts.append(last + changes)
         observed.append(last + came)
     return Intervals.calibrated(np.concatenate(forecasts), np.concatenate(observed))

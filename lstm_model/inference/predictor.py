@@ -24,7 +24,8 @@ from lstm_model.arrays import Float64Array
 from lstm_model.configuration import AS_IT_STANDS, Configuration, Kind, Reading
 from lstm_model.data.columns import NONE
 from lstm_model.data.csv_table import parse_frame, room
-from lstm_model.data.series import EncodedSeries, FeatureEncoder, floors
+from lstm_model.data.encoding import FeatureEncoder
+from lstm_model.data.series import EncodedSeries, floors
 from lstm_model.errors import InputError, TableError, os_error_text
 from lstm_model.evaluation.metrics import Score
 from lstm_model.files import PathLike, read_bytes, read_json, write_folder
@@ -69,7 +70,7 @@ class TrainedForecaster:
 
     models: tuple[LSTMForecaster, ...]
     config: Configuration
-    encoding: FeatureEncoder
+    encoder: FeatureEncoder
     target: str
     horizon: int
     step: pd.Timedelta
@@ -101,7 +102,7 @@ class TrainedForecaster:
         return cls(
             models=(model.eval(),),
             config=config,
-            encoding=series.encoding,
+            encoder=series.encoder,
             target=target,
             horizon=series.horizon,
             step=series.step,
@@ -155,8 +156,8 @@ class TrainedForecaster:
     @property
     def kinds(self) -> dict[str, Kind]:
         """The features: numbers first, then categories."""
-        numbers: dict[str, Kind] = {each.column: "number" for each in self.encoding.numeric}
-        return numbers | {each.column: "category" for each in self.encoding.categorical}
+        numbers: dict[str, Kind] = {each.column: "number" for each in self.encoder.numeric}
+        return numbers | {each.column: "category" for each in self.encoder.categorical}
 
     def forecast(self, frame: pd.DataFrame) -> Forecasts:
         """Forecasts from every row of a table that has rows enough before it.
@@ -178,7 +179,7 @@ class TrainedForecaster:
         """
         table = self._read(frame)
         first = self._first_origin(table)
-        inputs = torch.from_numpy(self.encoding.inputs(table))
+        inputs = torch.from_numpy(self.encoder.transform(table))
         # One after the other: together they are no faster, and take more memory.
         stretches = Segments(inputs, first)
         target = table[self.target].to_numpy(np.float64)
@@ -206,18 +207,18 @@ class TrainedForecaster:
 
     def _read(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The features by time, as the model's reader reads them."""
-        if missing := [name for name in self.encoding.columns if name not in frame.columns]:
+        if missing := [name for name in self.encoder.columns if name not in frame.columns]:
             raise TableError(
                 f"the table must have the columns that the model was trained on "
-                f"({', '.join(self.encoding.columns)}), but {', '.join(missing)} "
+                f"({', '.join(self.encoder.columns)}), but {', '.join(missing)} "
                 f"{'is' if len(missing) == 1 else 'are'} missing"
             )
-        if twice := [name for name in self.encoding.columns if list(frame.columns).count(name) > 1]:
+        if twice := [name for name in self.encoder.columns if list(frame.columns).count(name) > 1]:
             raise TableError(
                 f"each column must be there once, but {', '.join(twice)} is there twice; drop one"
             )
         spelled = {}
-        for group in self.encoding.categorical:
+        for group in self.encoder.categorical:
             values = frame[group.column].dropna()
             if len(values) and values.map(lambda value: isinstance(value, bool | np.bool_)).all():
                 # A CSV may have `true` where pandas has a boolean.
@@ -278,7 +279,7 @@ class TrainedForecaster:
     def _wrong_categories(self, table: pd.DataFrame) -> list[str]:
         """Categories that training never saw."""
         problems = []
-        for group in self.encoding.categorical:
+        for group in self.encoder.categorical:
             column = table[group.column].dropna()
             if len(unknown := column[~column.isin(group.categories)]):
                 known = ", ".join(group.categories)
@@ -292,19 +293,19 @@ class TrainedForecaster:
     def _far_outside(self, table: pd.DataFrame) -> list[str]:
         """What the model has seen nothing like, a sentence each."""
         sentences = []
-        for channel in self.encoding.numeric:
+        for channel in self.encoder.numeric:
             values = table[channel.column]
-            margin = FAR_OUTSIDE * (channel.most - channel.least)
-            beyond = (values < channel.least - margin) | (values > channel.most + margin)
+            margin = FAR_OUTSIDE * (channel.max - channel.min)
+            beyond = (values < channel.min - margin) | (values > channel.max + margin)
             if channel.scale > 0 and beyond.any():
                 far = values[beyond]
-                least, most, first = distinct([channel.least, channel.most, far.iloc[0]])
+                least, most, first = distinct([channel.min, channel.max, far.iloc[0]])
                 sentences.append(
                     f"{channel.column} was from {least} to {most} in training, but is far outside "
                     f"in {len(far)} rows, the first with {first} at {far.index[0]}: is it in the "
                     "same unit? Forecasts may mean nothing"
                 )
-        for group in self.encoding.categorical:
+        for group in self.encoder.categorical:
             # pandas.read_csv reads it as missing, and the last category would be repeated.
             column = table[group.column]
             if NONE in group.categories and column.isna().any() and not (column == NONE).any():
@@ -335,12 +336,12 @@ class TrainedForecaster:
             "horizon": self.horizon,
             "step_seconds": self.step.total_seconds(),
             "rows_needed": self.rows_needed,
-            "input_channels": list(self.encoding.channels),
-            "encoding": self.encoding.as_json(),
+            "input_channels": list(self.encoder.channels),
+            "encoding": self.encoder.to_json(),
             "change_scale": self.change_scale.tolist(),
             "validation": self.validation and self.validation.by_lead_time(),
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
-            "intervals": self.intervals and self.intervals.as_json(),
+            "intervals": self.intervals and self.intervals.to_json(),
         }
         settings["settings_sha256"] = _digest(settings)
         return {WEIGHTS: weights, SETTINGS: json.dumps(settings, indent=1).encode()}

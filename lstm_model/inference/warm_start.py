@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from lstm_model.arrays import Float64Array
-from lstm_model.data.series import FeatureEncoder
+from lstm_model.data.encoding import FeatureEncoder
 from lstm_model.model.forecaster import LSTMForecaster
 from lstm_model.training.trainer import SETTLING_ROWS
 
@@ -26,22 +26,22 @@ class WarmUpProbe:
     What has to settle is not the memories alone: means over the past need a past as well.
     """
 
-    def __init__(self, frame: pd.DataFrame, encoding: FeatureEncoder, target: str) -> None:
+    def __init__(self, frame: pd.DataFrame, encoder: FeatureEncoder, target: str) -> None:
         """frame: the features, regular in time, 3 rows or more; made once for many models.
 
         A start has an observed target: before the first one there is no forecast.
         """
-        longest = max((channel.rows for channel in encoding.past), default=1)
+        longest = max((channel.rows for channel in encoder.past), default=1)
         rows = self._rows = min(longest + SETTLING_ROWS, len(frame) // 3)
         possible = np.arange(rows, len(frame) - rows + 1)
         seen = possible[frame[target].notna().to_numpy()[possible]]
         possible = seen if len(seen) else possible
         starts = possible[np.unique(np.linspace(0, len(possible) - 1, N_STARTS).astype(int))]
-        whole = encoding.inputs(frame)
+        whole = encoder.transform(frame)
         warm = np.stack([whole[start - rows : start + rows] for start in starts])
         cold = np.zeros_like(warm)  # what comes before a table is read as the training mean
         for number, start in enumerate(starts):
-            cold[number, rows:] = encoding.inputs(frame.iloc[start : start + rows])
+            cold[number, rows:] = encoder.transform(frame.iloc[start : start + rows])
         self._inputs = torch.from_numpy(np.concatenate([warm, cold]))
 
     @torch.inference_mode()

@@ -385,11 +385,13 @@ def _training_rows(series: EncodedSeries, device: torch.device) -> tuple[Tensor,
     """Inputs (T, F), scaled changes (T, L) and which of them are observed (T, L), and after them a
     row that stands for all others: read as the training mean, and not scored.
     """
-    observed = series.training[: series.split]
-    changes = np.where(observed, series.changes[: series.split], 0.0) / series.change_scale
+    observed = series.train_mask[: series.validation_start]
+    changes = (
+        np.where(observed, series.changes[: series.validation_start], 0.0) / series.change_scale
+    )
     inputs, target, weight = (
         torch.from_numpy(np.pad(values, ((0, 1), (0, 0))).astype(np.float32)).to(device)
-        for values in (series.inputs[: series.split], changes, observed)
+        for values in (series.inputs[: series.validation_start], changes, observed)
     )
     return inputs, target, weight
 
@@ -403,7 +405,7 @@ class _Chunks:
         self._length, self._batch = config.chunk_length, config.batch_size
         self._context = config.context_length
         self._inputs, self._target, self._weight = _training_rows(series, device)
-        self._rows = series.split
+        self._rows = series.validation_start
         self._hours = torch.arange(-self._context, self._length, device=device)[:, None]
 
     def shuffled(self, draw: np.random.Generator) -> list[Tensor]:
@@ -446,9 +448,9 @@ class HoldoutEvaluator:
     """
 
     def __init__(self, series: EncodedSeries, device: torch.device | str = "cpu") -> None:
-        self.first = max(0, series.split - series.horizon)
+        self.first = max(0, series.validation_start - series.horizon)
         self.changes = series.changes[self.first :]
-        self.scored = series.validation[self.first :]
+        self.scored = series.valid_mask[self.first :]
         self.persistence_rmse = rmse(self.changes, self.scored)
         self._stretches = Segments(torch.tensor(series.inputs).to(device), self.first)
         self._scale = series.change_scale

@@ -27,7 +27,8 @@ from lstm_model import forecast
 from lstm_model.command import run_app
 from lstm_model.configuration import Configuration, DataSettings, Reading
 from lstm_model.data.csv_table import parse_csv
-from lstm_model.data.series import EncodedSeries, FeatureEncoder
+from lstm_model.data.encoding import FeatureEncoder
+from lstm_model.data.series import EncodedSeries
 from lstm_model.errors import TableError
 from lstm_model.figures import forecasts as figures
 from lstm_model.inference.intervals import calibrate
@@ -81,7 +82,7 @@ def made(table: pd.DataFrame) -> tuple[EncodedSeries, TrainedForecaster]:
         members.append(TrainedForecaster.of(series, "pm", SMALL, best.weights, best.score))
         forecasts.append(HoldoutEvaluator(series).forecast(members[-1].model))
     both = TrainedForecaster.ensemble(members)
-    starts = WarmUpProbe(table[table.index < SETTINGS.test_from], series.encoding, "pm")
+    starts = WarmUpProbe(table[table.index < SETTINGS.test_from], series.encoder, "pm")
     mean = np.mean(forecasts, axis=0)
     return series, both.completed([(series, mean)], starts, SETTINGS.reading, simulated=False)
 
@@ -213,15 +214,15 @@ def test_cold_starts_are_compared_with_what_a_naive_reading_gives(
 ) -> None:
     """On a table of 60 rows: 20 before, 20 after each start."""
     both, part = made[1], table.iloc[100:160]
-    differences = WarmUpProbe(part, both.encoding, "pm").differences(both.models)
+    differences = WarmUpProbe(part, both.encoder, "pm").differences(both.models)
     assert differences.shape == (20, 3)
-    whole = torch.from_numpy(both.encoding.inputs(part))
+    whole = torch.from_numpy(both.encoder.transform(part))
     squares = []
     with torch.inference_mode():
         for start in range(20, 41):
             if np.isnan(part["pm"].iloc[start]):
                 continue
-            own = torch.from_numpy(both.encoding.inputs(part.iloc[start : start + 20]))
+            own = torch.from_numpy(both.encoder.transform(part.iloc[start : start + 20]))
             nothing = torch.zeros(20, whole.shape[1])
             cold = warm = torch.zeros(20, 3)
             for model in both.models:
@@ -240,7 +241,7 @@ def test_settled_is_after_the_last_row_that_moves(
     far: list[int],
     needed: int,
 ) -> None:
-    starts = WarmUpProbe(table.iloc[:60], made[1].encoding, "pm")
+    starts = WarmUpProbe(table.iloc[:60], made[1].encoder, "pm")
     differences = np.full((20, 3), TOLERANCE / 2)
     differences[far, 1] = 2 * TOLERANCE
     monkeypatch.setattr(WarmUpProbe, "differences", lambda self, models: differences)
@@ -254,9 +255,9 @@ def test_cold_starts_are_followed_until_a_weeks_mean_has_settled(
     step = pd.Timedelta(minutes=minutes)
     frame = table.iloc[:10_000].ffill()[["pm"]]
     frame.index = pd.date_range("2020-01-01", periods=len(frame), freq=step)
-    encoding = FeatureEncoder.learn(frame, "pm", (), step)
-    model = LSTMForecaster.seeded(len(encoding.channels), SMALL, 1, seed=0)
-    followed = len(WarmUpProbe(frame, encoding, "pm").differences([model]))
+    encoder = FeatureEncoder.fit(frame, "pm", (), step)
+    model = LSTMForecaster.seeded(len(encoder.channels), SMALL, 1, seed=0)
+    followed = len(WarmUpProbe(frame, encoder, "pm").differences([model]))
     assert followed == week + SETTLING_ROWS
 
 
@@ -264,7 +265,7 @@ def test_a_year_is_scored_nearly_as_soon_as_its_models_have_read_it(
     made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     part = table.iloc[: 8760 + made[1].rows_needed - 1]
-    inputs = torch.from_numpy(made[1].encoding.inputs(part))
+    inputs = torch.from_numpy(made[1].encoder.transform(part))
     scoring, reading = [], []
     for _ in range(3):
         begun = perf_counter()
@@ -352,9 +353,9 @@ def test_another_unit_is_warned_of_and_a_record_is_not(
     made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     part = table.iloc[20000:20400]
-    channel = next(each for each in made[1].encoding.numeric if each.column == "temp")
-    assert channel.most == table["temp"].iloc[: 91 * 24].max()
-    record = channel.most + 0.45 * (channel.most - channel.least)
+    channel = next(each for each in made[1].encoder.numeric if each.column == "temp")
+    assert channel.max == table["temp"].iloc[: 91 * 24].max()
+    record = channel.max + 0.45 * (channel.max - channel.min)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         made[1].forecast(part.assign(temp=record))
@@ -620,7 +621,7 @@ def trained_on(text: str, target: str, split: tuple[int, int], **keys: Any) -> T
     fit = Trainer(SMALL, series, max_epochs=2, seed=0)
     *_, last = fit
     model = TrainedForecaster.of(series, target, SMALL, last.best.weights)
-    starts = WarmUpProbe(table.frame, series.encoding, target)
+    starts = WarmUpProbe(table.frame, series.encoder, target)
     return model.completed(
         [(series, HoldoutEvaluator(series).forecast(model.model))],
         starts,
@@ -678,8 +679,8 @@ def test_a_dataframe_is_read_as_the_csv_is(
     """Booleans, codes, texts that are numbers, empty cells and a clock in parts: as pandas reads
     them, as texts, and by the command.
     """
-    assert reader.encoding.channels[:2] == ("load", "wind")
-    assert {"open=true", "kind=2", "holiday=none"} <= set(reader.encoding.channels)
+    assert reader.encoder.channels[:2] == ("load", "wind")
+    assert {"open=true", "kind=2", "holiday=none"} <= set(reader.encoder.channels)
     as_pandas_does = pd.read_csv(io.StringIO(text), decimal=",")
     as_pandas_does["load"] = as_pandas_does["load"].astype(float)
     assert as_pandas_does["open"].dtype == bool

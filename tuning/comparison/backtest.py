@@ -92,7 +92,7 @@ def series_for_window(
     except TableError as error:
         raise TableError(f"the test period {span.label} can't be used: {error}") from error
     # What the test holds decides nothing.
-    return replace(final, never_negative=is_never_negative(final.target[: final.split]))
+    return replace(final, never_negative=is_never_negative(final.target[: final.validation_start]))
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ class ForecastErrors:
             forecasts: (S, origins, L) changes from the last observed value, from `horizon` rows
                 before the split on: what Validation.forecast() gives, once for each seed.
         """
-        rows = np.arange(final.split, len(final.target))
+        rows = np.arange(final.validation_start, len(final.target))
         leads = np.arange(1, final.horizon + 1)
-        first = final.split - final.horizon  # training alone has more rows than that
+        first = final.validation_start - final.horizon  # training alone has more rows than that
         origins = rows[:, None] - leads
         changes = final.changes[first:]
 
@@ -139,7 +139,7 @@ class ForecastErrors:
             observed=final.target[rows],
             errors={name: by_hour(forecast) for name, forecast in every.items()},
             origins=origins,
-            levels=final.last[origins],
+            levels=final.last_observed[origins],
             floors=floors(final.target, final.never_negative)[origins],
         )
 

@@ -121,7 +121,7 @@ def refitting_jobs(
 
     The learning rate follows the same schedule, and stops at the finalist's median best epoch.
     """
-    shared = share(final.learned)
+    shared = share(final.training_only)
     config = Configuration(**finalist.trial.config)
     settings = (config, shared, space.data.target, space.study.max_epochs, finalist.epochs)
     return [Job(_refit, (*settings, seed)) for seed in seeds]

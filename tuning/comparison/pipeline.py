@@ -166,7 +166,7 @@ def _completed(
             (fold, np.mean([run.forecasts[number] for run in finalist.runs], axis=0))
             for number, fold in enumerate(study.series.folds)
         ],
-        WarmUpProbe(frame.loc[frame.index < span.start], members.encoding, members.target),
+        WarmUpProbe(frame.loc[frame.index < span.start], members.encoder, members.target),
         study.table.reading,
         simulated=study.table.simulated,
     )
@@ -346,7 +346,7 @@ def _beside_best(
 
 def _pairs(studies: Mapping[str, Study]) -> list[tuple[str, str]]:
     """The question first: the model that reads more against the other, or against persistence."""
-    by_inputs = sorted(studies, key=lambda n: -len(studies[n].series.encoding.channels))
+    by_inputs = sorted(studies, key=lambda n: -len(studies[n].series.encoder.channels))
     pairs = [(by_inputs[0], by_inputs[1])] if len(by_inputs) > 1 else []
     for name in by_inputs:
         pairs += [(name, PERSISTENCE), (name, f"ridge_{name}")]
@@ -364,9 +364,9 @@ def _finalist(study: Study, ranked: Sequence[RetrainedTrial]) -> dict[str, Any]:
         "epochs": best.epochs,
         "features": list(data.features),
         "calendar": list(data.calendar),
-        "validation": best.score.as_json(),
+        "validation": best.score.to_json(),
         "by_seed": [
-            {"seed": run.seed, "epoch": run.epoch, **run.score.as_json()} for run in best.runs
+            {"seed": run.seed, "epoch": run.epoch, **run.score.to_json()} for run in best.runs
         ],
         "candidates": [
             {
@@ -396,7 +396,7 @@ def _categories(studies: Mapping[str, Study]) -> dict[str, Any]:
     """The last known category of every row, for each categorical feature of any study."""
     found = {}
     for study in studies.values():
-        for group in study.series.encoding.categorical:
+        for group in study.series.encoder.categorical:
             found[group.column] = study.table.frame[group.column].ffill().to_numpy(object)
     return found
 

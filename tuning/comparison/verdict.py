@@ -116,7 +116,7 @@ def check_test_observations(
     anything is trained for it.
     """
     leads = np.arange(1, final.horizon + 1)
-    origins = np.arange(final.split, len(final.target))[:, None] - leads
+    origins = np.arange(final.validation_start, len(final.target))[:, None] - leads
     known = np.isfinite(final.changes[origins, leads - 1])
     block, most = block_length(step, final.horizon), bootstrap_replicates(final.horizon)
     for lead, observed in enumerate(known.T, start=1):
@@ -246,7 +246,7 @@ def level_edges(final: EncodedSeries, air: bool) -> list[float]:
     """Where levels begin: the air quality index's for PM2.5, else shares of the training rows."""
     if air:
         return list(AQI_BREAKPOINTS)
-    target = final.target[: final.split]
+    target = final.target[: final.validation_start]
     return sorted({float(q) for q in np.nanquantile(target, LEVEL_QUANTILES)})
 
 

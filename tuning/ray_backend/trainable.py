@@ -218,7 +218,7 @@ def _wants_memory(error: RuntimeError) -> bool:
 
 def epoch_report(epoch: "Epoch") -> dict[str, Any]:
     """An epoch as Trial.report() takes it."""
-    best = {"epoch": epoch.best.epoch, **epoch.best.score.as_json()}
+    best = {"epoch": epoch.best.epoch, **epoch.best.score.to_json()}
     return {
         "epoch": epoch.number,
         "loss": epoch.loss,

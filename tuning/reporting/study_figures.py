@@ -65,7 +65,7 @@ def _of_the_model(shown: StudySnapshot) -> dict[str, Figure]:
         looks=looks,
     )
     rows = list(chosen.values())[-1]
-    first, last = series.split + rows.start, series.split + rows.stop
+    first, last = series.validation_start + rows.start, series.validation_start + rows.stop
     before = min(first, SETTLING_ROWS)
     found["best model/gates in the highest week"] = figures.gates(
         series.times[first:last],

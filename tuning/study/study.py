@@ -467,7 +467,7 @@ class Study:
         if self._starts is None:
             frame, before = self.table.frame, self.space.data.test_from
             self._starts = WarmUpProbe(
-                frame.loc[frame.index < before], fold.encoding, self.space.data.target
+                frame.loc[frame.index < before], fold.encoder, self.space.data.target
             )
         return forecaster.completed(
             [(fold, HoldoutEvaluator(fold).forecast(forecaster.model))],
@@ -508,7 +508,7 @@ class Study:
         """The outcome so far, as summary.json has it."""
         counts, best = self.counts, self.best
         baselines = self.baselines
-        reference = baselines.as_json()
+        reference = baselines.to_json()
         saved = self._kept["saved"] if self._kept else {}
         validation = {k: v for k, v in saved.items() if k != "epoch"}
         if "by_lead_time" in validation:
@@ -547,11 +547,11 @@ class Study:
             "simulated": self.table.simulated,
             "sha256": self.table.sha256,
             "features": list(self.space.data.features),
-            "input_channels": len(self.series.encoding.channels),
+            "input_channels": len(self.series.encoder.channels),
             "rows": len(self.table.frame),
         }
         if self.table.repairs:
-            facts["repairs"] = [repair.as_json() for repair in self.table.repairs]
+            facts["repairs"] = [repair.to_json() for repair in self.table.repairs]
         if self.table.doubts:
             facts["doubts"] = list(self.table.doubts)
         if self.table.warning:
@@ -569,7 +569,7 @@ class Study:
             "resources": space.resources.model_dump(mode="json"),
             **space_as_json(space),
             "defaults": space.defaults,
-            "input_channels": list(self.series.encoding.channels),
+            "input_channels": list(self.series.encoder.channels),
             "seed": space.study.seed,
             "versions": {"python": platform.python_version(), "lstm-tuning": __version__}
             | {name: version(name) for name in LIBRARIES},

@@ -114,7 +114,7 @@ def test_what_stands_for_missing_is_counted_cell_by_cell() -> None:
 def test_an_empty_cell_means_what_the_file_says() -> None:
     column = read("", "2", "NA", fill={"x": 0})
     assert column.values.tolist() == [0, 2, 0]
-    assert [each.as_json() for each in column.repairs] == [{"column": "x", "filled": 0, "rows": 2}]
+    assert [each.to_json() for each in column.repairs] == [{"column": "x", "filled": 0, "rows": 2}]
     assert read("", "Christmas", fill={"x": "none"}).values.tolist() == ["none", "Christmas"]
     assert read("", "2", fill={"x": "repeat"}).values.isna().tolist() == [True, False]
     with pytest.raises(

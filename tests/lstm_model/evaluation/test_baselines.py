@@ -66,8 +66,8 @@ def test_ridge_is_the_penalised_least_squares_solution(series: EncodedSeries, fo
     found = ridge(series, form)
     inputs = series.inputs[:, :5].astype(np.float64)  # without the target's means
     if form == "levels":
-        for i, channel in enumerate(series.encoding.numeric):
-            if channel.logarithm:
+        for i, channel in enumerate(series.encoder.numeric):
+            if channel.log1p:
                 level = np.exp(inputs[:, i] * channel.scale + channel.mean) - 1
                 inputs[:, i] = (level - level[:300].mean()) / level[:300].std()
     blank = [0.0] * inputs.shape[1]
@@ -76,9 +76,9 @@ def test_ridge_is_the_penalised_least_squares_solution(series: EncodedSeries, fo
         for row in range(len(inputs)):
             lags = [inputs[row - k] if row >= k else blank for k in range(LAGS)]
             x.append(np.concatenate(lags))
-            if series.training[row, lead]:
+            if series.train_mask[row, lead]:
                 rows.append(row)
-                y.append(series.target[row + lead + 1] - series.last[row])
+                y.append(series.target[row + lead + 1] - series.last_observed[row])
         design = np.array(x)
         centre, level = design[rows].mean(axis=0), np.mean(y)
         penalty = np.sqrt(RIDGE_PENALTY * len(rows)) * np.eye(design.shape[1])
@@ -96,7 +96,7 @@ def test_the_better_form_of_ridge_is_reported(series: EncodedSeries) -> None:
     errors = {
         form: np.sqrt(
             [
-                np.mean((ridge(series, form) - series.changes)[series.validation[:, i], i] ** 2)
+                np.mean((ridge(series, form) - series.changes)[series.valid_mask[:, i], i] ** 2)
                 for i in range(3)
             ]
         ).mean()
@@ -110,7 +110,7 @@ def test_persistence_has_no_skill(series: EncodedSeries) -> None:
     persistence = evaluate_baselines(series).persistence
     assert persistence.skill == 0.0
     known = np.diff(series.target[299:360])  # row 299 on: each from an observed hour to another
-    errors = series.changes[series.validation[:, 0], 0]
+    errors = series.changes[series.valid_mask[:, 0], 0]
     assert persistence.rmse_by_lead_time[0] == pytest.approx(np.sqrt(np.mean(errors**2)))
     assert set(known[np.isfinite(known)]) <= set(errors)
 
@@ -126,7 +126,7 @@ def test_boosting_learns_from_training_rows_alone(
     again = boosted(EncodedSeries.from_table(spoilt, HOUR, settings()), 2)
     np.testing.assert_array_equal(again[:320], found[:320])
     # It has learned something: a wave is far from persistence.
-    changes, training = series.changes[:, 1], series.training[:, 1]
+    changes, training = series.changes[:, 1], series.train_mask[:, 1]
     errors = (found - changes)[training]
     assert np.sqrt(np.mean(errors**2)) < 0.5 * np.sqrt(np.mean(changes[training] ** 2))
 
@@ -223,12 +223,14 @@ def test_nothing_below_zero_is_forecast_of_what_never_was() -> None:
     wave = np.maximum(0, 5 * np.sin(np.arange(900) / 4) + rng.normal(0, 2, 900))
     for values, floor in ((wave, 0.0), (wave - 1, -np.inf)):
         series = series_of(values, HOUR, 600)
-        free = series.last[:, None] + ridge(series, "levels")
+        free = series.last_observed[:, None] + ridge(series, "levels")
         kept = BY_NAME["ridge"].changes(series, "levels")
         assert kept is not None
         assert series.never_negative == (floor == 0)
         assert (free < 0).any()
-        np.testing.assert_allclose(series.last[:, None] + kept, np.maximum(free, floor), atol=1e-12)
+        np.testing.assert_allclose(
+            series.last_observed[:, None] + kept, np.maximum(free, floor), atol=1e-12
+        )
 
 
 def test_ridge_with_more_columns_than_rows_is_the_same() -> None:
@@ -248,10 +250,10 @@ def test_ridge_with_more_columns_than_rows_is_the_same() -> None:
     )
     series = EncodedSeries.from_table(frame, HOUR, settings)
     found = ridge(series, "levels")[:, 0]
-    inputs = series.inputs[:, series.encoding.plain].astype(np.float64)
+    inputs = series.inputs[:, series.encoder.without_means].astype(np.float64)
     padded = np.vstack([np.zeros((LAGS - 1, features)), inputs])
     design = np.stack([padded[at : at + LAGS].T.ravel() for at in range(len(inputs))])
-    training = series.training[:, 0]
+    training = series.train_mask[:, 0]
     assert design.shape[1] == features * LAGS > training.sum()
     x, y = design[training], series.changes[training, 0]
     centred = x - x.mean(0)
@@ -306,6 +308,6 @@ def test_the_strongest_is_told_by_lead_time_and_over_all() -> None:
     assert found.skill_beyond(best) == 0
     assert found.skill_beyond(0.5 * best) == pytest.approx(0.5)
     assert list(found.leading) == list(dict.fromkeys(["persistence", "ridge", found.best]))
-    facts = found.as_json()
+    facts = found.to_json()
     assert facts["best_baseline"] == found.best
     assert facts["same_hour_yesterday_rmse"] == by_rmse["same_hour_yesterday"]

@@ -36,8 +36,8 @@ def test_means_over_lead_times() -> None:
 
 def test_lead_times_are_listed_only_where_there_are_several() -> None:
     one = Score(np.array([2.0]), np.array([1.0]), np.array([0.5]))
-    assert one.as_json() == {"rmse": 2.0, "mae": 1.0, "skill": 0.5}
+    assert one.to_json() == {"rmse": 2.0, "mae": 1.0, "skill": 0.5}
     two = Score(np.array([2.0, 4.0]), np.array([1.0, 2.0]), np.array([0.5, 0.3]))
-    assert two.as_json()["by_lead_time"]["rmse"] == {"1": 2.0, "2": 4.0}
+    assert two.to_json()["by_lead_time"]["rmse"] == {"1": 2.0, "2": 4.0}
     again = Score.from_json(json.loads(json.dumps(two.by_lead_time())))
     assert again.by_lead_time() == two.by_lead_time()

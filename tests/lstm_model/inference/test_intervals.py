@@ -170,11 +170,11 @@ def test_they_come_back_as_they_were() -> None:
     rng = np.random.default_rng(3)
     forecasts = rng.normal(50, 20, (500, 4))
     found = Intervals.calibrated(forecasts, forecasts + rng.normal(0, 5, (500, 4)))
-    again = Intervals.from_json(json.loads(json.dumps(found.as_json())))
+    again = Intervals.from_json(json.loads(json.dumps(found.to_json())))
     for claim, (low, high) in found.bounds(forecasts).items():
         np.testing.assert_array_equal(again.bounds(forecasts)[claim][0], low)
         np.testing.assert_array_equal(again.bounds(forecasts)[claim][1], high)
-    assert len(json.dumps(found.as_json())) < 4 * 800
+    assert len(json.dumps(found.to_json())) < 4 * 800
 
 
 def test_validations_are_put_together(series: EncodedSeries) -> None:
@@ -187,7 +187,7 @@ def test_validations_are_put_together(series: EncodedSeries) -> None:
         np.testing.assert_allclose(low, 58.0, rtol=1e-5)
         np.testing.assert_allclose(high, 58.0, rtol=1e-5)
     # Two folds have twice the rows, and so twice the knots.
-    rows = series.validation.sum(axis=0).min()
+    rows = series.valid_mask.sum(axis=0).min()
     assert found.levels.shape == (3, 2 * rows // 50)
 
 

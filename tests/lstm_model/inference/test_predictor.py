@@ -47,7 +47,7 @@ def test_forecasts_of_the_table_score_as_in_training(
     first = table.index.get_loc(forecasts.origins[0])
     assert isinstance(first, int)
     for lead in range(1, 4):
-        rows = np.flatnonzero(series.validation[:, lead - 1])
+        rows = np.flatnonzero(series.valid_mask[:, lead - 1])
         observed = table["pm"].to_numpy()[rows + lead]
         error = np.sqrt(np.mean((forecasts.values[rows - first, lead - 1] - observed) ** 2))
         assert forecaster.validation is not None

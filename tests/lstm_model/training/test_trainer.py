@@ -117,7 +117,7 @@ def test_targets_and_weights_of_a_batch(series: EncodedSeries) -> None:
             for inputs, aims, weight, observed in zip(*chunks.cut(starts), strict=True):
                 rows = inputs[6:, :, 0].flatten().long().numpy() - 1
                 # The row before the table has no targets, as those have that stand for padding.
-                counts = np.where(rows[:, None] >= 0, gap.training[rows], False)
+                counts = np.where(rows[:, None] >= 0, gap.train_mask[rows], False)
                 assert observed == counts.any()
                 none += not observed
                 np.testing.assert_allclose(weight, counts / max(1, counts.sum()), rtol=1e-6)
@@ -332,7 +332,7 @@ def test_the_reported_loss_is_the_mean_over_observed_targets(
     config = SMALL.model_copy(update={"loss": loss, "learning_rate": 1e-6, "chunk_length": 5000})
     fit = Trainer(config, series, max_epochs=1, seed=0)
     found = fit.run_epoch().loss
-    errors = (series.changes / series.change_scale)[series.training]
+    errors = (series.changes / series.change_scale)[series.train_mask]
     size = np.abs(errors)
     expected = {
         "mse": size**2,
@@ -453,8 +453,12 @@ def test_folds_saved_between_epochs_go_on_to_the_same_bits(
 def test_a_training_needs_nothing_but_the_training_rows(series: EncodedSeries) -> None:
     """What the final models learn is what a validated training learns, epoch for epoch."""
     fit = Trainer(SMALL, series, max_epochs=3, seed=5)
-    alone = FoldTrainer(SMALL, series.learned, max_epochs=3, seed=5)
-    assert len(series.learned.target) == len(series.learned.inputs) == series.split
+    alone = FoldTrainer(SMALL, series.training_only, max_epochs=3, seed=5)
+    assert (
+        len(series.training_only.target)
+        == len(series.training_only.inputs)
+        == series.validation_start
+    )
     for _ in range(2):
         epoch, done = fit.run_epoch(), alone.train_epoch()
         assert (done.loss, done.learning_rate) == (epoch.loss, epoch.learning_rate)

@@ -84,8 +84,8 @@ def fit(study: Study, id: int, config: dict[str, Any], state: Any = "finished") 
     for epoch in training:
         numbers = {"epoch": epoch.number, "loss": epoch.loss, "seconds": epoch.seconds}
         numbers |= {"learning_rate": epoch.learning_rate, "gradient_norm": epoch.gradient_norm}
-        best = {"epoch": epoch.best.epoch, **epoch.best.score.as_json()}
-        study.reported(id, numbers | epoch.score.as_json() | {"best": best})
+        best = {"epoch": epoch.best.epoch, **epoch.best.score.to_json()}
+        study.reported(id, numbers | epoch.score.to_json() | {"best": best})
     folder = study.folder / "checkpoints" / "0" / str(id) / "checkpoint_000000"
     folder.mkdir(parents=True)
     assert training.best is not None

@@ -33,7 +33,7 @@ CHEAP = Configuration(hidden_size=4, context_length=6, chunk_length=48)
 
 
 def same(a: Intervals | None, b: Intervals) -> bool:
-    return a is not None and a.as_json() == b.as_json()
+    return a is not None and a.to_json() == b.to_json()
 
 
 def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
@@ -94,7 +94,7 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     end = table.frame.index[-1] + table.step
     span = EvaluationWindow("test", settled.data.test_from, end.to_pydatetime())
     final = series_for_window(table, settled.data, span)
-    members = [_refit(CHEAP, final.learned, "pm", 2, 2, seed, "cpu") for seed in (1, 2)]
+    members = [_refit(CHEAP, final.training_only, "pm", 2, 2, seed, "cpu") for seed in (1, 2)]
     study = Study(tmp_path / "air", settled, table, series, None, 0.0)  # type: ignore[arg-type]
     model = _completed(TrainedForecaster.ensemble(members), study, span, finalist)
 
@@ -112,7 +112,7 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     check = HoldoutEvaluator(final)
     mean = np.mean([check.forecast(one.model) for one in members], axis=0)
     found = loaded.forecast(table.frame)
-    expected = final.last[check.first :, None] + mean
+    expected = final.last_observed[check.first :, None] + mean
     np.testing.assert_allclose(found.values[-len(expected) :], expected, atol=1e-3)
 
 

@@ -212,7 +212,7 @@ def test_a_space_that_was_changed_is_refused(study: Study) -> None:
 def trained(study: Study) -> TrainedForecaster:
     space = study.space
     config = space.configuration(space.initial_trials[0])
-    model = LSTMForecaster.seeded(len(study.series.encoding.channels), config, 1, seed=1)
+    model = LSTMForecaster.seeded(len(study.series.encoder.channels), config, 1, seed=1)
     return TrainedForecaster.of(study.series, space.data.target, config, model.state_dict())
 
 
