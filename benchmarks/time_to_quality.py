@@ -84,7 +84,7 @@ class Judge:
 
     def of_model(self, model: TrainedForecaster) -> dict[str, dict[str, float]]:
         found = model.forecast(self.frame)
-        return self(pd.Series(found.values[:, 0], index=found.origins + model.step))
+        return self(pd.Series(found.point[:, 0], index=found.origins + model.step))
 
     def _score(self, forecast: pd.Series, year: str) -> dict[str, float]:
         observed = self._observed.loc[year].to_numpy()[:, None]
@@ -353,7 +353,7 @@ def one_training(
         return judge(pd.Series(values, index=judge.frame.index[origins + 1]))
 
     def in_sequences(weights: dict[str, torch.Tensor]) -> dict[str, dict[str, float]]:
-        return judge.of_model(TrainedForecaster.of(series, target, config, weights))
+        return judge.of_model(TrainedForecaster.from_weights(series, target, config, weights))
 
     found: dict[str, list[list[dict[str, Any]]]] = {"windows": [], "sequences": []}
     for seed in SEEDS:

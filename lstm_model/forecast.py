@@ -68,7 +68,7 @@ def run(
         refuse_overwriting({"--data": None if data == "-" else data, "--out": out, "--plot": plot})
         out, plot = (file and Path(os.path.realpath(file)) for file in (out, plot))  # a link stays
         # Not before: torch takes seconds, and a mistake is to be told at once.
-        from lstm_model.inference.predictor import OutOfRangeWarning
+        from lstm_model.inference.table_checks import OutOfRangeWarning
 
         forecaster = loaded(model)
         if forecaster.simulated:
@@ -90,12 +90,13 @@ def run(
             print_stderr(f"warning: {model} was saved without intervals: no bounds")
         if plot is not None:
             draw(plot, forecaster, table, found)
-        write(out, found.every(every or len(found.origins)))
+        write(out, found.every_nth_origin(every or len(found.origins)))
 
 
 def loaded(folder: Path) -> "TrainedForecaster":
     """The model, or where it may lie."""
-    from lstm_model.inference.predictor import SETTINGS, TrainedForecaster
+    from lstm_model.inference.model_file import SETTINGS
+    from lstm_model.inference.predictor import TrainedForecaster
 
     # Neither raises where the name is too long for one, as the methods of a Path do.
     if not os.path.exists(folder / SETTINGS):
@@ -186,7 +187,7 @@ def draw(
         recent.index.to_numpy(),
         recent.to_numpy(),
         found.valid_times().to_numpy(),
-        found.values[-1],
+        found.point[-1],
         {claim: (low[-1], high[-1]) for claim, (low, high) in found.bounds.items()},
         quantity=forecaster.target,
     )

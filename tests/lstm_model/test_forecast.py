@@ -32,7 +32,8 @@ from lstm_model.data.series import EncodedSeries
 from lstm_model.errors import TableError
 from lstm_model.figures import forecasts as figures
 from lstm_model.inference.intervals import calibrate
-from lstm_model.inference.predictor import OutOfRangeWarning, TrainedForecaster
+from lstm_model.inference.predictor import TrainedForecaster
+from lstm_model.inference.table_checks import OutOfRangeWarning
 from lstm_model.inference.warm_start import TOLERANCE, WarmUpProbe
 from lstm_model.model.forecaster import LSTMForecaster
 from lstm_model.training.trainer import SETTLING_ROWS, HoldoutEvaluator, Trainer
@@ -79,12 +80,14 @@ def made(table: pd.DataFrame) -> tuple[EncodedSeries, TrainedForecaster]:
         fit = Trainer(SMALL, series, max_epochs=10, seed=seed)
         *_, last = fit
         best = last.best
-        members.append(TrainedForecaster.of(series, "pm", SMALL, best.weights, best.score))
+        members.append(
+            TrainedForecaster.from_weights(series, "pm", SMALL, best.weights, best.score)
+        )
         forecasts.append(HoldoutEvaluator(series).forecast(members[-1].model))
     both = TrainedForecaster.ensemble(members)
     starts = WarmUpProbe(table[table.index < SETTINGS.test_from], series.encoder, "pm")
     mean = np.mean(forecasts, axis=0)
-    return series, both.completed([(series, mean)], starts, SETTINGS.reading, simulated=False)
+    return series, both.with_intervals([(series, mean)], starts, SETTINGS.reading, simulated=False)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +141,7 @@ def test_stationary_hours_lie_in_the_intervals_as_often_as_claimed(
             assert 1 - below - above == pytest.approx(claim, abs=0.02)
             assert below == pytest.approx((1 - claim) / 2, abs=0.015)
             # Where it is high, the intervals are wider in proportion.
-            top = found.values[:-lead, lead - 1] > 90
+            top = found.point[:-lead, lead - 1] > 90
             assert (came >= least)[known & top].mean() == pytest.approx((1 + claim) / 2, abs=0.03)
             width = (most - least)[top].mean() / (most - least)[~top].mean()
             assert 1.5 < width < 4
@@ -151,14 +154,14 @@ def test_an_ensemble_is_one_folder_and_the_mean_of_its_members(
     assert sorted(file.name for file in saved.iterdir()) == ["model.json", "model.safetensors"]
     assert sum(file.stat().st_size for file in saved.iterdir()) < 30_000
     part = table.iloc[:600]
-    each = [replace(both, models=(model,)).forecast(part).values for model in both.models]
+    each = [replace(both, models=(model,)).forecast(part).point for model in both.models]
     assert np.abs(each[0] - each[1]).max() > 0.1
     found = both.forecast(part)
-    np.testing.assert_allclose(found.values, np.mean(each, axis=0), rtol=1e-12)
-    np.testing.assert_array_equal(found.values, made[1].forecast(part).values)
+    np.testing.assert_allclose(found.point, np.mean(each, axis=0), rtol=1e-12)
+    np.testing.assert_array_equal(found.point, made[1].forecast(part).point)
     for claim, bounds in made[1].forecast(part).bounds.items():
         np.testing.assert_array_equal(found.bounds[claim], bounds)
-    assert (both.reading.time, both.simulated, both.validation) == ("when", False, None)
+    assert (both.reading.time, both.simulated, both.validation_score) == ("when", False, None)
     assert found.origins[0] == part.index[both.rows_needed - 1]
     assert found.origins[-1] == part.index[-1]
 
@@ -171,8 +174,10 @@ def test_intervals_are_of_the_mean_forecast_of_validation(
     mean = np.mean([check.forecast(model) for model in both.models], axis=0)
     expected = calibrate([(series, mean)])
     assert both.intervals is not None
-    np.testing.assert_array_equal(both.intervals.levels, expected.levels)
-    np.testing.assert_array_equal(both.intervals.quantiles[0.8], expected.quantiles[0.8])
+    np.testing.assert_array_equal(both.intervals.knots, expected.knots)
+    np.testing.assert_array_equal(
+        both.intervals.score_quantiles[0.8], expected.score_quantiles[0.8]
+    )
 
 
 def test_a_target_that_was_never_negative_has_no_negative_bound(
@@ -180,8 +185,8 @@ def test_a_target_that_was_never_negative_has_no_negative_bound(
 ) -> None:
     both, part = made[1], table.iloc[20000:20400]
     assert both.intervals is not None
-    wide = {claim: 50 * quantiles for claim, quantiles in both.intervals.quantiles.items()}
-    both = replace(both, intervals=replace(both.intervals, quantiles=wide))
+    wide = {claim: 50 * quantiles for claim, quantiles in both.intervals.score_quantiles.items()}
+    both = replace(both, intervals=replace(both.intervals, score_quantiles=wide))
     assert (both.forecast(part).bounds[0.95][0] == 0).all()
     other = replace(both, never_negative=False)
     assert (other.forecast(part).bounds[0.95][0] < 0).all()
@@ -201,7 +206,7 @@ def test_rows_needed_are_those_after_which_more_past_changes_little(
             cut = table.iloc[row - rows + 1 : row + 1]
             short = replace(both, rows_needed=min(rows, known)).forecast(cut)
             assert short.origins[-1] == table.index[row]
-            differences.append(short.values[-1] - long.values[row - known + 1])
+            differences.append(short.point[-1] - long.point[row - known + 1])
         return float(np.max(np.sqrt(np.mean(np.square(differences), axis=0)) / both.change_scale))
 
     assert 10 < known < 336
@@ -269,7 +274,7 @@ def test_a_year_is_scored_nearly_as_soon_as_its_models_have_read_it(
     scoring, reading = [], []
     for _ in range(3):
         begun = perf_counter()
-        assert made[1].forecast(part).values.shape == (8760, 3)
+        assert made[1].forecast(part).point.shape == (8760, 3)
         scored = perf_counter()
         with torch.inference_mode():
             for model in made[1].models:
@@ -287,8 +292,8 @@ def test_whole_numbers_categories_and_other_columns_do(
     part.iloc[5, 2] = np.nan
     kinds = {"temp": "Int64", "wind": "category"}
     other = part.astype(kinds).assign(more="text")[["more", "temp", "pm", "wind"]]
-    expected = made[1].forecast(part).values
-    np.testing.assert_array_equal(made[1].forecast(other).values, expected)
+    expected = made[1].forecast(part).point
+    np.testing.assert_array_equal(made[1].forecast(other).point, expected)
 
 
 @pytest.mark.parametrize(
@@ -378,7 +383,7 @@ def test_the_command_forecasts_from_the_last_row(
     ]
     numbers = np.array([[float(v) for v in line.split(",")[3:]] for line in lines[1:]])
     wide, narrow = found.bounds[0.95], found.bounds[0.8]
-    expected = [found.values[-1], narrow[0][-1], narrow[1][-1], wide[0][-1], wide[1][-1]]
+    expected = [found.point[-1], narrow[0][-1], narrow[1][-1], wide[0][-1], wide[1][-1]]
     np.testing.assert_allclose(numbers.T, expected, rtol=1e-5)
     forecasts, lower, upper, lowest, highest = numbers.T
     assert (lowest < lower).all()
@@ -620,9 +625,9 @@ def trained_on(text: str, target: str, split: tuple[int, int], **keys: Any) -> T
     series = EncodedSeries.from_table(table.frame, table.step, settings)
     fit = Trainer(SMALL, series, max_epochs=2, seed=0)
     *_, last = fit
-    model = TrainedForecaster.of(series, target, SMALL, last.best.weights)
+    model = TrainedForecaster.from_weights(series, target, SMALL, last.best.weights)
     starts = WarmUpProbe(table.frame, series.encoder, target)
-    return model.completed(
+    return model.with_intervals(
         [(series, HoldoutEvaluator(series).forecast(model.model))],
         starts,
         table.reading,
@@ -726,10 +731,10 @@ def test_a_later_table_is_read_as_the_first_was(reader: TrainedForecaster) -> No
     table = several()
     table["wind"] = "1,500"
     table["holiday"] = table["holiday"].mask(table["holiday"] == "")
-    read = reader._read(table)
+    read = reader.read_table(table)
     assert (read["wind"] == 1.5).all()
     assert (read["holiday"] == "none").sum() > 400
-    assert reader._read(table.assign(wind=1.5))["wind"].equals(read["wind"])
+    assert reader.read_table(table.assign(wind=1.5))["wind"].equals(read["wind"])
 
 
 def test_what_pandas_takes_for_missing_is_told() -> None:
@@ -769,10 +774,10 @@ def test_booleans_with_an_empty_cell_among_them(reader: TrainedForecaster) -> No
     text = csv_of(several()).replace(",true,", ",,", 1)
     read = pd.read_csv(io.StringIO(text), decimal=",")
     assert read["open"].dtype == object
-    assert reader.forecast(read).values.shape[1] == 1
+    assert reader.forecast(read).point.shape[1] == 1
 
 
-@pytest.mark.filterwarnings("ignore::lstm_model.inference.predictor.OutOfRangeWarning")
+@pytest.mark.filterwarnings("ignore::lstm_model.inference.table_checks.OutOfRangeWarning")
 def test_digits_are_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A meter that stands at twelve millions, and moves by some tens an hour."""
     rng = np.random.default_rng(9)
@@ -793,7 +798,7 @@ def test_digits_are_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert printed["forecast"].diff().abs().median() < 60
     # Bounds follow the level: with six digits all of its knots would be the same.
     assert model.intervals is not None
-    assert (np.diff(model.intervals.levels) > 0).all()
+    assert (np.diff(model.intervals.knots) > 0).all()
     low, high = printed["lower_95"], printed["upper_95"]
     came = frame.set_index("time")["load"].reindex(pd.to_datetime(printed["valid_time"])).to_numpy()
     assert ((low <= came) & (came <= high))[~np.isnan(came)].mean() > 0.85
@@ -825,7 +830,7 @@ def test_bounds_are_cut_where_nothing_that_was_seen_is_negative(shift: float) ->
     assert len(came[-(rows - 700) :]) == len(range(*test.indices(rows)))
 
 
-@pytest.mark.filterwarnings("ignore::lstm_model.inference.predictor.OutOfRangeWarning")
+@pytest.mark.filterwarnings("ignore::lstm_model.inference.table_checks.OutOfRangeWarning")
 def test_a_negative_value_among_recent_rows_ends_the_cut() -> None:
     """What the model has read counts as seen: from that row on."""
     rng = np.random.default_rng(11)

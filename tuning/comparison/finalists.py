@@ -163,7 +163,7 @@ def _refit(
     for _ in range(epochs):
         training.train_epoch()
     weights = {name: tensor.cpu() for name, tensor in training.averaged.state_dict().items()}
-    return TrainedForecaster.of(learned, target, config, weights)
+    return TrainedForecaster.from_weights(learned, target, config, weights)
 
 
 def _boost(final: EncodedSeries, lead: int, device: str) -> Float64Array:

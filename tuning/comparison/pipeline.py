@@ -161,7 +161,7 @@ def _completed(
     the final models have learned from those hours, and their residuals there are too small.
     """
     frame = study.table.frame
-    return members.completed(
+    return members.with_intervals(
         [
             (fold, np.mean([run.forecasts[number] for run in finalist.runs], axis=0))
             for number, fold in enumerate(study.series.folds)
@@ -181,7 +181,7 @@ def coverage(
     assert model.intervals is not None
     forecasts = period.observed[:, None] + period.mean_errors(name)
     found = []
-    for claim, (low, high) in model.bounds(forecasts, period.floors).items():
+    for claim, (low, high) in model.prediction_intervals(forecasts, period.floors).items():
         inside = (low <= period.observed[:, None]) & (period.observed[:, None] <= high)
         for lead in range(1, period.horizon + 1):
             at = lead - 1

@@ -175,7 +175,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
 
         folder, fit = Path(checkpoint_dir), self._made
         if fit is not None and fit.best is not None:
-            forecaster = TrainedForecaster.of(
+            forecaster = TrainedForecaster.from_weights(
                 self._series,
                 self._target,
                 fit.config,

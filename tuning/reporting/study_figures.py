@@ -131,9 +131,9 @@ def _first_or_last(lead: int, horizon: int) -> str:
 def _by_lead_time(shown: StudySnapshot, name: str, looks: Mapping[str, Style]) -> Figure:
     """The errors that the study itself has: over several folds their means, as the baselines'."""
     baselines = shown.study.baselines
-    assert shown.model is not None and shown.model.validation is not None
+    assert shown.model is not None and shown.model.validation_score is not None
     beside = {_of_model(each, _name(shown)): score for each, score in baselines.leading.items()}
-    scores = {name: shown.model.validation, **beside}
+    scores = {name: shown.model.validation_score, **beside}
     return figures.error_by_lead_time(
         {model: list(score.rmse_by_lead_time) for model, score in scores.items()},
         range(1, len(baselines.persistence.rmse_by_lead_time) + 1),

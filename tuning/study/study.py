@@ -469,7 +469,7 @@ class Study:
             self._starts = WarmUpProbe(
                 frame.loc[frame.index < before], fold.encoder, self.space.data.target
             )
-        return forecaster.completed(
+        return forecaster.with_intervals(
             [(fold, HoldoutEvaluator(fold).forecast(forecaster.model))],
             self._starts,
             self.table.reading,

@@ -244,7 +244,7 @@ def test_a_trial_that_is_not_the_best_leaves_no_checkpoint(
     assert 0 < len(better) < 5
     assert [trial.id for trial in made.trials.values() if trial.saved] == better
     assert made.best is made.trials[better[-1]]
-    kept = TrainedForecaster.load(made.folder / "best").validation
+    kept = TrainedForecaster.load(made.folder / "best").validation_score
     assert kept is not None
     assert kept.rmse == lowest
 

@@ -89,7 +89,7 @@ def fit(study: Study, id: int, config: dict[str, Any], state: Any = "finished") 
     folder = study.folder / "checkpoints" / "0" / str(id) / "checkpoint_000000"
     folder.mkdir(parents=True)
     assert training.best is not None
-    TrainedForecaster.of(
+    TrainedForecaster.from_weights(
         study.series, "pm", training.config, training.best.weights, training.best.score
     ).save(folder / "best")
     study.checkpointed(id, str(folder))

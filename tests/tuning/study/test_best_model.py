@@ -42,7 +42,9 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     fit = Trainer(CHEAP, study.series, max_epochs=2, seed=1)
     *_, last = fit
     folder = folder_of(study) / "checkpoints" / "0" / "0" / "checkpoint_000000"
-    of = TrainedForecaster.of(study.series, "pm", CHEAP, last.best.weights, last.best.score)
+    of = TrainedForecaster.from_weights(
+        study.series, "pm", CHEAP, last.best.weights, last.best.score
+    )
     of.save(folder / "best")
     study.started(0, CONFIG)
     study.reported(0, report(1, 9.0))
@@ -57,8 +59,8 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     monkeypatch.setattr(module, "COMPLETE_SECONDS", 0.0)
     study.heartbeat()
     best = lstm_model.load(folder_of(study) / "best")
-    assert best.validation is not None
-    assert best.validation.rmse == last.best.score.rmse
+    assert best.validation_score is not None
+    assert best.validation_score.rmse == last.best.score.rmse
     forecast = HoldoutEvaluator(study.series).forecast(best.model)
     assert same(best.intervals, calibrate([(study.series, forecast)]))
     assert best.reading.time == "time"
@@ -113,7 +115,7 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     mean = np.mean([check.forecast(one.model) for one in members], axis=0)
     found = loaded.forecast(table.frame)
     expected = final.last_observed[check.first :, None] + mean
-    np.testing.assert_allclose(found.values[-len(expected) :], expected, atol=1e-3)
+    np.testing.assert_allclose(found.point[-len(expected) :], expected, atol=1e-3)
 
 
 def simple(forecasts: Float64Array, observed: Float64Array) -> ForecastErrors:

@@ -213,7 +213,9 @@ def trained(study: Study) -> TrainedForecaster:
     space = study.space
     config = space.configuration(space.initial_trials[0])
     model = LSTMForecaster.seeded(len(study.series.encoder.channels), config, 1, seed=1)
-    return TrainedForecaster.of(study.series, space.data.target, config, model.state_dict())
+    return TrainedForecaster.from_weights(
+        study.series, space.data.target, config, model.state_dict()
+    )
 
 
 def ended(study: Study, id: int, rmse: float, forecaster: TrainedForecaster) -> None:
