@@ -180,10 +180,11 @@ def draw(
     file: Path, forecaster: "TrainedForecaster", table: "pd.DataFrame", found: "Forecasts"
 ) -> None:
     """The last forecast, after what was observed before it."""
-    from lstm_model.figures.forecasts import forecast_ahead, png
+    from lstm_model.figures.canvas import render_png
+    from lstm_model.figures.forecasts import plot_forecast
 
     recent = table[forecaster.target].iloc[-max(PAST * forecaster.horizon, LEAST_PAST) :]
-    figure = forecast_ahead(
+    figure = plot_forecast(
         recent.index.to_numpy(),
         recent.to_numpy(),
         found.valid_times().to_numpy(),
@@ -191,7 +192,7 @@ def draw(
         {claim: (low[-1], high[-1]) for claim, (low, high) in found.bounds.items()},
         quantity=forecaster.target,
     )
-    write_file(file, png(figure))
+    write_file(file, render_png(figure))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from lstm_model.data.csv_table import parse_csv
 from lstm_model.data.encoding import FeatureEncoder
 from lstm_model.data.series import EncodedSeries
 from lstm_model.errors import TableError
-from lstm_model.figures import forecasts as figures
+from lstm_model.figures.forecasts import plot_forecast
 from lstm_model.inference.intervals import calibrate
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.inference.table_checks import OutOfRangeWarning
@@ -400,15 +400,14 @@ def test_many_origins_from_standard_input_to_a_file(
 ) -> None:
     out, plot = tmp_path / "out.csv", tmp_path / "ahead.png"
     drawn: dict[str, Any] = {}
-    draw = figures.forecast_ahead
 
     def watched(*arguments: Any, **named: Any) -> Figure:
         drawn.update(
             zip(("times", "observed", "valid", "forecast", "bounds"), arguments, strict=True)
         )
-        return draw(*arguments, **named)
+        return plot_forecast(*arguments, **named)
 
-    monkeypatch.setattr(figures, "forecast_ahead", watched)
+    monkeypatch.setattr("lstm_model.figures.forecasts.plot_forecast", watched)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(recent.read_bytes())))
     status, printed, err = ask("--data", "-", "--every", 24, "--out", out, "--plot", plot)
     assert (status, printed, err) == (0, "", "")

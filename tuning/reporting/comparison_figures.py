@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 
 from lstm_model.evaluation.baselines import PERSISTENCE, Style
-from lstm_model.figures import forecasts as figures
+from lstm_model.figures.errors import plot_error_by_lead_time, plot_error_by_level
+from lstm_model.figures.forecasts import plot_episode
+from lstm_model.figures.search import plot_importances
+from lstm_model.figures.style import REFERENCE_STYLES, assign_styles
 from tuning.comparison import verdict as compared
 from tuning.comparison.backtest import ForecastErrors
 from tuning.reporting.comparison_report import ReportFigure
@@ -22,7 +25,7 @@ def draw_comparison(comparison: Mapping[str, Any], period: ForecastErrors) -> li
     """All of them; `period` is the test's."""
     unit = f" ({comparison['unit']})" if comparison["unit"] else ""
     quantity = f"{comparison['target']}{unit}"
-    looks = figures.styles(comparison["models"])
+    looks = assign_styles(comparison["models"])
     leads = comparison["lead_times"]
     found = [
         _episode(comparison, period, lead, quantity, looks)
@@ -38,7 +41,7 @@ def _episode(
     peak = period.times[int(np.nanargmax(period.observed))]
     near = np.abs(period.times - peak) <= EPISODE / 2
     ahead = compared.lead_name(comparison, lead)
-    figure = figures.episode(
+    figure = plot_episode(
         period.times[near].to_numpy(),
         period.observed[near],
         {
@@ -47,7 +50,7 @@ def _episode(
         },
         lead_time=ahead,
         quantity=quantity,
-        looks=looks,
+        styles=looks,
     )
     caption = f"The week around the highest value of the test hours, forecast {ahead} ahead."
     return ReportFigure(f"episode-{lead}", caption, figure)
@@ -59,14 +62,14 @@ def _by_lead_time(comparison: Mapping[str, Any], quantity: str, looks: Styles) -
     strongest = {
         name for one in comparison["finalists"] for name in models[one]["best_baseline"].values()
     }
-    left_out = set(figures.REFERENCES) - strongest - {PERSISTENCE}
+    left_out = set(REFERENCE_STYLES) - strongest - {PERSISTENCE}
     main = comparison["tests"][0]
     of_main = [
         test
         for test in comparison["tests"]
         if (test["a"], test["b"], test["metric"]) == (main["a"], main["b"], "rmse")
     ]
-    figure = figures.error_by_lead_time(
+    figure = plot_error_by_lead_time(
         {
             model: [found["rmse"][str(lead)] for lead in leads]
             for model, found in models.items()
@@ -81,7 +84,7 @@ def _by_lead_time(comparison: Mapping[str, Any], quantity: str, looks: Styles) -
             [test["ci95"][1] for test in of_main],
         ),
         step=comparison["step"],
-        looks=looks,
+        styles=looks,
     )
     caption = (
         f"RMSE on the test hours, and the difference between {main['a']} and {main['b']} with its "
@@ -95,13 +98,13 @@ def _by_level(comparison: Mapping[str, Any], quantity: str, looks: Styles) -> Re
     levels = [
         one for one in comparison["breakdowns"] if one["by"] == "level" and one["lead_time"] == lead
     ]
-    figure = figures.error_by_level(
+    figure = plot_error_by_level(
         [one["group"] for one in levels],
         [one["rows"] for one in levels],
         {model: [one["rmse"][model] for one in levels] for model in levels[0]["rmse"]},
         quantity=quantity,
         step=comparison["step"],
-        looks=looks,
+        styles=looks,
     )
     caption = f"RMSE {compared.lead_name(comparison, lead)} ahead by the last observed value."
     return ReportFigure("error-by-level", caption, figure)
@@ -115,10 +118,10 @@ def _importances(comparison: Mapping[str, Any], looks: Styles) -> list[ReportFig
     }
     if not mattered:
         return []
-    figure = figures.importances(
+    figure = plot_importances(
         {name: one["shares"] for name, one in mattered.items()},
         {name: one["trials"] for name, one in mattered.items()},
-        looks=looks,
+        styles=looks,
     )
     caption = (
         "Which hyperparameters mattered for validation RMSE, by Optuna, of the trials that "

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from matplotlib.figure import Figure
 
-from lstm_model.figures.forecasts import label, png
+from lstm_model.figures.canvas import render_png
+from lstm_model.figures.style import label
 from lstm_model.files import write_file
 from lstm_model.wording import DIGITS
 from tuning.comparison.verdict import error_format, lead_name
@@ -78,7 +79,7 @@ def write_report(
     """Write report.html, one file that opens anywhere, and report.md with figures/NAME.png."""
     title = str(comparison.get("name") or folder.name)
     blocks = _report(title, comparison, figures)
-    images = {each.name: png(each.figure) for each in figures}
+    images = {each.name: render_png(each.figure) for each in figures}
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for name, image in images.items():
         write_file(folder / "figures" / f"{name}.png", image)

@@ -20,7 +20,7 @@ from lstm_model.configuration import HYPERPARAMETERS
 from lstm_model.data.series import EncodedSeries
 from lstm_model.data.sources import load_dataset
 from lstm_model.evaluation.baselines import evaluate_baselines
-from lstm_model.figures import forecasts as figures
+from lstm_model.figures.forecasts import plot_weeks
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.trainer import Trainer
 from tests.tuning.reporting.test_comparison_report import made_up
@@ -226,13 +226,12 @@ def test_what_won_is_told_and_drawn_of_rows_before_the_test(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    weeks = figures.weeks
 
     def spy(times: Any, *rest: Any, **options: Any) -> Any:
         seen.append(times)
-        return weeks(times, *rest, **options)
+        return plot_weeks(times, *rest, **options)
 
-    monkeypatch.setattr(figures, "weeks", spy)
+    monkeypatch.setattr(study_figures, "plot_weeks", spy)
     study = make("air", horizon=2)
     fit(study, 0, ONE_LAYER | {"learning_rate": 1e-3})
     fit(study, 1, ONE_LAYER)
