@@ -286,10 +286,10 @@ def make(
     console: Console,
 ) -> "Study":
     """The study, with its baselines and its past() trials; nothing is written."""
-    from lstm_model.evaluation.baselines import evaluate_baselines, ridge_columns
+    from lstm_model.evaluation.baselines import count_ridge_columns, evaluate_baselines
     from tuning.study.study import Study
 
-    if (columns := ridge_columns(series)) >= MANY_COLUMNS:
+    if (columns := count_ridge_columns(series)) >= MANY_COLUMNS:
         console.print(f"The baselines first: ridge regression has {columns:,} columns")
     return Study(folder, space, table, series, evaluate_baselines(series), begun, trials)
 

@@ -13,7 +13,7 @@ from lstm_model.arrays import Float64Array
 from lstm_model.configuration import Configuration
 from lstm_model.data.series import EncodedSeries
 from lstm_model.errors import TrainingFailed
-from lstm_model.evaluation.baselines import boosted
+from lstm_model.evaluation.baselines import forecast_lightgbm
 from lstm_model.evaluation.metrics import Score, mean_score
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.trainer import BestEpoch, FoldTrainer, HoldoutEvaluator, Trainer
@@ -168,4 +168,4 @@ def _refit(
 
 def _boost(final: EncodedSeries, lead: int, device: str) -> Float64Array:
     """On a core, whatever the device."""
-    return boosted(final, lead)
+    return forecast_lightgbm(final, lead)

@@ -18,7 +18,7 @@ from rich.console import Console
 from lstm_model import __version__
 from lstm_model.arrays import Float64Array
 from lstm_model.data.series import EncodedSeries
-from lstm_model.evaluation.baselines import BY_NAME, PERSISTENCE, boosting_installed
+from lstm_model.evaluation.baselines import BY_NAME, PERSISTENCE, is_lightgbm_installed
 from lstm_model.evaluation.metrics import skill
 from lstm_model.files import write_file
 from lstm_model.inference.predictor import TrainedForecaster
@@ -135,7 +135,7 @@ def compare_models(
             check = HoldoutEvaluator(final)
             forecasts[name] = np.stack([check.forecast(one.model) for one in trained])
             forecasts |= _baselines(name, study, final, check.first)
-            if boosting_installed():
+            if is_lightgbm_installed():
                 title = f"LightGBM on the features of {name} for {span.label}"
                 leads = steps.run(title, study, boosting_jobs(final), stop)
                 changes = np.maximum(np.stack(leads, axis=1), final.min_changes[:, None])
@@ -350,7 +350,7 @@ def _pairs(studies: Mapping[str, Study]) -> list[tuple[str, str]]:
     pairs = [(by_inputs[0], by_inputs[1])] if len(by_inputs) > 1 else []
     for name in by_inputs:
         pairs += [(name, PERSISTENCE), (name, f"ridge_{name}")]
-        if boosting_installed():
+        if is_lightgbm_installed():
             pairs.append((name, f"lightgbm_{name}"))
     return pairs
 
