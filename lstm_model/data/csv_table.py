@@ -110,11 +110,7 @@ def read_clock(
 
 
 def parse_frame(
-    frame: pd.DataFrame,
-    reading: Reading,
-    *,
-    target: str,
-    kinds: Mapping[str, Kind],
+    frame: pd.DataFrame, reading: Reading, *, target: str, kinds: Mapping[str, Kind]
 ) -> pd.DataFrame:
     """The features of a DataFrame as parse_csv() has them, whose clock need not be regular.
 

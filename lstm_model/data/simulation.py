@@ -148,11 +148,7 @@ def simulate(seed: int = 0, years: int = 5) -> pd.DataFrame:
         - PRESSURE_DAY * _wave(hours, 24, LOWEST_PRESSURE_HOUR)
         + PRESSURE_SD * pressure
     )
-    whole = {
-        "DEWP": np.minimum(dew_point, temperature),
-        "TEMP": temperature,
-        "PRES": air_pressure,
-    }
+    whole = {"DEWP": np.minimum(dew_point, temperature), "TEMP": temperature, "PRES": air_pressure}
     rounded = {name: values[SPIN_UP:].round() for name, values in whole.items()}
     return pd.DataFrame(
         {
