@@ -84,7 +84,7 @@ def _download(progress: bool) -> bytes:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-    length = _Length()
+    length = _ContentLength()
     get = pooch.HTTPDownloader(progressbar=length, timeout=(CONNECT_TIMEOUT, 2 * PATIENCE))
     received = io.BytesIO()
     outcome: Future[None] = Future()
@@ -117,7 +117,7 @@ def _download(progress: bool) -> bytes:
     return received.getvalue()
 
 
-class _Length:
+class _ContentLength:
     """Takes pooch's progress bar's place, from another thread, for the length that it is told."""
 
     total = 0  # bytes; 0 where the server doesn't say

@@ -21,7 +21,7 @@ from lstm_model.data.beijing import (
 )
 from lstm_model.data.columns import Repair
 from lstm_model.data.csv_table import check_splits, parse_csv
-from lstm_model.data.suspicion import doubts
+from lstm_model.data.suspicion import find_doubts
 from lstm_model.errors import SourceUnavailable, TableError, os_error_text
 from lstm_model.files import read_bytes
 
@@ -113,7 +113,7 @@ def load_dataset(settings: DataSettings, *, progress: bool = False) -> Dataset:
         warning=warning,
         reading=table.reading,
         repairs=table.repairs,
-        doubts=(*table.notes, *doubts(before_test, table.step, settings.target)),
+        doubts=(*table.notes, *find_doubts(before_test, table.step, settings.target)),
         unit=PM25_UNIT if is_pm25 else None,
         level_edges=AQI_BREAKPOINTS if is_pm25 else None,
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lstm_model.data.columns import NONE
-from lstm_model.data.csv_table import room
+from lstm_model.data.csv_table import count_steps_left
 from lstm_model.data.encoding import CategoryChannels, FeatureEncoder
 from lstm_model.errors import TableError
 from lstm_model.wording import distinct
@@ -95,7 +95,7 @@ def _clock_problems(table: pd.DataFrame, step: pd.Timedelta, horizon: int) -> li
             f"rows must be {step} apart, as those that the model was trained on, but from "
             f"{times[row]} to {times[row + 1]} it is {steps[row]}"
         ]
-    if len(times) and room(times[-1], step) < horizon:
+    if len(times) and count_steps_left(times[-1], step) < horizon:
         return [
             f"the table must end {horizon} rows or more before the year 10000, as what is "
             f"forecast has no time then, but ends at {times[-1]}; end it earlier"

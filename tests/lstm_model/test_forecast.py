@@ -127,7 +127,7 @@ def ask(
     signal.signal(signal.SIGTERM, handler)
 
 
-def test_stationary_hours_lie_in_the_intervals_as_often_as_claimed(
+def test_coverage_of_stationary_hours(
     made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     """Three years that no model and no residual comes from: within two points, at each side too."""
@@ -147,7 +147,7 @@ def test_stationary_hours_lie_in_the_intervals_as_often_as_claimed(
             assert 1.5 < width < 4
 
 
-def test_an_ensemble_is_one_folder_and_the_mean_of_its_members(
+def test_ensemble_is_the_mean_of_its_members(
     made: tuple[EncodedSeries, TrainedForecaster], saved: Path, table: pd.DataFrame
 ) -> None:
     both = lstm_model.load(saved)
@@ -166,7 +166,7 @@ def test_an_ensemble_is_one_folder_and_the_mean_of_its_members(
     assert found.origins[-1] == part.index[-1]
 
 
-def test_intervals_are_of_the_mean_forecast_of_validation(
+def test_intervals_are_of_the_mean_forecast(
     made: tuple[EncodedSeries, TrainedForecaster],
 ) -> None:
     series, both = made
@@ -180,7 +180,7 @@ def test_intervals_are_of_the_mean_forecast_of_validation(
     )
 
 
-def test_a_target_that_was_never_negative_has_no_negative_bound(
+def test_never_negative_target_has_no_negative_bound(
     made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     both, part = made[1], table.iloc[20000:20400]
@@ -192,7 +192,7 @@ def test_a_target_that_was_never_negative_has_no_negative_bound(
     assert (other.forecast(part).bounds[0.95][0] < 0).all()
 
 
-def test_rows_needed_are_those_after_which_more_past_changes_little(
+def test_more_past_than_rows_needed_changes_little(
     made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     """The same origin forecast from a table cut short before it, and from a long one."""
@@ -214,7 +214,7 @@ def test_rows_needed_are_those_after_which_more_past_changes_little(
     assert moved(known // 4) > TOLERANCE
 
 
-def test_cold_starts_are_compared_with_what_a_naive_reading_gives(
+def test_probe_agrees_with_naive_reading(
     made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     """On a table of 60 rows: 20 before, 20 after each start."""
@@ -254,9 +254,7 @@ def test_settled_is_after_the_last_row_that_moves(
 
 
 @pytest.mark.parametrize(("minutes", "week"), [(60, 168), (15, 672), (5, 2016)])
-def test_cold_starts_are_followed_until_a_weeks_mean_has_settled(
-    table: pd.DataFrame, minutes: int, week: int
-) -> None:
+def test_probe_covers_a_weeks_mean(table: pd.DataFrame, minutes: int, week: int) -> None:
     step = pd.Timedelta(minutes=minutes)
     frame = table.iloc[:10_000].ffill()[["pm"]]
     frame.index = pd.date_range("2020-01-01", periods=len(frame), freq=step)
@@ -266,7 +264,7 @@ def test_cold_starts_are_followed_until_a_weeks_mean_has_settled(
     assert followed == week + SETTLING_ROWS
 
 
-def test_a_year_is_scored_nearly_as_soon_as_its_models_have_read_it(
+def test_year_is_forecast_at_reading_speed(
     made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
 ) -> None:
     part = table.iloc[: 8760 + made[1].rows_needed - 1]
@@ -486,7 +484,7 @@ def test_other_mistakes_name_the_flag_or_the_folder(
     assert ask("--data", recent, model=spaced)[2].endswith(f"; there is '{spaced}/best'\n")
 
 
-def test_nothing_but_the_forecasts_file_is_written_over(
+def test_only_the_output_file_is_overwritten(
     ask: Callable[..., tuple[int, str, str]],
     recent: Path,
     tmp_path: Path,
@@ -753,7 +751,7 @@ def test_what_pandas_takes_for_missing_is_told() -> None:
         model.forecast(kept)
 
 
-def test_frames_that_could_be_read_otherwise_are_refused(reader: TrainedForecaster) -> None:
+def test_ambiguous_frames_are_refused(reader: TrainedForecaster) -> None:
     frame = pd.read_csv(io.StringIO(csv_of(several())), dtype=str)
     by_time = frame.set_axis(
         pd.date_range("2021-01-01", periods=len(frame), freq="h", tz="Asia/Tokyo")
@@ -804,7 +802,7 @@ def test_digits_are_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize("shift", [0.0, -12.0])
-def test_bounds_are_cut_where_nothing_that_was_seen_is_negative(shift: float) -> None:
+def test_bounds_are_cut_at_zero(shift: float) -> None:
     """Prices that were never negative in training, and are in validation where they are shifted."""
     rng = np.random.default_rng(10)
     rows = 900
@@ -830,7 +828,7 @@ def test_bounds_are_cut_where_nothing_that_was_seen_is_negative(shift: float) ->
 
 
 @pytest.mark.filterwarnings("ignore::lstm_model.inference.table_checks.OutOfRangeWarning")
-def test_a_negative_value_among_recent_rows_ends_the_cut() -> None:
+def test_recent_negative_value_ends_the_cut() -> None:
     """What the model has read counts as seen: from that row on."""
     rng = np.random.default_rng(11)
     level = np.abs(rng.normal(1, 1, 600)).round(2)

@@ -114,7 +114,7 @@ def test_numbers_are_read_exactly(load: Callable[..., Dataset]) -> None:
     assert values.iloc[2] == -9.999999999999999e29
 
 
-def test_a_text_column_without_numbers_is_a_category_up_to_50(load: Callable[..., Dataset]) -> None:
+def test_text_column_has_up_to_50_categories(load: Callable[..., Dataset]) -> None:
     def many(kinds: int) -> str:
         rows = (f"2013-01-01 00:{i:02},{i},k{i % kinds}" for i in range(60))
         return "\n".join(["date,pm,kind", *rows])
@@ -452,7 +452,7 @@ def test_bad_tables(
         load(content, **changes)
 
 
-def test_smallest_split_and_a_test_beyond_the_end_are_fine(load: Callable[..., Dataset]) -> None:
+def test_smallest_split_and_late_test_are_read(load: Callable[..., Dataset]) -> None:
     assert len(load(days(), horizon=1).frame) == 10  # validation has exactly horizon + 2 days
     assert len(load(days(), test_from="2020-01-01").frame) == 10
 

@@ -37,7 +37,7 @@ def test_scaling_is_that_of_the_training_rows(series: EncodedSeries, table: pd.D
     )
 
 
-def test_a_right_skewed_column_is_read_as_its_logarithm() -> None:
+def test_skewed_column_is_read_as_logarithm() -> None:
     frame = pd.DataFrame({"rain": [0.0] * 9 + [99.0], "level": np.arange(10.0)})
     encoder = FeatureEncoder.fit(frame, "level", [], HOUR)
     assert [channel.log1p for channel in encoder.numeric] == [True, False]
@@ -46,9 +46,7 @@ def test_a_right_skewed_column_is_read_as_its_logarithm() -> None:
     np.testing.assert_allclose(encoder.transform(frame)[[0, 9], 0], [-1 / 3, 3], rtol=1e-6)
 
 
-def test_a_category_that_training_never_saw_is_none_of_them(
-    table: pd.DataFrame, settings: Settings
-) -> None:
+def test_unseen_category_has_no_channel(table: pd.DataFrame, settings: Settings) -> None:
     table.loc[table.index[330], "wind"] = "NE"
     series = EncodedSeries.from_table(table, HOUR, settings())
     assert series.encoder.channels[:5] == ("pm", "temp", "wind=NW", "wind=SE", "wind=cv")
@@ -80,7 +78,7 @@ def test_the_encoding_survives_json(series: EncodedSeries) -> None:
 
 
 @pytest.mark.parametrize("constant", [12.0, 21.7, 0.1])
-def test_a_feature_that_never_varied_in_training_is_zero_throughout(
+def test_constant_feature_is_zero_throughout(
     table: pd.DataFrame, settings: Settings, constant: float
 ) -> None:
     """Also one whose mean is rounded, so that its deviation is not 0."""
@@ -159,7 +157,7 @@ def test_the_targets_recent_past_is_an_input(settings: Settings) -> None:
         )
 
 
-def test_means_are_over_days_and_weeks_whatever_the_step(settings: Settings) -> None:
+def test_means_cover_days_and_weeks_at_any_step(settings: Settings) -> None:
     frame = pd.DataFrame({"pm": np.arange(40.0) % 9})
     names = {
         step: FeatureEncoder.fit(frame, "pm", [], pd.Timedelta(step)).channels
@@ -170,9 +168,7 @@ def test_means_are_over_days_and_weeks_whatever_the_step(settings: Settings) -> 
     assert names["7D"] == ("pm",)
 
 
-def test_other_numeric_features_have_their_mean_over_a_day(
-    table: pd.DataFrame, settings: Settings
-) -> None:
+def test_numeric_feature_has_mean_over_a_day(table: pd.DataFrame, settings: Settings) -> None:
     series = EncodedSeries.from_table(table, HOUR, settings(features=["pm", "temp", "wind"]))
     assert series.encoder.channels[-3:] == ("pm:mean24", "pm:mean168", "temp:mean24")
     temp = table["temp"].ffill().to_numpy()

@@ -83,15 +83,13 @@ def test_a_split_with_nothing_to_score_is_refused(table: pd.DataFrame, settings:
         EncodedSeries.from_table(table, HOUR, settings())
 
 
-def test_a_target_that_never_changes_in_validation_is_refused(
-    table: pd.DataFrame, settings: Settings
-) -> None:
+def test_constant_target_in_validation_is_refused(table: pd.DataFrame, settings: Settings) -> None:
     table.loc[table.index[290:], "pm"] = 7.0
     with pytest.raises(TableError, match="pm must change in validation"):
         EncodedSeries.from_table(table, HOUR, settings())
 
 
-def test_a_target_that_never_changes_is_refused(table: pd.DataFrame, settings: Settings) -> None:
+def test_constant_target_in_training_is_refused(table: pd.DataFrame, settings: Settings) -> None:
     table["pm"] = 7.0
     with pytest.raises(TableError, match="pm must change in training"):
         EncodedSeries.from_table(table, HOUR, settings())

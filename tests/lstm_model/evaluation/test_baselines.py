@@ -46,7 +46,7 @@ def test_the_same_hour_yesterday_worked_out_by_hand(
     assert change[5, 0] == 0.0, "nothing is known of the day before the first"
 
 
-def test_no_same_hour_yesterday_where_days_are_no_whole_number_of_rows(
+def test_no_yesterday_where_a_day_is_no_whole_rows(
     settings: Callable[..., DataSettings],
 ) -> None:
     for step, start in (
@@ -186,9 +186,7 @@ def series_of(
         ("30D", 60, 30, ""),
     ],
 )
-def test_seasons_are_those_that_the_step_and_the_past_allow(
-    step: str, rows: int, split: int, names: str
-) -> None:
+def test_seasons_follow_step_and_past(step: str, rows: int, split: int, names: str) -> None:
     values = np.random.default_rng(0).normal(10, 1, rows)
     scores = evaluate_baselines(series_of(values, pd.Timedelta(step), split)).scores
     assert list(scores) == ["persistence", *names.split(), "training_mean", "ridge"]
@@ -213,7 +211,7 @@ def test_seasons_and_the_mean_worked_out_by_hand() -> None:
     np.testing.assert_allclose(mean[500], average - values[499])
 
 
-def test_nothing_below_zero_is_forecast_of_what_never_was() -> None:
+def test_never_negative_target_is_forecast_so() -> None:
     """A wave that touches zero, which ridge overshoots."""
     rng = np.random.default_rng(2)
     wave = np.maximum(0, 5 * np.sin(np.arange(900) / 4) + rng.normal(0, 2, 900))
@@ -281,7 +279,7 @@ def conforming(baseline: Baseline, change_from: int | None = None) -> tuple[Enco
 
 
 @pytest.mark.parametrize(("baseline", "form"), CASES)
-def test_baseline_forecasts_every_row_whatever_is_missing(baseline: Baseline, form: str) -> None:
+def test_baseline_forecasts_every_row(baseline: Baseline, form: str) -> None:
     series, _ = conforming(baseline)
     assert np.isnan(series.target).any()
     changes = baseline.changes(series, form)
@@ -294,7 +292,7 @@ def test_baseline_forecasts_every_row_whatever_is_missing(baseline: Baseline, fo
 
 
 @pytest.mark.parametrize(("baseline", "form"), CASES)
-def test_baseline_reads_and_learns_nothing_from_later(baseline: Baseline, form: str) -> None:
+def test_baseline_is_causal(baseline: Baseline, form: str) -> None:
     """A target that changes after a row of validation moves no forecast up to that row."""
     (before, split), (after, _) = conforming(baseline), conforming(baseline, change_from=50)
     forecasts = [baseline.changes(series, form) for series in (before, after)]
@@ -302,7 +300,7 @@ def test_baseline_reads_and_learns_nothing_from_later(baseline: Baseline, form: 
     np.testing.assert_array_equal(forecasts[0][: split + 50], forecasts[1][: split + 50])
 
 
-def test_the_strongest_is_told_by_lead_time_and_over_all() -> None:
+def test_best_baseline_by_lead_time_and_overall() -> None:
     """A random walk of whole days: yesterday is best from some lead time on."""
     rng = np.random.default_rng(5)
     hours = np.arange(24 * 60)

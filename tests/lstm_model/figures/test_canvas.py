@@ -59,7 +59,7 @@ def test_no_legend_lies_on_data_and_nothing_is_cut_off(lead_times: int) -> None:
             assert 0 <= frame.x0 < frame.x1 <= page.width
 
 
-def test_nothing_of_the_figures_of_a_study_is_cut_off_or_large() -> None:
+def test_study_figures_are_whole_and_small() -> None:
     rng = np.random.default_rng(0)
     hours = np.arange("2013-02-01", "2013-03-01", dtype="datetime64[h]")
     level = np.abs(100 + 20 * rng.normal(size=len(hours)).cumsum())

@@ -37,7 +37,7 @@ def test_lead_times_of_other_steps_say_so() -> None:
     assert figure.axes[0].get_xlabel() == "lead time (x 15 min)"
 
 
-def test_a_single_lead_time_has_marks_with_names_and_numbers() -> None:
+def test_single_lead_time_has_named_dots() -> None:
     rmse = {"multivariate": [20.904], "persistence": [22.4], "same_hour_yesterday": [71.2]}
     figure = plot_error_by_lead_time(
         rmse, [1], quantity=QUANTITY, difference=("a - b", [-0.7], [-1.0], [-0.4])
@@ -83,7 +83,7 @@ def test_bars_by_level_with_their_hours() -> None:
     assert legend(figure) == ["multivariate", "persistence"]
 
 
-def test_residuals_by_level_are_the_quantiles_of_each_group() -> None:
+def test_residuals_are_quantiles_of_each_group() -> None:
     rng = np.random.default_rng(0)
     errors = {"multivariate": rng.normal(size=3000), "persistence": rng.normal(2, 3, 3000)}
     errors["persistence"][:100] = np.nan

@@ -8,7 +8,7 @@ from lstm_model.figures.forecasts import pick_weeks, plot_episode, plot_forecast
 from tests.lstm_model.figures.contents import QUANTITY, TIMES, legend, lines, texts
 
 
-def test_an_episode_shows_what_was_observed_and_forecast() -> None:
+def test_episode_shows_observed_and_forecast() -> None:
     observed = np.arange(48.0)
     observed[10:20] = np.nan
     forecasts = {"multivariate": observed[::-1].copy(), "persistence": np.full(48, 3.0)}
@@ -64,7 +64,7 @@ def test_three_weeks_are_those_of_a_plain_search(step: str, rows: int) -> None:
     assert list(found.values()) == [slice(start, start + rows) for start in starts]
 
 
-def test_of_a_short_or_an_empty_period_fewer_weeks_are_picked() -> None:
+def test_short_or_empty_period_has_fewer_weeks() -> None:
     times = np.arange("2012-01-01", "2012-02-01", dtype="datetime64[h]")
     level = np.repeat([2.0, 1.0, 3.0, 3.0], 168)
 
@@ -94,7 +94,7 @@ def test_of_a_short_or_an_empty_period_fewer_weeks_are_picked() -> None:
     }
 
 
-def test_weeks_lie_below_one_another_with_their_dates_and_levels() -> None:
+def test_weeks_have_dates_and_levels() -> None:
     observed = np.arange(48.0)
     observed[26] = np.nan
     forecasts = {"multivariate": observed[::-1].copy(), "persistence": np.full(48, 3.0)}
@@ -121,7 +121,7 @@ def test_weeks_lie_below_one_another_with_their_dates_and_levels() -> None:
 
 
 @pytest.mark.parametrize("leads", [1, 24])
-def test_a_forecast_stands_after_the_past_with_its_bands(leads: int) -> None:
+def test_forecast_follows_the_past_with_bands(leads: int) -> None:
     observed = np.arange(48.0)
     observed[40:] = np.nan
     valid = TIMES[-1] + np.arange(1, leads + 1).astype("timedelta64[h]")

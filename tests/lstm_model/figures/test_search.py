@@ -6,7 +6,7 @@ from lstm_model.figures.search import plot_importances, plot_optimisation_histor
 from tests.lstm_model.figures.contents import QUANTITY, legend, texts
 
 
-def test_importances_are_sorted_and_say_of_how_many_trials() -> None:
+def test_importances_are_sorted() -> None:
     figure = plot_importances(
         {"multivariate": {"dropout": 0.1, "learning_rate": 0.9}, "univariate": {"loss": 1.0}},
         {"multivariate": 8, "univariate": 21},
@@ -20,7 +20,7 @@ def test_importances_are_sorted_and_say_of_how_many_trials() -> None:
     assert second.get_title(loc="left") == "univariate: 21 trials"
 
 
-def test_the_history_shows_every_trial_and_the_best_so_far() -> None:
+def test_history_shows_trials_and_best_so_far() -> None:
     figure = plot_optimisation_history(
         [2, 0, 1, 3, 4],
         [20.0, 23.0, 24.0, None, 21.0],
@@ -48,7 +48,7 @@ def test_the_history_shows_every_trial_and_the_best_so_far() -> None:
     ]
 
 
-def test_outliers_are_marked_at_the_edge_and_press_no_others_together() -> None:
+def test_outliers_are_marked_at_the_edge() -> None:
     values = [*np.linspace(20.0, 21.0, 17), 60.0, 70.0, 400.0]
     stopped = [*[False] * 18, True, True]
     figure = plot_optimisation_history(

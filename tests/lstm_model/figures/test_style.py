@@ -22,7 +22,7 @@ def test_a_model_has_one_colour_in_every_figure() -> None:
     )
 
 
-def test_studies_of_any_name_keep_their_colours_where_the_looks_are_given() -> None:
+def test_styles_keep_colours_of_any_study() -> None:
     looks = assign_styles(["first", "second", "persistence", "ridge_second"])
     assert looks["first"].colour != looks["second"].colour
     assert looks["first"].dash == "-" != looks["ridge_second"].dash

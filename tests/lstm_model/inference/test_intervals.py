@@ -113,7 +113,7 @@ def stationary(rows: int, rng: np.random.Generator) -> tuple[Float64Array, Float
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_intervals_hold_what_they_claim_at_every_lead_time_and_level(seed: int) -> None:
+def test_coverage_at_every_lead_time_and_level(seed: int) -> None:
     """Calibrated on a year, held against ten others: within 2 points, and within 5 of any level."""
     rng = np.random.default_rng(seed)
     found = Intervals.fit(*stationary(8760, rng))
@@ -158,7 +158,7 @@ def test_what_is_never_negative_has_no_negative_bound() -> None:
     assert found.bounds(np.array([[10.0]]))[0.8][0].item() < -10
 
 
-def test_hours_without_any_error_leave_a_width_of_nothing_and_no_nan() -> None:
+def test_no_errors_give_width_zero() -> None:
     forecasts = np.arange(200.0)[:, None]
     found = Intervals.fit(forecasts, forecasts)
     for low, high in found.bounds(forecasts).values():
@@ -191,7 +191,7 @@ def test_validations_are_put_together(series: EncodedSeries) -> None:
     assert found.knots.shape == (3, 2 * rows // 50)
 
 
-def test_the_table_has_a_row_for_each_origin_and_lead_time() -> None:
+def test_table_has_a_row_per_origin_and_lead_time() -> None:
     origins = pd.date_range("2020-02-28 22:00", periods=5, freq="h", name="time")
     values = np.arange(10.0).reshape(5, 2)
     bounds = {0.8: (values - 1, values + 1), 0.95: (values - 3, values + 4)}

@@ -69,7 +69,7 @@ def test_saving_again_replaces_the_folder(forecaster: TrainedForecaster, tmp_pat
     assert [f.name for f in tmp_path.iterdir()] == ["best"], "no temporary folder stays behind"
 
 
-def test_a_save_that_fails_leaves_the_old_one(
+def test_failed_save_leaves_the_old_folder(
     forecaster: TrainedForecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "best"
@@ -86,7 +86,7 @@ def test_a_save_that_fails_leaves_the_old_one(
     assert [f.name for f in tmp_path.iterdir()] == ["best"]
 
 
-def test_an_interruption_between_the_two_renames_leaves_the_old_one(
+def test_interrupted_rename_leaves_the_old_folder(
     forecaster: TrainedForecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "best"
