@@ -13,6 +13,7 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
+from types import SimpleNamespace
 
 from lstm_model.errors import SourceUnavailable, os_error_text
 from lstm_model.files import read_bytes
@@ -84,7 +85,8 @@ def _download(progress: bool) -> bytes:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-    length = _ContentLength()
+    # pooch takes it for a progress bar, and tells it the length from another thread; 0 if unknown.
+    length = SimpleNamespace(total=0, update=lambda n: None, reset=lambda: None, close=lambda: None)
     get = pooch.HTTPDownloader(progressbar=length, timeout=(CONNECT_TIMEOUT, 2 * PATIENCE))
     received = io.BytesIO()
     outcome: Future[None] = Future()
@@ -115,16 +117,6 @@ def _download(progress: bool) -> bytes:
             response.close()
         raise SourceUnavailable(f"{BEIJING_URL}: {_root_cause(error)}") from error
     return received.getvalue()
-
-
-class _ContentLength:
-    """Takes pooch's progress bar's place, from another thread, for the length that it is told."""
-
-    total = 0  # bytes; 0 where the server doesn't say
-
-    def update(self, size: int) -> None: ...
-    def reset(self) -> None: ...
-    def close(self) -> None: ...
 
 
 def _unzip(archive: bytes) -> bytes:

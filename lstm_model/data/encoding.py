@@ -45,12 +45,7 @@ class NumericChannel:
 
     def encode(self, values: Float64Array) -> Float64Array:
         """(T,) in the column's unit -> (T,) scaled; missing stays NaN."""
-        if self.scale == 0:
-            return np.zeros_like(values)
-        if self.log1p:
-            # A later value below zero has no place in training's range; zero is the nearest.
-            values = np.log1p(np.maximum(values, 0.0))
-        return (values - self.mean) / self.scale
+        return _standardize(_log1p(values) if self.log1p else values, self.mean, self.scale)
 
 
 @dataclass(frozen=True)
@@ -89,12 +84,9 @@ class PastChannel:
 
     def encode(self, values: Float64Array) -> Float64Array:
         """(T,) filled in the column's unit -> (T,) scaled; NaN before the first value."""
-        if self.scale == 0:
-            return np.zeros_like(values)
-        if self.log1p:
-            values = np.log1p(np.maximum(values, 0.0))
+        values = _log1p(values) if self.log1p else values
         means = pd.Series(values).rolling(self.rows, min_periods=1).mean().to_numpy(np.float64)
-        return np.asarray((means - self.mean) / self.scale)
+        return _standardize(means, self.mean, self.scale)
 
 
 @dataclass(frozen=True)
@@ -210,6 +202,15 @@ def _fit_numeric(column: str, values: Float64Array) -> NumericChannel:
     # The deviation of equal values need not be 0, because their mean is rounded.
     scale = float(scaled.std()) if low < high else 0.0
     return NumericChannel(column, log1p, mean, scale, low, high)
+
+
+def _log1p(values: Float64Array) -> Float64Array:
+    """A later value below zero has no place in training's range; zero is the nearest."""
+    return np.log1p(np.maximum(values, 0.0))
+
+
+def _standardize(values: Float64Array, mean: float, scale: float) -> Float64Array:
+    return (values - mean) / scale if scale else np.zeros_like(values)
 
 
 def _skewness(values: Float64Array) -> float:

@@ -88,6 +88,14 @@ def plot_observation(
     axes.margins(x=0.01, tight=None)  # which lets the locator have the last word
 
 
+def finish(figure: Figure, axes: Axes, *, ylabel: str, title: str) -> Figure:
+    """The figure of these axes with their texts and a legend."""
+    axes.set_ylabel(escape_math(ylabel))
+    set_title(axes, title)
+    add_legend(figure)
+    return figure
+
+
 def set_title(axes: Axes, text: str) -> None:
     """Broken to the width of its panel."""
     spec = axes.get_subplotspec()

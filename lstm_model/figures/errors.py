@@ -13,6 +13,7 @@ from lstm_model.figures.canvas import (
     add_legend,
     create_row,
     escape_math,
+    finish,
     set_title,
     shorten_name,
     to_floats,
@@ -110,10 +111,8 @@ def plot_error_by_level(
         colour = styles[model].colour
         axes.bar(middle, to_floats(values), 0.92 * width, color=colour, label=shorten_name(model))
     counted = _group_axis(axes, labels, rows, step)
-    axes.set_ylabel(escape_math(f"RMSE of {quantity}"))
-    set_title(axes, f"RMSE of {quantity} by {by}, with the number of {counted}")
-    add_legend(figure)
-    return figure
+    title = f"RMSE of {quantity} by {by}, with the number of {counted}"
+    return finish(figure, axes, ylabel=f"RMSE of {quantity}", title=title)
 
 
 def plot_residuals_by_level(
@@ -155,14 +154,8 @@ def plot_residuals_by_level(
         dots[0].set(markersize=6, markerfacecolor="white", markeredgewidth=1.6)
     counted = _group_axis(axes, list(groups), [int(rows.sum()) for rows in members], step)
     axes.set_xlim(-0.6, len(groups) - 0.4)
-    axes.set_ylabel(escape_math(f"error of {quantity}"))
-    set_title(
-        axes,
-        f"Forecast minus observation by {by}: median, the middle 50% and 90%, and the number of "
-        f"{counted}",
-    )
-    add_legend(figure)
-    return figure
+    title = f"Forecast minus observation by {by}: median, the middle 50% and 90%, and the number of"
+    return finish(figure, axes, ylabel=f"error of {quantity}", title=f"{title} {counted}")
 
 
 def _group_axis(axes: Axes, labels: Sequence[str], rows: Sequence[int], step: str) -> str:

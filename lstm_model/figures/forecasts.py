@@ -15,7 +15,7 @@ from lstm_model.figures.canvas import (
     add_legend,
     create_column,
     create_row,
-    escape_math,
+    finish,
     plot_observation,
     set_title,
     shorten_name,
@@ -49,10 +49,8 @@ def plot_episode(
     figure, (axes,) = create_row(4.4, 1)
     plot_observation(axes, times, observed)
     _plot_models(axes, times, forecasts, styles)
-    axes.set_ylabel(escape_math(quantity))
-    set_title(axes, f"{quantity}: observed, and as forecast {lead_time} before")
-    add_legend(figure)
-    return figure
+    title = f"{quantity}: observed, and as forecast {lead_time} before"
+    return finish(figure, axes, ylabel=quantity, title=title)
 
 
 def plot_forecast(
@@ -91,11 +89,9 @@ def plot_forecast(
         band.set(facecolor=paler, edgecolor=paler, zorder=1.9 - 0.1 * number)
     axes.use_sticky_edges = False
     axes.axvline(times[-1], color="grey", linewidth=1, linestyle=":")
-    axes.set_ylabel(escape_math(quantity))
     origin = str(times[-1].astype("datetime64[m]")).replace("T", " ")
-    set_title(axes, f"{quantity}: known until {origin}, and forecast from then on")
-    add_legend(figure)
-    return figure
+    title = f"{quantity}: known until {origin}, and forecast from then on"
+    return finish(figure, axes, ylabel=quantity, title=title)
 
 
 def pick_weeks(times: Times, observed: Float64Array) -> dict[str, slice]:

@@ -8,14 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lstm_model.arrays import Float64Array
 from lstm_model.evaluation.baselines import Style
-from lstm_model.figures.canvas import (
-    add_legend,
-    create_row,
-    escape_math,
-    set_title,
-    shorten_name,
-    to_floats,
-)
+from lstm_model.figures.canvas import create_row, finish, set_title, shorten_name, to_floats
 from lstm_model.figures.style import assign_styles
 from lstm_model.wording import significant
 
@@ -95,10 +88,8 @@ def plot_optimisation_history(
         rule.set_label(f"{shorten_name(model)} {significant(level)}{beyond}")
     axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 5, 10], integer=True))
     axes.set_xlabel("trial")
-    axes.set_ylabel(escape_math(f"RMSE of {quantity}"))
-    set_title(axes, f"{study}: validation RMSE of {known.sum()} trials")
-    add_legend(figure)
-    return figure
+    title = f"{study}: validation RMSE of {known.sum()} trials"
+    return finish(figure, axes, ylabel=f"RMSE of {quantity}", title=title)
 
 
 def _axis_limit(values: Float64Array, references: Sequence[float]) -> float:
