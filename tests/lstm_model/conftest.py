@@ -9,6 +9,8 @@ import pytest
 
 from lstm_model.configuration import DataSettings
 from lstm_model.data.series import EncodedSeries
+from lstm_model.inference.predictor import TrainedForecaster
+from tests.lstm_model.air import air, train_pair
 
 HOUR = pd.Timedelta(hours=1)
 
@@ -49,3 +51,13 @@ def settings() -> Callable[..., DataSettings]:
 @pytest.fixture
 def series(table: pd.DataFrame, settings: Callable[..., DataSettings]) -> EncodedSeries:
     return EncodedSeries.from_table(table, HOUR, settings())
+
+
+@pytest.fixture(scope="session")
+def air_table() -> pd.DataFrame:
+    return air()
+
+
+@pytest.fixture(scope="session")
+def air_model(air_table: pd.DataFrame) -> tuple[EncodedSeries, TrainedForecaster]:
+    return train_pair(air_table)

@@ -86,7 +86,7 @@ def test_in_a_short_period_both_tests_have_the_same_shorter_blocks() -> None:
 def test_what_was_hardly_observed_is_refused_before_anything_is_trained() -> None:
     class Final:
         horizon = 2
-        split = 100
+        validation_start = 100
         target = np.zeros(1100)
         changes = np.zeros((1100, 2))
 
@@ -172,7 +172,7 @@ def test_the_worst_misses_come_with_their_hours() -> None:
 def test_levels_of_another_target_are_shares_of_its_training() -> None:
     class Final:
         target = np.concatenate([np.arange(1.0, 102.0), [9999.0]])
-        split = 101
+        validation_start = 101
 
     assert level_edges(Final(), air=True) == [35, 75, 115, 150, 250]  # type: ignore[arg-type]
     assert level_edges(Final(), air=False) == [21, 41, 61, 81, 96]  # type: ignore[arg-type]
