@@ -1,6 +1,7 @@
 """Small tables and series, made by hand, that the tests of the model share."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,3 +62,12 @@ def air_table() -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def air_model(air_table: pd.DataFrame) -> tuple[EncodedSeries, TrainedForecaster]:
     return train_pair(air_table)
+
+
+@pytest.fixture(scope="module")
+def saved(
+    air_model: tuple[EncodedSeries, TrainedForecaster], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("study") / "best"
+    air_model[1].save(folder)
+    return folder

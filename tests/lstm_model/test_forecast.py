@@ -43,15 +43,6 @@ def made(
 LONG = "x" * 300  # no file can have such a name
 
 
-@pytest.fixture(scope="module")
-def saved(
-    made: tuple[EncodedSeries, TrainedForecaster], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("study") / "best"
-    made[1].save(folder)
-    return folder
-
-
 def csv(frame: pd.DataFrame) -> str:
     return frame.to_csv(index_label="when", date_format="%Y-%m-%d %H:%M")
 
