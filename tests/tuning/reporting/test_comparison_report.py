@@ -407,7 +407,7 @@ def test_the_shares_are_counted_from_the_test_s_hours(written: Written) -> None:
 
         intervals = "known"
 
-        def bounds(
+        def prediction_intervals(
             self, forecasts: Float64Array, floor: Float64Array
         ) -> dict[float, tuple[Float64Array, Float64Array]]:
             return {c: (forecasts - w, forecasts + w) for c, w in ((0.8, 5.5), (0.95, 15.5))}

@@ -140,7 +140,7 @@ def test_coverage_counted_by_hand() -> None:
     class Model:
         intervals = True
 
-        def bounds(
+        def prediction_intervals(
             self, values: Float64Array, floor: Float64Array
         ) -> dict[float, tuple[Float64Array, Float64Array]]:
             np.testing.assert_allclose(values[:4], forecasts[:4])
