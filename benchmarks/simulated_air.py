@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from lstm_model.configuration import Configuration, DataSettings
+from lstm_model.data.beijing import BEIJING_FILE
 from lstm_model.data.series import EncodedSeries
 from lstm_model.data.simulation import simulate
-from lstm_model.data.sources import BEIJING_FILE
-from lstm_model.evaluation.baselines import ridge
+from lstm_model.evaluation.baselines import forecast_ridge
 from lstm_model.evaluation.metrics import rmse
 from lstm_model.training.trainer import Trainer
 
@@ -96,8 +96,8 @@ def series(air: pd.DataFrame, features: list[str], horizon: int = LEAD_TIMES[-1]
 
 def ridge_errors(data: EncodedSeries, persistence: bool = False) -> dict[int, float]:
     """RMSE on 2013 by lead time (h) of ridge on 24 hours of logarithms, or of no change at all."""
-    forecast = np.zeros_like(data.changes) if persistence else ridge(data, "logarithms")
-    errors = rmse(forecast - data.changes, data.validation)
+    forecast = np.zeros_like(data.changes) if persistence else forecast_ridge(data, "logarithms")
+    errors = rmse(forecast - data.changes, data.valid_mask)
     return {lead: float(errors[lead - 1]) for lead in LEAD_TIMES}
 
 

@@ -86,7 +86,7 @@ class Judge:
 
     def of_model(self, model: TrainedForecaster) -> dict[str, dict[str, float]]:
         found = model.forecast(self.frame)
-        return self(pd.Series(found.values[:, 0], index=found.origins + model.step))
+        return self(pd.Series(found.point[:, 0], index=found.origins + model.step))
 
     def _score(self, forecast: pd.Series, year: str) -> dict[str, float]:
         observed = self._observed.loc[year].to_numpy()[:, None]
@@ -94,7 +94,7 @@ class Judge:
         persistence = rmse(self._last.loc[year].to_numpy()[:, None] - observed, scored)
         errors = forecast.reindex(self._observed.loc[year].index).to_numpy()[:, None] - observed
         assert np.isfinite(errors[scored]).all(), "a forecast of an observed hour is missing"
-        return {**score(errors, scored, persistence).as_json(), "rows": int(scored.sum())}
+        return {**score(errors, scored, persistence).to_json(), "rows": int(scored.sum())}
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,9 @@ def handed_over(frame: pd.DataFrame, series: EncodedSeries, target: str) -> pd.D
     Its numbers are scaled, and leaning ones logarithms, as the training rows say. The target stays
     in its unit, because what it is scaled by belongs to the rival.
     """
-    encoding = series.encoding
-    plain = encoding.plain
-    inputs = pd.DataFrame(encoding.inputs(frame)[:, plain], frame.index, encoding.channels[plain])
+    encoder = series.encoder
+    plain = encoder.without_means
+    inputs = pd.DataFrame(encoder.transform(frame)[:, plain], frame.index, encoder.channels[plain])
     made = inputs.drop(columns=target).rename(columns=lambda name: name.replace("=", "_"))
     # Before the first observation there is nothing to repeat: those hours are never scored.
     made.insert(0, "y", frame[target].ffill().bfill())
@@ -265,9 +265,9 @@ def trained_on_windows(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     loss_of = loss_function(config).value
-    origins = np.flatnonzero(series.training[:, 0])
+    origins = np.flatnonzero(series.train_mask[:, 0])
     origins = origins[origins >= WINDOW - 1]
-    judged = np.flatnonzero(series.validation[:, 0])
+    judged = np.flatnonzero(series.valid_mask[:, 0])
     draw = np.random.default_rng(seed)
     torch.manual_seed(mixed_seed(seed, 1))
     steps = max(1, round(len(origins) / WINDOW_BATCH))
@@ -341,7 +341,7 @@ def one_training(
     """The curves of trainings of 64 units on windows and on sequences, taking turns."""
     torch.set_num_threads(1)
     config = Configuration(hidden_size=64, learning_rate=0.01)
-    known = series.encoding.inputs(judge.frame)
+    known = series.encoder.transform(judge.frame)
     windows = torch.from_numpy(known).unfold(0, WINDOW, 1).transpose(1, 2)
     last = judge.frame[target].ffill()
     first = int(np.searchsorted(judge.frame.index, np.datetime64(VALIDATED))) - 1
@@ -355,7 +355,7 @@ def one_training(
         return judge(pd.Series(values, index=judge.frame.index[origins + 1]))
 
     def in_sequences(weights: dict[str, torch.Tensor]) -> dict[str, dict[str, float]]:
-        return judge.of_model(TrainedForecaster.of(series, target, config, weights))
+        return judge.of_model(TrainedForecaster.from_weights(series, target, config, weights))
 
     found: dict[str, list[list[dict[str, Any]]]] = {"windows": [], "sequences": []}
     for seed in SEEDS:

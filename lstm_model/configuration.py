@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from annotated_types import Ge, Le
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-Calendar = Literal["hour_of_day", "day_of_week", "day_of_year"]
+CalendarInput = Literal["hour_of_day", "day_of_week", "day_of_year"]
 Kind = Literal["number", "category"]
 Mark = Literal[".", ","]
 Cell = str | int | float
@@ -95,11 +95,11 @@ class Hyperparameter:
 
 
 def _hyperparameters() -> dict[str, Hyperparameter]:
-    found = {}
+    hyperparameters = {}
     for name, field in Configuration.model_fields.items():
         bounds = {type(m): m for m in field.metadata}
         numeric = field.annotation in (int, float)
-        found[name] = Hyperparameter(
+        hyperparameters[name] = Hyperparameter(
             name=name,
             kind="categorical" if not numeric else "int" if field.annotation is int else "float",
             meaning=field.description or "",
@@ -108,7 +108,7 @@ def _hyperparameters() -> dict[str, Hyperparameter]:
             high=bounds[Le].le if numeric else None,
             choices=() if numeric else get_args(field.annotation),
         )
-    return found
+    return hyperparameters
 
 
 HYPERPARAMETERS: Mapping[str, Hyperparameter] = _hyperparameters()
@@ -233,7 +233,7 @@ class DataSettings(Reading):
     )
     target: str = Field("pm2.5", min_length=1, description="the column that is forecast")
     features: Names = Field(min_length=1, description="the columns that are read")
-    calendar: Annotated[tuple[Calendar, ...], BeforeValidator(_as_tuple)] = Field(
+    calendar: Annotated[tuple[CalendarInput, ...], BeforeValidator(_as_tuple)] = Field(
         (), description="inputs known ahead, from the clock alone"
     )
     horizon: int = Field(1, ge=1, le=720, description="lead times forecast: 1 to this many hours")

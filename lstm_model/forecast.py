@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 STANDARD_INPUT = "standard input"
 
 # The past that is drawn: three times as long as the forecast, but a day's rows or more.
-PAST, LEAST_PAST = 3, 24
+PAST, MIN_PAST = 3, 24
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -65,44 +65,45 @@ def run(
         for flag, file in (("--out", out), ("--plot", plot)):
             if file is not None:
                 check_writable(flag, file)
-        refuse_overwriting({"--data": None if data == "-" else data, "--out": out, "--plot": plot})
+        check_overwriting({"--data": None if data == "-" else data, "--out": out, "--plot": plot})
         out, plot = (file and Path(os.path.realpath(file)) for file in (out, plot))  # a link stays
         # Not before: torch takes seconds, and a mistake is to be told at once.
-        from lstm_model.inference.predictor import OutOfRangeWarning
+        from lstm_model.inference.table_checks import OutOfRangeWarning
 
-        forecaster = loaded(model)
+        forecaster = load_model(model)
         if forecaster.simulated:
             print_stderr(
                 "warning: the model was trained on simulated data: its forecasts say nothing about "
                 "real air"
             )
-        table = read(data, forecaster)
+        table = read_table(data, forecaster)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", OutOfRangeWarning)
             try:
-                found = forecaster.forecast(table)
+                forecasts = forecaster.forecast(table)
             except TableError as error:
-                raise TableError(prefixed(error, named(data))) from error
+                raise TableError(prefix_lines(error, name_source(data))) from error
         for warning in caught:
             if issubclass(warning.category, OutOfRangeWarning):
-                print_stderr(f"warning: {named(data)}: {warning.message}")
-        if not found.bounds:
+                print_stderr(f"warning: {name_source(data)}: {warning.message}")
+        if not forecasts.bounds:
             print_stderr(f"warning: {model} was saved without intervals: no bounds")
         if plot is not None:
-            draw(plot, forecaster, table, found)
-        write(out, found.every(every or len(found.origins)))
+            draw_forecast(plot, forecaster, table, forecasts)
+        write_forecasts(out, forecasts.every_nth_origin(every or len(forecasts.origins)))
 
 
-def loaded(folder: Path) -> "TrainedForecaster":
+def load_model(folder: Path) -> "TrainedForecaster":
     """The model, or where it may lie."""
-    from lstm_model.inference.predictor import SETTINGS, TrainedForecaster
+    from lstm_model.inference.model_file import SETTINGS
+    from lstm_model.inference.predictor import TrainedForecaster
 
     # Neither raises where the name is too long for one, as the methods of a Path do.
     if not os.path.exists(folder / SETTINGS):
         near = [folder / "best"]
         if os.path.isdir(folder):
             near += [*sorted((folder / "models").glob("*")), *sorted(folder.glob("*"))]
-        models = [shlex.quote(str(each)) for each in near if os.path.exists(each / SETTINGS)]
+        models = [shlex.quote(str(path)) for path in near if os.path.exists(path / SETTINGS)]
         instead = f"; there is {', '.join(dict.fromkeys(models))}" if models else ""
         raise InputError(
             f"--model must be a folder with {SETTINGS}, such as runs/STUDY/best, but {folder} has "
@@ -111,15 +112,15 @@ def loaded(folder: Path) -> "TrainedForecaster":
     return TrainedForecaster.load(folder)
 
 
-def named(data: str) -> str:
+def name_source(data: str) -> str:
     return STANDARD_INPUT if data == "-" else data
 
 
-def prefixed(error: Exception, file: str) -> str:
+def prefix_lines(error: Exception, file: str) -> str:
     return "\n".join(f"{file}: {line}" for line in str(error).splitlines())
 
 
-def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
+def read_table(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
     """The table, through the same door as in training."""
     from lstm_model.data.csv_table import parse_csv
 
@@ -135,7 +136,7 @@ def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
     kinds = forecaster.kinds
     table = parse_csv(
         raw,
-        named(data),
+        name_source(data),
         forecaster.reading,
         target=forecaster.target,
         features=tuple(kinds),
@@ -144,24 +145,24 @@ def read(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
     )
     for repair in table.repairs:
         if repair.kind == "number" and repair.column not in forecaster.reading.types:
-            print(f"warning: {named(data)}: {repair}", file=sys.stderr)
+            print(f"warning: {name_source(data)}: {repair}", file=sys.stderr)
     return table.frame
 
 
-def refuse_overwriting(files: Mapping[str, str | Path | None]) -> None:
+def check_overwriting(files: Mapping[str, str | Path | None]) -> None:
     """Raises InputError where two flags name one file, of which one would be lost."""
-    named: dict[str, str] = {}
+    flags: dict[str, str] = {}
     for flag, file in files.items():
         if file is None:
             continue
         lies = os.path.realpath(os.path.expanduser(file) if flag == "--data" else file)
-        if (other := named.setdefault(lies, flag)) != flag:
+        if (other := flags.setdefault(lies, flag)) != flag:
             raise InputError(f"{other} and {flag} must be two files, but both are {file}")
 
 
-def write(out: Path | None, found: "Forecasts") -> None:
-    seconds = any(time.second for time in (*found.origins[:2], *found.valid_times()[:2]))
-    text = found.table().to_csv(
+def write_forecasts(out: Path | None, forecasts: "Forecasts") -> None:
+    seconds = any(time.second for time in (*forecasts.origins[:2], *forecasts.valid_times()[:2]))
+    text = forecasts.table().to_csv(
         index=False,
         date_format="%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M",
         lineterminator="\n",
@@ -175,22 +176,23 @@ def write(out: Path | None, found: "Forecasts") -> None:
         sys.stdout.flush()
 
 
-def draw(
-    file: Path, forecaster: "TrainedForecaster", table: "pd.DataFrame", found: "Forecasts"
+def draw_forecast(
+    file: Path, forecaster: "TrainedForecaster", table: "pd.DataFrame", forecasts: "Forecasts"
 ) -> None:
     """The last forecast, after what was observed before it."""
-    from lstm_model.figures.forecasts import forecast_ahead, png
+    from lstm_model.figures.canvas import render_png
+    from lstm_model.figures.forecasts import plot_forecast
 
-    recent = table[forecaster.target].iloc[-max(PAST * forecaster.horizon, LEAST_PAST) :]
-    figure = forecast_ahead(
+    recent = table[forecaster.target].iloc[-max(PAST * forecaster.horizon, MIN_PAST) :]
+    figure = plot_forecast(
         recent.index.to_numpy(),
         recent.to_numpy(),
-        found.valid_times().to_numpy(),
-        found.values[-1],
-        {claim: (low[-1], high[-1]) for claim, (low, high) in found.bounds.items()},
+        forecasts.valid_times().to_numpy(),
+        forecasts.point[-1],
+        {coverage: (low[-1], high[-1]) for coverage, (low, high) in forecasts.bounds.items()},
         quantity=forecaster.target,
     )
-    write_file(file, png(figure))
+    write_file(file, render_png(figure))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 DIGITS = 4
-# Beyond so many decimals, or from this size on, a number is read more easily with an exponent.
+# With more decimals, or from this size on, a number is read more easily with an exponent.
 MOST_DECIMALS, LARGEST = 8, 1e12
 
 

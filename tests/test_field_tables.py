@@ -77,7 +77,7 @@ def test_no_holiday_is_a_category(propose: Propose) -> None:
     before = table.frame.loc[table.frame.index < space.data.test_from]
     assert len(before) == len(series.times) == 13_872
     assert (before["holiday"] != "None").sum() == 288
-    channel = series.encoding.channels.index("holiday=None")
+    channel = series.encoder.channels.index("holiday=None")
     assert (series.inputs[:, channel] == 0).sum() == 288
     assert table.doubts == ()
 
@@ -91,7 +91,7 @@ def test_no_holiday_is_an_empty_cell(propose: Propose, tmp_path: Path) -> None:
     before = table.frame.loc[table.frame.index < space.data.test_from]
     assert (before["holiday"] != "none").sum() == 288
     (repair,) = table.repairs
-    assert repair.as_json() == {"column": "holiday", "filled": "none", "rows": 17_136}
+    assert repair.to_json() == {"column": "holiday", "filled": "none", "rows": 17_136}
     repeated, _ = loaded(propose_without_fill(space))
     assert repeated.frame["holiday"].notna().sum() == 384
     (doubt,) = repeated.doubts
@@ -140,12 +140,12 @@ def test_texts_are_numbers(propose: Propose) -> None:
     np.testing.assert_array_equal(table.frame["hum"], humidity)
     assert space.data.missing == {"temp": ("?",)}
     assert table.frame["temp"].isna().sum() == (text["temp"] == "?").sum() == 43
-    assert len(series.encoding.numeric) == 6
+    assert len(series.encoder.numeric) == 6
     assert "36 different whole numbers: if they are codes, say types: {dir: category}" in (
         Path("new.yaml").read_text()
     )
     codes = propose("textnumbers.csv", "load", data="  types: {dir: category}\n")
-    assert len(loaded(codes)[1].encoding.categorical[0].categories) == 36
+    assert len(loaded(codes)[1].encoder.categorical[0].categories) == 36
 
 
 # Baselines that are hard to beat
@@ -166,7 +166,7 @@ def test_sales_are_never_negative(propose: Propose) -> None:
     fit = Trainer(Configuration(hidden_size=8), series, max_epochs=5, seed=0)
     [*_] = fit
     (changes,) = fit.forecasts()
-    assert (series.last[-len(changes) :, None] + changes >= 0).all()
+    assert (series.last_observed[-len(changes) :, None] + changes >= 0).all()
 
 
 def test_weeks_repeat(propose: Propose) -> None:

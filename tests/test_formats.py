@@ -20,7 +20,7 @@ FORMATS = Path(__file__).parent / "formats"
 
 def test_a_model_of_format_2_forecasts_the_same() -> None:
     model = lstm_model.load(FORMATS / "study-1" / "best")
-    table = model.forecast(pd.read_csv(FORMATS / "old.csv")).every(10**9).table()
+    table = model.forecast(pd.read_csv(FORMATS / "old.csv")).every_nth_origin(10**9).table()
     before = pd.read_csv(FORMATS / "forecast.csv", parse_dates=["origin", "valid_time"])
     pd.testing.assert_frame_equal(table, before, check_dtype=False, rtol=1e-5)
     assert model.reading.time == "time"

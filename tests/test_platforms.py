@@ -96,7 +96,7 @@ def test_a_saved_model_forecasts(windows: Windows, tmp_path: Path) -> None:
     config = Configuration(hidden_size=4, chunk_length=24, context_length=6)
     epoch = Trainer(config, series, max_epochs=1, seed=0).run_epoch()
     best = epoch.best
-    trained = TrainedForecaster.of(series, "load", config, best.weights, best.score)
+    trained = TrainedForecaster.from_weights(series, "load", config, best.weights, best.score)
     replace(trained, reading=settings.reading).save(tmp_path / "model")
     asked = ("--model", "model", "--data", "load.csv", "--out", "out.csv", "--plot", "a.png")
     done = windows("lstm_model.forecast", *asked)

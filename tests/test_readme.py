@@ -366,5 +366,5 @@ def test_its_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     # "A forecast from every row", but for those before which the model has read too little.
     assert found.origins[-1] == pd.Timestamp("2012-12-31 23:00")
     assert len(found.origins) > 8000
-    assert found.values.shape == found.bounds[0.95][0].shape == (len(found.origins), 1)
+    assert found.point.shape == found.bounds[0.95][0].shape == (len(found.origins), 1)
     assert ",".join(found.table().columns) in fixed(README)

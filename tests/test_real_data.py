@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from lstm_model.configuration import Configuration
+from lstm_model.data.beijing import BEIJING_FILE
 from lstm_model.data.series import EncodedSeries
-from lstm_model.data.sources import BEIJING_FILE, load_dataset
+from lstm_model.data.sources import load_dataset
 from lstm_model.evaluation.baselines import evaluate_baselines
 from lstm_model.training.trainer import Trainer
 from tuning.space.search_space import SearchSpace, read_space
@@ -32,7 +33,7 @@ def beijing(name: str, **changes: object) -> tuple[SearchSpace, EncodedSeries]:
 def test_persistence_is_as_published() -> None:
     _, series = beijing("univariate.yaml", **{"data.horizon": 24})
     persistence = evaluate_baselines(series).persistence
-    assert series.validation[:, 0].sum() == 8678
+    assert series.valid_mask[:, 0].sum() == 8678
     published = {
         1: (24.863, 13.208),
         3: (48.340, 27.938),
@@ -58,7 +59,7 @@ def test_the_first_configuration_of_each_space_has_skill(
     name: str, channels: int, least: float
 ) -> None:
     space, series = beijing(name)
-    assert len(series.encoding.channels) == channels
+    assert len(series.encoder.channels) == channels
     config = space.configuration(space.initial_trials[0])
     assert isinstance(config, Configuration)
     *_, last = Trainer(config, series, max_epochs=space.study.max_epochs, seed=0)

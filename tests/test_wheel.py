@@ -46,7 +46,7 @@ def ahead(table: pd.DataFrame) -> npt.NDArray[np.float64]:
     assert_type(found, Forecasts)
     assert_type(found.table(), pd.DataFrame)
     low, high = found.bounds[0.95]
-    return np.stack([low, found.values, high])
+    return np.stack([low, found.point, high])
 
 
 space = read_space("multivariate.yaml").overridden({"study.trials": 3})

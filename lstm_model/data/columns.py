@@ -11,8 +11,8 @@ from lstm_model.configuration import REPEAT, Cell, Kind, Mark, Reading
 from lstm_model.errors import TableError
 from lstm_model.wording import exact, yaml_text
 
-LARGEST = 1e30  # float32 holds it, and its square is still a float64
-MOST_CATEGORIES = 50
+MAX_MAGNITUDE = 1e30  # float32 holds it, and its square is still a float64
+MAX_CATEGORIES = 50
 # What pandas.read_csv takes for a missing value, but for None: see NONE.
 MISSING = {"", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NULL", "null"}
 MISSING |= {"NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
@@ -25,7 +25,7 @@ MINUS = "\N{MINUS SIGN}"
 BEGINS_AS_NUMBER = r"[-+]?\d+(?:[.,]\d+)?\s?[^\d:]"
 # Of numbers with points before three digits, and whole ones of at most three digits beside them.
 POINTED, WHOLE = r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+", r"[-+]?\d{1,3}"
-LEAST_POINTED = 3
+MIN_POINTED = 3
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Repair:
                 number = exact(self.number or 0.0)
                 return f"{cells} with texts such as {value} read as numbers, {number}"
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         facts = {"column": self.column, self.kind: self.value, "rows": self.rows}
         return facts if self.number is None else {**facts, "read_as": self.number}
 
@@ -100,16 +100,16 @@ def read_column(
     sizes = [cell for cell in stated if not isinstance(cell, str)]
     plain = pd.to_numeric(cells, errors="coerce").astype(np.float64)
     missing = cells.isna() | cells.isin([*MISSING, *texts]) | plain.isin(sizes)
-    kind = kind or reading.types.get(name) or _kind(cells[~missing], plain[~missing], target)
+    kind = kind or reading.types.get(name) or _infer_kind(cells[~missing], plain[~missing], target)
     if kind is None:
         raise TableError(f"{file}: {name} must have values, but has none in any row")
     repairs: list[Repair] = []
     decimal, note, numbers = None, None, plain
     if kind == "number":
         known = ~missing & (cells != NONE)
-        numbers, decimal = _numbers(cells, plain, known, reading, file, trained)
+        numbers, decimal = _read_numbers(cells, plain, known, reading, file, trained)
         _check_numbers(cells, numbers, known, file, target=target, trained=trained)
-        repairs += _rewritten(cells, numbers, known & (numbers != plain))
+        repairs += _number_repairs(cells, numbers, known & (numbers != plain))
         missing |= numbers.isin(sizes)
         values: pd.Series[Any] = numbers.mask(missing)
     else:
@@ -121,11 +121,11 @@ def read_column(
     for cell in stated:
         rows = int((cells == cell if isinstance(cell, str) else numbers == cell).sum())
         repairs += [Repair(name, "missing", cell, rows)] if rows else []
-    values, filled = _filled(values, kind, reading, file)
+    values, filled = _fill(values, kind, reading, file)
     return Column(values, (*repairs, *filled), decimal, note)
 
 
-def _rewritten(
+def _number_repairs(
     cells: "pd.Series[Any]", numbers: "pd.Series[float]", rows: "pd.Series[bool]"
 ) -> list[Repair]:
     """That texts were read as numbers in some rows, with the first of them."""
@@ -136,7 +136,7 @@ def _rewritten(
     return [Repair(str(cells.name), "number", text, int(rows.sum()), number)]
 
 
-def _filled(
+def _fill(
     values: "pd.Series[Any]", kind: Kind, reading: Reading, file: str
 ) -> tuple["pd.Series[Any]", list[Repair]]:
     """The column with what an empty cell means, where that is said."""
@@ -153,7 +153,7 @@ def _filled(
     return values.fillna(float(fill) if kind == "number" else str(fill)), repairs
 
 
-def _kind(cells: "pd.Series[Any]", plain: "pd.Series[float]", target: bool) -> Kind | None:
+def _infer_kind(cells: "pd.Series[Any]", plain: "pd.Series[float]", target: bool) -> Kind | None:
     """What a column's texts are, of those that are not missing; None where there are none.
 
     plain: the numbers of the texts that are plain ones.
@@ -163,26 +163,26 @@ def _kind(cells: "pd.Series[Any]", plain: "pd.Series[float]", target: bool) -> K
     others = pd.Series(cells[cells != NONE].unique(), dtype=cells.dtype)
     if others.empty:
         return None
-    return "number" if target or _readings(others, get_args(Mark)) else "category"
+    return "number" if target or _parse_numbers(others, get_args(Mark)) else "category"
 
 
 def _category_note(values: "pd.Series[Any]", name: str, file: str) -> str | None:
     """Refuses too many categories; tells of texts that begin as numbers do."""
-    kinds = values.dropna().unique()
-    if len(kinds) > MOST_CATEGORIES:
+    categories = values.dropna().unique()
+    if len(categories) > MAX_CATEGORIES:
         raise TableError(
-            f"{file}: {name} must have numbers, or at most {MOST_CATEGORIES} different texts, "
-            f"but has {len(kinds)}, the first of them {str(kinds[0])[:60]!r}"
+            f"{file}: {name} must have numbers, or at most {MAX_CATEGORIES} different texts, "
+            f"but has {len(categories)}, the first of them {str(categories[0])[:60]!r}"
         )
-    if len(kinds) > 2 and all(re.match(BEGINS_AS_NUMBER, each) for each in kinds):
+    if len(categories) > 2 and all(re.match(BEGINS_AS_NUMBER, text) for text in categories):
         return (
-            f"{name} is read as {len(kinds)} categories, though each of its texts begins as a "
-            f"number does, such as {kinds[0]!r}: if they are sizes, leave the rest of each out"
+            f"{name} is read as {len(categories)} categories, though each of its texts begins as a "
+            f"number does, such as {categories[0]!r}: if they are sizes, leave the rest of each out"
         )
     return None
 
 
-def _numbers(
+def _read_numbers(
     cells: "pd.Series[Any]",
     plain: "pd.Series[float]",
     known: "pd.Series[bool]",
@@ -203,33 +203,33 @@ def _numbers(
     if plain[known].notna().all() and not stated:
         if texts and mark is None and not trained and _may_have_thousands(cells[known]):
             first = cells[known & cells.str.contains(".", regex=False)].iloc[0]
-            raise _two_ways(file, name, first, float(first), float(first.replace(".", "")))
+            raise _ambiguous(file, name, first, float(first), float(first.replace(".", "")))
         return plain, None
     if stated and trained and mark == ",":
         # 2.538 would be a thousand times larger than where a program wrote it with a point.
         pointed = cells[known & cells.str.contains(".", regex=False)]
         if len(pointed) and not cells[known].str.contains(",").any():
             raise TableError(
-                f"{place(file, pointed.index[0])}: {name} must have a decimal comma, as in "
+                f"{locate(file, pointed.index[0])}: {name} must have a decimal comma, as in "
                 f"training, but got {pointed.iloc[0]!r}, and no comma in any row; write it with "
                 "a comma, or as a number"
             )
     marks: tuple[Mark, ...] = (mark,) if mark else get_args(Mark)
-    readings = _readings(cells[known], marks)
+    readings = _parse_numbers(cells[known], marks)
     if len(readings) > 1:
         first = cells[known & plain.isna()].iloc[0]
         point, comma = (values[cells[known] == first].iloc[0] for values in readings.values())
-        raise _two_ways(file, name, first, point, comma)
+        raise _ambiguous(file, name, first, point, comma)
     for chosen, values in readings.items():
         numbers = plain.copy()
         numbers[known] = values
         return numbers, chosen
     if stated:
-        wrong = next(each for each in cells[known] if not _readings(pd.Series([each]), marks))
+        wrong = next(text for text in cells[known] if not _parse_numbers(pd.Series([text]), marks))
         row = cells.index[int((cells == wrong).argmax())]
         raise TableError(
-            f"{place(file, row)}: {name} must be numbers with the decimal mark {mark!r}, but got "
-            f"{str(wrong)[:60]!r}"
+            f"{locate(file, row)}: {name} must be numbers with the decimal mark {mark!r}, but "
+            f"got {str(wrong)[:60]!r}"
         )
     return plain, None
 
@@ -238,14 +238,14 @@ def _may_have_thousands(cells: "pd.Series[Any]") -> bool:
     """Whether each point may stand before thousands: whole numbers up to 999 have none."""
     pointed = cells.str.contains(".", regex=False)
     return bool(
-        pointed.sum() >= LEAST_POINTED
+        pointed.sum() >= MIN_POINTED
         and not pointed.all()
         and cells[pointed].str.fullmatch(POINTED).all()
         and cells[~pointed].str.fullmatch(WHOLE).all()
     )
 
 
-def _two_ways(file: str, name: str, text: str, point: float, comma: float) -> TableError:
+def _ambiguous(file: str, name: str, text: str, point: float, comma: float) -> TableError:
     key = yaml_text(name)
     return TableError(
         f"{prefix(file)}{name} can be read in two ways, since each comma or point stands before "
@@ -255,7 +255,9 @@ def _two_ways(file: str, name: str, text: str, point: float, comma: float) -> Ta
     )
 
 
-def _readings(texts: "pd.Series[Any]", marks: "tuple[Mark, ...]") -> dict[Mark, "pd.Series[float]"]:
+def _parse_numbers(
+    texts: "pd.Series[Any]", marks: "tuple[Mark, ...]"
+) -> dict[Mark, "pd.Series[float]"]:
     """The numbers of all texts by decimal mark, where all are such; two only where they differ."""
     percent = texts.str.endswith("%")
     if percent.any() and not percent.all():
@@ -267,7 +269,7 @@ def _readings(texts: "pd.Series[Any]", marks: "tuple[Mark, ...]") -> dict[Mark, 
         group = f"[{separators}]"
         decimals = rf"(?:\{mark}[0-9]*)?"
         # The same separator throughout; by no \1, which Arrow lacks and pandas 3.0 hands to it.
-        groups = "|".join(rf"(?:[{each}][0-9]{{3}})+" for each in separators)
+        groups = "|".join(rf"(?:[{sign}][0-9]{{3}})+" for sign in separators)
         grouped = rf"[1-9][0-9]{{0,2}}(?:{groups}){decimals}"
         whole = rf"(?:{grouped}|[0-9]+{decimals}|\{mark}[0-9]+)"
         form = rf"[-+]?{whole}(?:[eE][-+]?[0-9]+)?"
@@ -301,7 +303,7 @@ def _check_numbers(
     for wrong, rule in (
         (numbers.isna() & known, f"be numeric, as {alike}"),
         ((numbers.abs() == np.inf) & known, "be finite"),
-        ((numbers.abs() > LARGEST) & known, f"be at most {LARGEST:g} in size"),
+        ((numbers.abs() > MAX_MAGNITUDE) & known, f"be at most {MAX_MAGNITUDE:g} in size"),
     ):
         if wrong.any():
             row = int(wrong.argmax())
@@ -317,7 +319,7 @@ def _check_numbers(
                 if not target:
                     instead += f"; if these are codes, types: {{{key}: category}}"
             raise TableError(
-                f"{place(file, cells.index[row])}: {name} must {rule}, but got {got!r}; {instead}"
+                f"{locate(file, cells.index[row])}: {name} must {rule}, but got {got!r}; {instead}"
             )
 
 
@@ -326,6 +328,6 @@ def prefix(file: str) -> str:
     return f"{file}: " if file else ""
 
 
-def place(file: str, row: object) -> str:
+def locate(file: str, row: object) -> str:
     """Where a cell stands: `load.csv:12`, or the row's label in a table that is no file."""
     return f"{file}:{row}" if file else f"at {row}"

@@ -15,7 +15,7 @@ import pandas as pd
 
 from lstm_model.configuration import DataSettings, Kind, Reading
 from lstm_model.data import diagnosis
-from lstm_model.data.columns import Column, Repair, place, read_column
+from lstm_model.data.columns import Column, Repair, locate, read_column
 from lstm_model.errors import TableError
 
 CLOCK_PARTS = ("year", "month", "day", "hour", "minute", "second")
@@ -23,12 +23,12 @@ CLOCK_PARTS = ("year", "month", "day", "hour", "minute", "second")
 CLOCK = re.compile(
     r"(\d{4})[-/.](\d\d?)[-/.](\d\d?)(?:[ T](\d\d?):(\d\d)(?::(\d\d)(?:\.0+)?)?)?", re.ASCII
 )
-PART = re.compile("[0-9]{1,4}")
-EARLIEST = 1000  # a year before it has lost its century
+CLOCK_PART = re.compile("[0-9]{1,4}")
+MIN_YEAR = 1000  # a year before it has lost its century
 
 
 @dataclass(frozen=True)
-class Parsed:
+class ParsedTable:
     """What a table's text says.
 
     Attributes:
@@ -56,7 +56,7 @@ def parse_csv(
     features: Sequence[str],
     horizon: int,
     kinds: Mapping[str, Kind] | None = None,
-) -> Parsed:
+) -> ParsedTable:
     """The features of a CSV's bytes; a problem of each column, all at once.
 
     Args:
@@ -75,10 +75,10 @@ def parse_csv(
         times, step = read_clock(text, clock, file, raw, horizon)
     except TableError as error:
         problems.append(str(error))
-    columns = _columns(text, file, reading, target, features, kinds, problems)
+    columns = _read_columns(text, file, reading, target, features, kinds, problems)
     if problems:
         raise TableError("\n".join(problems))
-    return _parsed(columns, times, step, reading)
+    return _assemble(columns, times, step, reading)
 
 
 def read_clock(
@@ -96,25 +96,21 @@ def read_clock(
     """
     times, step = None, None
     try:
-        times = _times(text[list(clock)], file)
-        step = _step(times, file)
+        times = _parse_times(text[list(clock)], file)
+        step = _find_step(times, file)
         _check_room(times, step, horizon, file)
     except TableError as error:
         advice = None
         if times is None and len(clock) == 1:
-            advice = diagnosis.wrong_times(file, clock[0], text[clock[0]].tolist())
+            advice = diagnosis.diagnose_times(file, clock[0], text[clock[0]].tolist())
         elif times is not None and step is None:
-            advice = diagnosis.irregular(file, raw, clock, times)
+            advice = diagnosis.diagnose_steps(file, raw, clock, times)
         raise TableError("\n".join(filter(None, (str(error), advice)))) from error
     return pd.DatetimeIndex(times, name="time"), step
 
 
 def parse_frame(
-    frame: pd.DataFrame,
-    reading: Reading,
-    *,
-    target: str,
-    kinds: Mapping[str, Kind],
+    frame: pd.DataFrame, reading: Reading, *, target: str, kinds: Mapping[str, Kind]
 ) -> pd.DataFrame:
     """The features of a DataFrame as parse_csv() has them, whose clock need not be regular.
 
@@ -128,18 +124,18 @@ def parse_frame(
     """
     times = frame.index
     if not isinstance(times, pd.DatetimeIndex):
-        times = _clock_of(frame, clock_columns(reading.time))
+        times = _clock_from_columns(frame, clock_columns(reading.time))
     text = pd.DataFrame(index=times)
     problems: list[str] = []
     for name, kind in kinds.items():
-        text[name] = _texts(frame[name].set_axis(times), kind)
-    columns = _columns(text, "", reading, target, tuple(kinds), kinds, problems)
+        text[name] = _to_texts(frame[name].set_axis(times), kind)
+    columns = _read_columns(text, "", reading, target, tuple(kinds), kinds, problems)
     if problems:
         raise TableError("\n".join(problems))
     return pd.DataFrame({name: column.values for name, column in columns.items()}, index=times)
 
 
-def _columns(
+def _read_columns(
     text: pd.DataFrame,
     file: str,
     reading: Reading,
@@ -159,9 +155,9 @@ def _columns(
     return columns
 
 
-def _parsed(
+def _assemble(
     columns: Mapping[str, Column], times: pd.DatetimeIndex, step: pd.Timedelta, reading: Reading
-) -> Parsed:
+) -> ParsedTable:
     numbers = [name for name, column in columns.items() if column.decimal]
     marks = {name: column.decimal or reading.decimal_of(name) for name, column in columns.items()}
     settled = Reading(
@@ -171,7 +167,7 @@ def _parsed(
         types={**reading.types, **dict.fromkeys(numbers, "number")},
         decimal={name: mark for name, mark in marks.items() if mark} or None,
     )
-    return Parsed(
+    return ParsedTable(
         pd.DataFrame({name: column.values for name, column in columns.items()}).set_axis(times),
         step,
         settled,
@@ -180,23 +176,23 @@ def _parsed(
     )
 
 
-def _texts(column: "pd.Series[Any]", kind: Kind) -> "pd.Series[Any]":
+def _to_texts(column: "pd.Series[Any]", kind: Kind) -> "pd.Series[Any]":
     """A DataFrame's column as read_column() takes it: numbers as they are, all else as texts."""
     dtype = column.dtype
     if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
         if kind == "number":
             return column.astype(np.float64)
-        column = column.map(_code, na_action="ignore")
+        column = column.map(_format_code, na_action="ignore")
     texts = column.map(lambda value: str(value).strip(), na_action="ignore")
     return texts.astype(pd.StringDtype(na_value=np.nan))
 
 
-def _code(number: float) -> str:
+def _format_code(number: float) -> str:
     """A category that is a number, as a CSV would have it, whether or not a float went by."""
     return str(int(number)) if float(number).is_integer() else repr(float(number))
 
 
-def _clock_of(frame: pd.DataFrame, clock: Sequence[str]) -> pd.DatetimeIndex:
+def _clock_from_columns(frame: pd.DataFrame, clock: Sequence[str]) -> pd.DatetimeIndex:
     """The clock in a DataFrame's columns."""
     if lacking := [name for name in clock if name not in frame.columns]:
         raise TableError(
@@ -206,8 +202,8 @@ def _clock_of(frame: pd.DataFrame, clock: Sequence[str]) -> pd.DatetimeIndex:
         )
     if len(clock) == 1 and pd.api.types.is_datetime64_any_dtype(frame[clock[0]].dtype):
         return pd.DatetimeIndex(frame[clock[0]], name="time")
-    texts = {name: _texts(frame[name], "category").fillna("") for name in clock}
-    return pd.DatetimeIndex(_times(pd.DataFrame(texts), ""), name="time")
+    texts = {name: _to_texts(frame[name], "category").fillna("") for name in clock}
+    return pd.DatetimeIndex(_parse_times(pd.DataFrame(texts), ""), name="time")
 
 
 def clock_columns(time: str | Sequence[str] | None) -> Sequence[str]:
@@ -224,7 +220,7 @@ def clock_columns(time: str | Sequence[str] | None) -> Sequence[str]:
     )
 
 
-def _rows(raw: bytes, file: str) -> Iterator[tuple[int, list[str]]]:
+def _read_rows(raw: bytes, file: str) -> Iterator[tuple[int, list[str]]]:
     """Each row that isn't blank, with the line at which it begins."""
     line = 1
     try:
@@ -237,29 +233,33 @@ def _rows(raw: bytes, file: str) -> Iterator[tuple[int, list[str]]]:
             line = reader.line_num + 1
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        advice = diagnosis.no_csv(raw, file)
+        advice = diagnosis.diagnose_bytes(raw, file)
         raise TableError(f"{file}:{line}: must be UTF-8 text, but isn't\n{advice}") from error
     except csv.Error as error:
         text = raw.decode("utf-8-sig")
-        advice = "" if diagnosis.separator(text) == "," else f"\n{diagnosis.no_csv(raw, file)}"
+        advice = (
+            ""
+            if diagnosis.find_separator(text) == ","
+            else f"\n{diagnosis.diagnose_bytes(raw, file)}"
+        )
         rule = "must be comma-separated values"
         raise TableError(f"{file}:{line}: {rule}: {error}{advice}") from error
 
 
 def read_header(raw: bytes, file: str) -> list[str]:
     """The names of a CSV's columns; raises TableError where the bytes are no text."""
-    return next(_rows(raw, file), (0, []))[1]
+    return next(_read_rows(raw, file), (0, []))[1]
 
 
 def read_texts(raw: bytes, file: str, wanted: Iterable[str]) -> pd.DataFrame:
     """The wanted columns as stripped text, indexed by the line at which each row begins."""
-    rows = _rows(raw, file)
+    rows = _read_rows(raw, file)
     header = next(rows, (0, []))[1]
-    mark = diagnosis.separator(raw[:100_000].decode(errors="replace"))
+    mark = diagnosis.find_separator(raw[:100_000].decode(errors="replace"))
     if mark != "," and not set(wanted) <= set(header):
         raise TableError(
             f"{file}: must have commas between values, but has {mark!r}\n"
-            f"{diagnosis.no_csv(raw, file)}"
+            f"{diagnosis.diagnose_bytes(raw, file)}"
         )
     _check_header(header, file, wanted)
     columns: dict[str, list[str]] = {name: [] for name in wanted}
@@ -298,39 +298,39 @@ def _check_header(header: Sequence[str], file: str, wanted: Iterable[str]) -> No
         raise TableError("\n".join(f"{file}: {problem}" for problem in problems))
 
 
-def _times(clock: pd.DataFrame, file: str) -> pd.Series:
+def _parse_times(clock: pd.DataFrame, file: str) -> pd.Series:
     times = []
     # Lists first: text columns are slow to walk through.
     for line, *values in zip(clock.index, *(clock[name].tolist() for name in clock), strict=True):
         try:
-            times.append(_time(values))
+            times.append(_parse_time(values))
         except ValueError as error:
             got = ", ".join(f"{value[:60]!r}" for value in values)
-            where = place(file, line)
+            where = locate(file, line)
             raise TableError(f"{where}: {', '.join(clock.columns)} = {got}: {error}") from error
     return pd.Series(np.array(times, dtype="datetime64[us]"), index=clock.index)
 
 
-def _time(values: Sequence[str]) -> datetime:
+def _parse_time(values: Sequence[str]) -> datetime:
     if len(values) == 1:
         match = CLOCK.fullmatch(values[0])
         if match is None:
             raise ValueError("must be a time such as 2013-01-31 13:00, year first, without a zone")
         values = match.groups(default="0")
-    year, month, day, hour, minute, second = [*map(_part, values), 0, 0, 0][:6]
-    if year < EARLIEST:
+    year, month, day, hour, minute, second = [*map(_parse_part, values), 0, 0, 0][:6]
+    if year < MIN_YEAR:
         raise ValueError(f"the year must have four digits, but is {year}")
     return datetime(year, month, day, hour, minute, second)
 
 
 @cache  # there are few, and each stands in many rows
-def _part(value: str) -> int:
-    if not PART.fullmatch(value):
+def _parse_part(value: str) -> int:
+    if not CLOCK_PART.fullmatch(value):
         raise ValueError("must be whole numbers of up to 4 digits")
     return int(value)
 
 
-def room(last: pd.Timestamp, step: pd.Timedelta) -> int:
+def count_steps_left(last: pd.Timestamp, step: pd.Timedelta) -> int:
     """How many steps a clock can go on for: there are no times after the year 9999."""
     left = datetime.max - last.tz_localize(None).to_pydatetime(warn=False)
     return left // step.to_pytimedelta()
@@ -339,7 +339,7 @@ def room(last: pd.Timestamp, step: pd.Timedelta) -> int:
 def _check_room(times: pd.Series, step: pd.Timedelta, horizon: int, file: str) -> None:
     """Each hour that is forecast must have a time, and so must the row after the last."""
     last = times.iloc[-1]
-    if room(last, step) < horizon:
+    if count_steps_left(last, step) < horizon:
         raise TableError(
             f"{file}:{times.index[-1]}: the clock must end {horizon} rows or more before the year "
             f"10000, as what is forecast has no time then, but ends at {last} with rows {step} "
@@ -347,7 +347,7 @@ def _check_room(times: pd.Series, step: pd.Timedelta, horizon: int, file: str) -
         )
 
 
-def _step(times: pd.Series, file: str) -> pd.Timedelta:
+def _find_step(times: pd.Series, file: str) -> pd.Timedelta:
     """The time between rows, the same between all of them."""
     zero, gaps = pd.Timedelta(0), times.diff().iloc[1:]
     shortest, longest, usual = map(pd.Timedelta, (gaps.min(), gaps.max(), gaps.mode()[0]))

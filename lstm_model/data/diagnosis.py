@@ -1,6 +1,6 @@
-"""What a table is that can't be read, and the lines of Python that make one of it that can.
+"""What a table that was refused seems to be, and the lines of Python that mend it.
 
-Asked once a table has been refused: its reader says which rule it breaks and where.
+The reader has said which rule the table breaks, and where: this may be slow, and guess.
 """
 
 import csv
@@ -16,9 +16,9 @@ import pandas as pd
 
 STANDARD_INPUT = "standard input"
 NOTHING, HOUR, DAY = pd.Timedelta(0), pd.Timedelta(hours=1), pd.Timedelta(days=1)
-# Of the rows of each of several series, so many are one step after the one before.
+# In a table of several series, this share of each one's rows is one step after the row before.
 MOSTLY = 0.9
-SHOWN = 4  # series that are named
+MAX_NAMED = 4  # series that are named
 
 ZONED = re.compile(r"\d{4}-\d\d?-\d\d?[ T]\d\d?:\d\d.*(Z|UTC|[-+]\d\d(:?\d\d)?)")
 DAY_OR_MONTH_FIRST = re.compile(
@@ -32,17 +32,17 @@ TIME_OF_DAY = re.compile(r"\d\d?:\d\d(:\d\d)?( ?[AaPp][Mm])?")
 # Numbers of a column are hours, or hours and minutes, where its name says so: else they may be ids.
 HOURS = re.compile(r"\d\d?"), re.compile(r"\d{3,4}")
 NAMES_A_TIME = re.compile(r"time|hour|hh|stunde|zeit|uhr|tod|^h$|^hr$", re.IGNORECASE)
-# Of a clock's texts so many are alike where the table is in order.
+# Share of a clock's texts that have one form where the table is in order.
 ALIKE = 0.9
 # A wall clock is changed in these months and before this hour.
 MONTHS_OF_CHANGE, HOUR_OF_CHANGE = (3, 4, 9, 10, 11), 4
-# Of rows of one time so many are an accident; more are something else.
+# Up to this share of duplicate times, or this many, is an accident; more is something else.
 FEW_TWICE, FEWEST_TWICE = 0.05, 3
 SECONDS = {9: "s", 10: "s", 12: "ms", 13: "ms"}  # since 1970, by the number of digits
 
 
-def no_csv(raw: bytes, file: str) -> str:
-    """What bytes are that are no comma-separated UTF-8 text."""
+def diagnose_bytes(raw: bytes, file: str) -> str:
+    """What bytes seem to be that are no comma-separated UTF-8 text."""
     if raw.startswith(b"PAR1"):
         lines = ["index = isinstance(table.index, pd.DatetimeIndex)"]
         read = f"pd.read_parquet({file!r})"
@@ -67,11 +67,11 @@ def no_csv(raw: bytes, file: str) -> str:
     except UnicodeDecodeError:
         sentence = "it may be of Windows, whose letters have other bytes"
         return _advice(file, sentence, _read(file, raw, encoding="cp1252"))
-    mark = separator(text)
+    mark = find_separator(text)
     return _advice(file, f"its values have {mark!r} between them", _read(file, raw))
 
 
-def separator(text: str) -> str:
+def find_separator(text: str) -> str:
     """What stands between the values of a table's first lines: as often in each of them."""
     lines = [line for line in text[:100_000].splitlines()[:6] if line.strip()]
     for mark in ";\t|,":
@@ -82,7 +82,7 @@ def separator(text: str) -> str:
     return max(",;\t|", key=head.count)
 
 
-def wrong_times(file: str, name: str, texts: Sequence[str]) -> str | None:
+def diagnose_times(file: str, name: str, texts: Sequence[str]) -> str | None:
     """What a column's texts are that are no times; None where they are unlike any."""
     known = [text for text in texts if text] or [""]
     first = known[0]
@@ -127,7 +127,7 @@ def _form(date: re.Match[str], day_first: bool) -> str:
     return f"{form} {time}{half or ''}"
 
 
-def irregular(
+def diagnose_steps(
     file: str, raw: bytes, clock: Sequence[str], times: "pd.Series[pd.Timestamp]"
 ) -> str | None:
     """What a table is whose rows are not one step apart in the order of time.
@@ -151,8 +151,8 @@ def irregular(
     keys = _series_keys(others, times)
     if keys:
         kinds = table[keys].drop_duplicates()
-        names = [" ".join(row) for row in kinds[:SHOWN].to_numpy()]
-        more = ", ..." if len(kinds) > SHOWN else ""
+        names = [" ".join(row) for row in kinds[:MAX_NAMED].to_numpy()]
+        more = ", ..." if len(kinds) > MAX_NAMED else ""
         chosen = " & ".join(f"(table[{key!r}] == {kinds[key].iloc[0]!r})" for key in keys)
         return _advice(
             file,
@@ -252,7 +252,7 @@ def _read(file: str, raw: bytes, **options: str) -> str:
     """How pandas reads a file of texts; it looks itself for what is between its values."""
     if "compression" not in options:
         text = raw.decode(options.get("encoding", "utf-8-sig"), errors="replace")
-        options = {"sep": separator(text), **options}
+        options = {"sep": find_separator(text), **options}
     chosen = "".join(f", {key}={value!r}" for key, value in options.items())
     return f"pd.read_csv({file!r}{chosen}, dtype=str, keep_default_na=False)"
 

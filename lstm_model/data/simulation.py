@@ -113,8 +113,8 @@ def simulate(seed: int = 0, years: int = 5) -> pd.DataFrame:
     clock = pd.date_range(f"{FIRST_YEAR}-01-01", f"{FIRST_YEAR + years}-01-01", freq="h")[:-1]
     rows = len(clock)
     hours = np.arange(-SPIN_UP, rows, dtype=np.float64)
-    winter = _wave(hours, HOURS_PER_YEAR, 24 * COLDEST_DAY)
-    afternoon = _wave(hours, 24, WARMEST_HOUR)
+    winter = _cosine(hours, HOURS_PER_YEAR, 24 * COLDEST_DAY)
+    afternoon = _cosine(hours, 24, WARMEST_HOUR)
 
     # A high is what the pressure's rise has left behind: hence the wind leads the pressure
     pressure, rise = _pressure(rng, len(hours))
@@ -131,7 +131,7 @@ def simulate(seed: int = 0, years: int = 5) -> pd.DataFrame:
     )
     dew_point = (
         DEW_POINT
-        - DEW_POINT_YEAR * _wave(hours, HOURS_PER_YEAR, 24 * DRIEST_DAY)
+        - DEW_POINT_YEAR * _cosine(hours, HOURS_PER_YEAR, 24 * DRIEST_DAY)
         + DEW_POINT_SD * (1 + DRY_WINTER * winter) * moisture
     )
     shower = _red(rng, len(hours), SHOWER_MEMORY) + SHOWER_MOISTURE * moisture
@@ -144,15 +144,11 @@ def simulate(seed: int = 0, years: int = 5) -> pd.DataFrame:
     direction, wind_sum = _combined_wind(north[SPIN_UP:], east[SPIN_UP:])
     air_pressure = (
         PRESSURE
-        + PRESSURE_YEAR * _wave(hours, HOURS_PER_YEAR, 24 * HIGHEST_PRESSURE_DAY)
-        - PRESSURE_DAY * _wave(hours, 24, LOWEST_PRESSURE_HOUR)
+        + PRESSURE_YEAR * _cosine(hours, HOURS_PER_YEAR, 24 * HIGHEST_PRESSURE_DAY)
+        - PRESSURE_DAY * _cosine(hours, 24, LOWEST_PRESSURE_HOUR)
         + PRESSURE_SD * pressure
     )
-    whole = {
-        "DEWP": np.minimum(dew_point, temperature),
-        "TEMP": temperature,
-        "PRES": air_pressure,
-    }
+    whole = {"DEWP": np.minimum(dew_point, temperature), "TEMP": temperature, "PRES": air_pressure}
     rounded = {name: values[SPIN_UP:].round() for name, values in whole.items()}
     return pd.DataFrame(
         {
@@ -171,7 +167,7 @@ def simulate(seed: int = 0, years: int = 5) -> pd.DataFrame:
     ).astype({"DEWP": np.int64, "Is": np.int64, "Ir": np.int64})
 
 
-def _wave(hours: Float64Array, period: float, peak: float) -> Float64Array:
+def _cosine(hours: Float64Array, period: float, peak: float) -> Float64Array:
     """A cosine of the given period (h) that is 1 at `peak` (h)."""
     return np.cos(2 * np.pi * (hours - peak) / period)
 
@@ -223,7 +219,7 @@ def _wind(
     north = (
         NORTHERLY
         + NORTHERLY_WINTER * winter
-        - NORTHERLY_DAY * _wave(hours, 24, SOUTHERLY_HOUR)
+        - NORTHERLY_DAY * _cosine(hours, 24, SOUTHERLY_HOUR)
         + NORTHERLY_SD * (1 + STORMY_WINTER * winter) * weather
         + TURBULENCE_SD * _red(rng, len(hours), TURBULENCE_MEMORY)
     )
@@ -269,7 +265,7 @@ def _pm25(
     snow: Mask,
 ) -> Float64Array:
     """Hourly means of PM2.5 (ug/m3) in a box that emissions fill and wind and rain empty."""
-    daily = 1 + EMISSION_DAY * _wave(hours, 24, EMISSION_HOUR)
+    daily = 1 + EMISSION_DAY * _cosine(hours, 24, EMISSION_HOUR)
     source = (
         EMISSION * np.exp(HEATING * winter) * daily * np.maximum(1 + MOIST_GROWTH * moisture, 0)
     )

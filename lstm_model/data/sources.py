@@ -5,38 +5,25 @@ text, a header first. What it breaks is said with the file and line; nothing is 
 """
 
 import hashlib
-import io
-import os
-import tempfile
-import threading
-import zipfile
-from concurrent.futures import Future, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 
 import pandas as pd
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from lstm_model.configuration import AS_IT_STANDS, DataSettings, Reading
+from lstm_model.data.beijing import (
+    AQI_BREAKPOINTS,
+    BEIJING_FILE,
+    DATA_VARIABLE,
+    PM25,
+    PM25_UNIT,
+    read_beijing,
+)
 from lstm_model.data.columns import Repair
 from lstm_model.data.csv_table import check_splits, parse_csv
-from lstm_model.data.suspicion import doubts
+from lstm_model.data.suspicion import find_doubts
 from lstm_model.errors import SourceUnavailable, TableError, os_error_text
 from lstm_model.files import read_bytes
-
-# Chen, S. (2015). Beijing PM2.5. https://doi.org/10.24432/C5JS49. Licence: CC BY 4.0.
-BEIJING_URL = "https://archive.ics.uci.edu/static/public/381/beijing+pm2+5+data.zip"
-BEIJING_FILE = "PRSA_data_2010.1.1-2014.12.31.csv"
-BEIJING_SHA256 = "4127f868775e31b3956522adc0ec75af8937dde6a3896e8beed3a376c6d27f1c"
-DATA_VARIABLE = "LSTM_TUNING_DATA"
-
-# A download gives up after this many seconds without a new byte. It may take longer as long as it
-# moves; without a network it must be over, in all, within 10.
-PATIENCE = 8.0
-CONNECT_TIMEOUT = 3.0  # for each address of the server: a dead IPv6 route leaves time for IPv4
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +42,9 @@ class Dataset:
         reading: how the cells were read: as the settings say, and as the texts themselves decided.
         repairs: cells that were read as something else than stands in them.
         doubts: what may not mean what it was read as, a sentence each.
+        unit: of the target, where the source says it.
+        level_edges: where the target goes from one level to the next, in its unit, where the source
+            has such levels.
     """
 
     frame: pd.DataFrame
@@ -66,6 +56,8 @@ class Dataset:
     reading: Reading = AS_IT_STANDS
     repairs: tuple[Repair, ...] = ()
     doubts: tuple[str, ...] = ()
+    unit: str | None = None
+    level_edges: tuple[float, ...] | None = None
 
 
 def load_dataset(settings: DataSettings, *, progress: bool = False) -> Dataset:
@@ -82,7 +74,7 @@ def load_dataset(settings: DataSettings, *, progress: bool = False) -> Dataset:
     source, warning = settings.source, None
     if source == "beijing":
         try:
-            raw = _beijing(progress)
+            raw = read_beijing(progress)
         except SourceUnavailable as error:
             if settings.fallback is None:
                 raise SourceUnavailable(
@@ -95,7 +87,7 @@ def load_dataset(settings: DataSettings, *, progress: bool = False) -> Dataset:
                 "say nothing about Beijing"
             )
     elif source != "simulated":
-        raw = _file(source)
+        raw = _read_file(source)
     if source == "simulated":
         from lstm_model.data.simulation import simulate
 
@@ -110,6 +102,7 @@ def load_dataset(settings: DataSettings, *, progress: bool = False) -> Dataset:
         horizon=settings.horizon,
     )
     check_splits(table.frame, settings, source)
+    is_pm25 = source in ("beijing", "simulated") and settings.target == PM25
     before_test = table.frame.loc[table.frame.index < settings.test_from]
     return Dataset(
         frame=table.frame,
@@ -120,11 +113,13 @@ def load_dataset(settings: DataSettings, *, progress: bool = False) -> Dataset:
         warning=warning,
         reading=table.reading,
         repairs=table.repairs,
-        doubts=(*table.notes, *doubts(before_test, table.step, settings.target)),
+        doubts=(*table.notes, *find_doubts(before_test, table.step, settings.target)),
+        unit=PM25_UNIT if is_pm25 else None,
+        level_edges=AQI_BREAKPOINTS if is_pm25 else None,
     )
 
 
-def _file(source: str) -> bytes:
+def _read_file(source: str) -> bytes:
     try:
         return read_bytes(Path(source).expanduser())
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: NUL; RuntimeError: ~nobody
@@ -132,104 +127,3 @@ def _file(source: str) -> bytes:
             f"{source}: can't be read: {os_error_text(error)}; data come from beijing, simulated, "
             "or a CSV's path"
         ) from error
-
-
-def _beijing(progress: bool) -> bytes:
-    """The bytes of Beijing's file, which always have the known hash; else the reason, raised."""
-    if folder := os.environ.get(DATA_VARIABLE):
-        path = Path(folder) / BEIJING_FILE
-        try:
-            return _known(read_bytes(path), f"{DATA_VARIABLE} is set, but {path}")
-        except OSError as error:
-            raise SourceUnavailable(
-                f"{DATA_VARIABLE} is set, but {path}: {os_error_text(error)}"
-            ) from error
-
-    import pooch  # with all that downloads need: 0.2 s, for nothing where the file is at hand
-
-    cached = pooch.os_cache("lstm-tuning") / BEIJING_FILE
-    with suppress(OSError, SourceUnavailable):
-        return _known(read_bytes(cached), str(cached))
-    raw = _unzip(_download(progress))
-    with suppress(OSError):  # a cache that can't be written costs the next run a download, no more
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
-            part = Path(folder) / BEIJING_FILE
-            part.write_bytes(raw)
-            part.replace(cached)
-    return raw
-
-
-def _known(raw: bytes, where: str) -> bytes:
-    if (got := hashlib.sha256(raw).hexdigest()) != BEIJING_SHA256:
-        raise SourceUnavailable(
-            f"{where} is damaged or another file: its sha256 must be {BEIJING_SHA256}, but is {got}"
-        )
-    return raw
-
-
-def _download(progress: bool) -> bytes:
-    """What BEIJING_URL sends, or SourceUnavailable after PATIENCE seconds without a new byte.
-
-    No timeout covers a name server that hangs, so the download runs in a thread that can be left
-    behind: a daemon, writing nowhere but to its own memory.
-    """
-    import pooch
-
-    length = _Length()
-    get = pooch.HTTPDownloader(progressbar=length, timeout=(CONNECT_TIMEOUT, 2 * PATIENCE))
-    received = io.BytesIO()
-    outcome: Future[None] = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(get(BEIJING_URL, received, None))
-        except BaseException as error:
-            outcome.set_exception(error)
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
-        shown = bar.add_task("Downloading Beijing's data", total=None)
-        threading.Thread(target=run, daemon=True).start()
-        size, moved = 0, monotonic()
-        while not wait([outcome], timeout=0.1).done:
-            if received.tell() > size:
-                size, moved = received.tell(), monotonic()
-                bar.update(shown, completed=size, total=length.total or None)
-            elif monotonic() - moved > PATIENCE:
-                raise SourceUnavailable(f"{BEIJING_URL} sent nothing for {PATIENCE:g} seconds")
-        bar.update(shown, completed=received.tell(), total=received.tell())
-    try:
-        outcome.result()
-    except (OSError, ValueError) as error:  # as every error of requests is; a header's bad number
-        response = getattr(error, "response", None)
-        if response is not None:  # its truth would be whether the status is a good one
-            response.close()
-        raise SourceUnavailable(f"{BEIJING_URL}: {_root_cause(error)}") from error
-    return received.getvalue()
-
-
-class _Length:
-    """Takes pooch's progress bar's place, from another thread, for the length that it is told."""
-
-    total = 0  # bytes; 0 where the server doesn't say
-
-    def update(self, size: int) -> None: ...
-    def reset(self) -> None: ...
-    def close(self) -> None: ...
-
-
-def _unzip(archive: bytes) -> bytes:
-    try:
-        with zipfile.ZipFile(io.BytesIO(archive)) as files:
-            raw = files.read(next(n for n in files.namelist() if n.endswith(BEIJING_FILE)))
-    except Exception as error:  # damage raises zlib.error, EOFError, struct.error and more
-        raise SourceUnavailable(f"{BEIJING_URL} sent no zip file with {BEIJING_FILE}") from error
-    return _known(raw, f"what {BEIJING_URL} sent")
-
-
-def _root_cause(error: BaseException) -> str:
-    """'Connection refused' rather than the four exceptions that libraries wrap around it."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return os_error_text(error)

@@ -12,24 +12,24 @@ from lstm_model.wording import exact, yaml_text
 
 DAY = pd.Timedelta(days=1)
 # A number that stands for missing is there this often or more.
-LEAST_REPEATS = 3
+MIN_REPEATS = 3
 # A column with no more different numbers may hold codes, of which each stands apart.
-MOST_CODES = 12
+MAX_CODES = 12
 # -999, 9999, 99.9: of these a smaller distance from all others is enough.
 NINES = re.compile(r"-?99+(\.9+)?")
 NEAR, FAR, RARE = 0.2, 1.0, 5.0
-# How many of the smallest numbers, and of the largest, are looked at.
+# How many of the smallest and of the largest numbers are looked at.
 OUTERMOST = 20
 BEYOND_REASON = 1e9
-# So many columns are told of one by one; more, in one sentence.
+# Up to this many columns have a sentence each; more share one.
 FEW_COLUMNS = 5
-# Of nothing but empty cells: more rows than this, or a day, repeat the last value.
-MOST_REPEATED = 24
-# What comes at such a share of equal intervals, as a survey does, holds until the next one.
+# The last value is repeated for long where it stands for more rows than this, or a day.
+MAX_REPEATED = 24
+# A column observed at equal intervals this often, as a survey is, holds until the next value.
 MOSTLY_REGULAR = 0.9
 
 
-def stand_ins(values: Float64Array) -> dict[float, int]:
+def find_sentinels(values: Float64Array) -> dict[float, int]:
     """Numbers that may stand for missing, and how often: far outside the rest, and repeated.
 
     A number is far outside where its distance from the nearest one further in is longer than the
@@ -60,9 +60,9 @@ def _stands_apart(levels: Float64Array, counts: "np.ndarray[Any, Any]", at: int)
     """Whether a number lies far outside those that lie further in."""
     number, count = float(levels[at]), int(counts[at])
     nines = bool(NINES.fullmatch(f"{number:g}"))
-    if count < LEAST_REPEATS and not nines:  # as most are: not worth a look at all the others
+    if count < MIN_REPEATS and not nines:  # as most are: not worth a look at all the others
         return False
-    inner, often = (each[at + 1 :] if at >= 0 else each[:at] for each in (levels, counts))
+    inner, often = (a[at + 1 :] if at >= 0 else a[:at] for a in (levels, counts))
     if not len(inner):
         return False
     gap = float(np.abs(inner - number).min())
@@ -70,9 +70,9 @@ def _stands_apart(levels: Float64Array, counts: "np.ndarray[Any, Any]", at: int)
     low, high = inner[np.searchsorted(shares, [0.01, 0.99])]
     if nines:
         # So rare a number as nothing but nines is no accident, where it is far enough away.
-        least = NEAR if count >= LEAST_REPEATS else RARE
+        least = NEAR if count >= MIN_REPEATS else RARE
         return bool(gap > least * (high - low) and (high > low or abs(number) > 100))
-    if len(inner) < MOST_CODES:
+    if len(inner) < MAX_CODES:
         return False
     if gap > FAR * (high - low) > 0:
         return True
@@ -92,12 +92,12 @@ def longest_repeat(column: "pd.Series[Any]") -> int:
     return int(empty.groupby((~empty).cumsum()).sum().max())
 
 
-def mostly_empty(column: "pd.Series[Any]", step: pd.Timedelta) -> bool:
+def is_mostly_empty(column: "pd.Series[Any]", step: pd.Timedelta) -> bool:
     """Whether more than half of the cells are empty, and repeat the last value for long."""
     if column.isna().mean() <= 0.5:
         return False
     rows = longest_repeat(column)
-    return bool(rows > MOST_REPEATED or rows * step > DAY)
+    return bool(rows > MAX_REPEATED or rows * step > DAY)
 
 
 def meaning_of_empty(column: "pd.Series[Any]", step: pd.Timedelta) -> float | str | None:
@@ -107,7 +107,7 @@ def meaning_of_empty(column: "pd.Series[Any]", step: pd.Timedelta) -> float | st
     times, and nowhere says itself that nothing happened.
     """
     known = column.notna()
-    if not mostly_empty(column, step) or not known.any():
+    if not is_mostly_empty(column, step) or not known.any():
         return None
     # Stretches of known cells and of empty ones take turns.
     stretch = (known != known.shift()).cumsum()
@@ -119,10 +119,10 @@ def meaning_of_empty(column: "pd.Series[Any]", step: pd.Timedelta) -> float | st
         return None
     if pd.api.types.is_numeric_dtype(column.dtype):
         return 0 if column.min() > 0 else None
-    return None if {"none", "no"} & {str(each).casefold() for each in column.dropna()} else "none"
+    return None if {"none", "no"} & {str(text).casefold() for text in column.dropna()} else "none"
 
 
-def doubts(frame: pd.DataFrame, step: pd.Timedelta, target: str) -> list[str]:
+def find_doubts(frame: pd.DataFrame, step: pd.Timedelta, target: str) -> list[str]:
     """What may not mean what it is read as, a sentence for each column.
 
     Args:
@@ -134,21 +134,21 @@ def doubts(frame: pd.DataFrame, step: pd.Timedelta, target: str) -> list[str]:
     for name, column in frame.items():
         numeric = pd.api.types.is_numeric_dtype(column.dtype)
         if numeric:
-            for number, rows in stand_ins(column.to_numpy(np.float64)).items():
+            for number, rows in find_sentinels(column.to_numpy(np.float64)).items():
                 numbers.setdefault(number, {})[str(name)] = rows
-        if name != target and mostly_empty(column, step):
+        if name != target and is_mostly_empty(column, step):
             rows = longest_repeat(column)
             empty.setdefault("0" if numeric else "none", {})[str(name)] = rows
     sentences = []
     for number, columns in numbers.items():
-        sentences += _told(
+        sentences += _sentences(
             columns,
             f"{{}} is {exact(number)} in {{}} rows, far from all its other values: if that stands "
             f"for missing, say so in the data block: missing: {{}}",
             f"[{exact(number)}]",
         )
     for value, columns in empty.items():
-        sentences += _told(
+        sentences += _sentences(
             columns,
             "{} is empty in most rows, where the last value is repeated, for up to {} rows: if "
             "empty means that nothing happened, say so in the data block: fill: {}",
@@ -157,7 +157,7 @@ def doubts(frame: pd.DataFrame, step: pd.Timedelta, target: str) -> list[str]:
     return sentences
 
 
-def _told(columns: Mapping[str, int], sentence: str, value: str) -> list[str]:
+def _sentences(columns: Mapping[str, int], sentence: str, value: str) -> list[str]:
     """The sentence for each column and its number of rows; of many columns once for all of them."""
     keys = {name: f"{yaml_text(name)}: {value}" for name in columns}
     if len(columns) <= FEW_COLUMNS:

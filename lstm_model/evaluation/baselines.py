@@ -1,8 +1,8 @@
 """What an LSTM has to beat: persistence, means, the seasons, and ridge regression.
 
-Each gives the change from the last observed value to every lead time, (T, L) in the target's unit,
-from the same inputs, on the same rows and scored by the same functions as the model. One more is
-one more entry of BASELINES.
+Each forecasts the change from the last observed value to every lead time, (T, L) in the target's
+unit, from the same inputs and on the same rows as the model, and is scored by the same functions.
+To add one, add an entry to BASELINES: whatever shows or compares baselines goes through that tuple.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,18 +17,19 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
 from lstm_model.arrays import Float64Array
-from lstm_model.data.series import DAY, WEEK, EncodedSeries
+from lstm_model.data.encoding import DAY, WEEK
+from lstm_model.data.series import EncodedSeries
 from lstm_model.evaluation.metrics import Score, mean_score, rmse, score, skill
 
 LAGS = 24
 # Times the number of training rows, whose columns have unit variance. On 2013 penalties from 1e-6
 # to 1e-2 differ by at most 0.1% in RMSE (docs/LOG.md): fixed rather than selected.
 RIDGE_PENALTY = 1e-3
-PERSISTENCE, RIDGE = "persistence", "ridge"
+PERSISTENCE = "persistence"
 LEVELS, LOGARITHMS = "levels", "logarithms"
 
 # Untuned, and the same for every table: common values for some tens of thousands of rows.
-BOOSTING = {
+LIGHTGBM_SETTINGS = {
     "objective": "regression",
     "learning_rate": 0.05,
     "num_leaves": 31,
@@ -39,7 +40,7 @@ BOOSTING = {
     "num_threads": 1,  # several wait for each other by spinning: on busy cores, for minutes
     "verbosity": -1,
 }
-BOOSTING_ROUNDS = 300
+LIGHTGBM_ROUNDS = 300
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,12 @@ class Baseline:
     Attributes:
         name: in files, and with spaces for underscores in tables.
         label: in sentences.
-        forecast: of a series in one of the forms; None where the table does not allow it.
-        style: how it is drawn; of one that reads the model's features, the colour that the model's
-            own is mixed with.
-        per_features: whether it reads the features that the model reads: then a comparison has one
+        forecast: (series, form) -> (T, L) changes; None where the table does not allow it.
+        style: how it is drawn. The colour of one per features is mixed with its model's.
+        per_features: whether it reads the features that the model reads. Then a comparison has one
             for each model.
-        forms: what it may be made of, a word each; the one that validates best is used.
+        forms: its variants, a word each. The one that validates best is used.
+        leading: whether it is shown beside a model also where there is no room for all.
     """
 
     name: str
@@ -73,20 +74,21 @@ class Baseline:
     style: Style
     per_features: bool = False
     forms: tuple[str, ...] = ("",)
+    leading: bool = False
 
     def changes(self, series: EncodedSeries, form: str) -> Float64Array | None:
-        """(T, L) of the form, as a model's forecasts are: no lower than the target can be."""
+        """(T, L) changes, no lower than the target can be, as a model's forecasts are."""
         forecast = self.forecast(series, form)
         return None if forecast is None else np.maximum(forecast, series.min_changes[:, None])
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """Those that a table allows, on validation.
+    """Scores on validation, of the baselines that a table allows.
 
     Attributes:
         scores: by name, in the order of BASELINES.
-        forms: of those that have several, the one that validated best.
+        forms: by name the form that validated best, of those that have several.
     """
 
     scores: Mapping[str, Score]
@@ -103,10 +105,9 @@ class Baselines:
 
     @property
     def leading(self) -> dict[str, Score]:
-        """What a model is shown beside where there is no room for all: persistence, ridge, and the
-        best one where that is another.
-        """
-        return {name: self.scores[name] for name in dict.fromkeys((PERSISTENCE, RIDGE, self.best))}
+        """Those shown where there is no room for all: the `leading` ones, and the best."""
+        leading = (name for name in self.scores if BY_NAME[name].leading)
+        return {name: self.scores[name] for name in dict.fromkeys((*leading, self.best))}
 
     def best_at(self, lead: int, among: Callable[[str], bool]) -> str:
         """The one with the lowest RMSE at a lead time, from 1."""
@@ -123,9 +124,9 @@ class Baselines:
         form = self.forms.get(name)
         return f"{name.replace('_', ' ')} on {form}" if form else name.replace("_", " ")
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """As summary.json has them: the RMSE of each, the forms, and the name of the best."""
-        facts: dict[str, Any] = {f"{name}_rmse": each.rmse for name, each in self.scores.items()}
+        facts: dict[str, Any] = {f"{name}_rmse": s.rmse for name, s in self.scores.items()}
         facts |= {f"{name}_form": form for name, form in self.forms.items()}
         return {**facts, "best_baseline": self.best}
 
@@ -135,69 +136,70 @@ def evaluate_baselines(series: EncodedSeries) -> Baselines:
     scores: dict[str, Score] = {}
     forms: dict[str, str] = {}
     for baseline in BASELINES:
-        validated = {
-            form: each for form in baseline.forms if (each := _validated(baseline, form, series))
+        by_form = {
+            form: score for form in baseline.forms if (score := _validate(baseline, form, series))
         }
-        if validated:
-            form = min(validated, key=lambda tried: validated[tried].rmse)
-            scores[baseline.name] = validated[form]
+        if by_form:
+            form = min(by_form, key=lambda name: by_form[name].rmse)
+            scores[baseline.name] = by_form[form]
             forms |= {baseline.name: form} if len(baseline.forms) > 1 else {}
     return Baselines(scores, forms)
 
 
-def _validated(baseline: Baseline, form: str, series: EncodedSeries) -> Score | None:
+def _validate(baseline: Baseline, form: str, series: EncodedSeries) -> Score | None:
     scores = []
     for fold in series.folds:
         if (forecast := baseline.changes(fold, form)) is None:
             return None
-        reference = rmse(fold.changes, fold.validation)
-        scores.append(score(forecast - fold.changes, fold.validation, reference))
+        reference = rmse(fold.changes, fold.valid_mask)
+        scores.append(score(forecast - fold.changes, fold.valid_mask, reference))
     return mean_score(scores)
 
 
-def persistence(series: EncodedSeries, form: str = "") -> Float64Array:
+def forecast_persistence(series: EncodedSeries, form: str = "") -> Float64Array:
     """The last observed value: no change."""
     return np.zeros_like(series.changes)
 
 
-def training_mean(series: EncodedSeries, form: str = "") -> Float64Array:
+def forecast_training_mean(series: EncodedSeries, form: str = "") -> Float64Array:
     """The mean of the training rows' observed targets, whatever came last."""
-    mean = np.nanmean(series.target[: series.split])
-    change = np.nan_to_num(mean - series.last, nan=0.0)
+    mean = np.nanmean(series.target[: series.validation_start])
+    change = np.nan_to_num(mean - series.last_observed, nan=0.0)
     return np.repeat(change[:, None], series.horizon, axis=1)
 
 
-def one_season_ago(
+def forecast_season_ago(
     series: EncodedSeries,
     form: str = "",
     *,
     season: pd.Timedelta,
     steps: tuple[pd.Timedelta, pd.Timedelta],
 ) -> Float64Array | None:
-    """The last observed value one or more whole seasons before the hour that is forecast.
+    """The value one season before the hour that is forecast, or as many as it takes.
 
     Where the target was missing then, the last value observed before it.
 
     Args:
-        steps: the shortest step between rows that this is of, and the shortest that it is not.
+        steps: the shortest step between rows that has this baseline, and the shortest that is too
+            long for it.
 
     Returns:
-        None where the step is another, where a season is not two or more rows and a whole number
-        of them, or where a row that is validated lies less than a season after the first one.
+        None where the step is outside `steps`, a season is no whole number of rows or fewer than
+        two, or a validated row lies less than a season after the first one.
     """
     rows, rest = divmod(season, series.step)
     if not steps[0] <= series.step < steps[1] or rows < 2 or rest != pd.Timedelta(0):
         return None
-    origins = np.arange(len(series.last))[:, None]
+    origins = np.arange(len(series.last_observed))[:, None]
     lead = np.arange(1, series.horizon + 1)
     source = origins + lead - rows * -(-lead // rows)
-    value = np.where(source >= 0, series.last[np.maximum(source, 0)], np.nan)
-    if np.isnan(value[series.validation]).any():
+    value = np.where(source >= 0, series.last_observed[np.maximum(source, 0)], np.nan)
+    if np.isnan(value[series.valid_mask]).any():
         return None
-    return np.nan_to_num(value - series.last[:, None], nan=0.0)
+    return np.nan_to_num(value - series.last_observed[:, None], nan=0.0)
 
 
-def ridge(series: EncodedSeries, form: str) -> Float64Array:
+def forecast_ridge(series: EncodedSeries, form: str) -> Float64Array:
     """Ridge regression of the changes on the last LAGS rows of every input channel.
 
     (X'X + p n I) b = X'y on the training rows, one b for each lead time (Hoerl and Kennard
@@ -206,22 +208,21 @@ def ridge(series: EncodedSeries, form: str) -> Float64Array:
     as many equations as there are rows.
 
     Args:
-        form: "logarithms" for the channels as the model reads them, "levels" for the same without
-            log(1 + x).
+        form: "logarithms" reads the channels as the model does, "levels" without log(1 + x).
     """
-    inputs = series.inputs[:, series.encoding.plain].astype(np.float64)
+    inputs = series.inputs[:, series.encoder.without_means].astype(np.float64)
     if form == LEVELS:
-        for column, channel in enumerate(series.encoding.numeric):
-            if channel.logarithm:
+        for column, channel in enumerate(series.encoder.numeric):
+            if channel.log1p:
                 level = np.expm1(inputs[:, column] * channel.scale + channel.mean)
-                scale = level[: series.split].std() or 1.0
-                inputs[:, column] = (level - level[: series.split].mean()) / scale
+                scale = level[: series.validation_start].std() or 1.0
+                inputs[:, column] = (level - level[: series.validation_start].mean()) / scale
     lagged = _lagged(inputs)
     changes = series.changes
     forecast = np.empty_like(changes)
     # Lead times whose targets are missing at different rows have normal equations of their own.
     for lead in range(series.horizon):
-        rows = series.training[:, lead]
+        rows = series.train_mask[:, lead]
         x, y = lagged[rows], changes[rows, lead]
         centre, mean = x.mean(0), y.mean()
         x -= centre
@@ -237,24 +238,24 @@ def ridge(series: EncodedSeries, form: str) -> Float64Array:
     return forecast
 
 
-def ridge_columns(series: EncodedSeries) -> int:
-    """How many columns ridge() has: with thousands of them, and of rows, it takes a while."""
-    return LAGS * len(series.encoding.channels[series.encoding.plain])
+def count_ridge_columns(series: EncodedSeries) -> int:
+    """How many columns forecast_ridge() has: thousands take it a while."""
+    return LAGS * len(series.encoder.channels[series.encoder.without_means])
 
 
 def _ridge(series: EncodedSeries, form: str) -> Float64Array | None:
-    """Once, where no channel is a logarithm and both forms are the same."""
-    several = any(channel.logarithm for channel in series.encoding.numeric)
-    return ridge(series, form) if several or form == LEVELS else None
+    """None for the second form where no channel is a logarithm, and both are the same."""
+    has_logarithms = any(channel.log1p for channel in series.encoder.numeric)
+    return forecast_ridge(series, form) if has_logarithms or form == LEVELS else None
 
 
-def boosting_installed() -> bool:
+def is_lightgbm_installed() -> bool:
     """Whether the extra `baselines` is there."""
     return find_spec("lightgbm") is not None
 
 
-def boosted(series: EncodedSeries, lead: int) -> Float64Array:
-    """LightGBM on the last LAGS rows of every input channel, with BOOSTING's fixed settings.
+def forecast_lightgbm(series: EncodedSeries, lead: int) -> Float64Array:
+    """LightGBM on the last LAGS rows of every input channel, with fixed settings.
 
     It learns from the training rows alone (Ke et al. 2017, "LightGBM: a highly efficient gradient
     boosting decision tree").
@@ -267,10 +268,10 @@ def boosted(series: EncodedSeries, lead: int) -> Float64Array:
     """
     import lightgbm
 
-    lagged = _lagged(series.inputs[:, series.encoding.plain])
-    rows = series.training[:, lead - 1]
+    lagged = _lagged(series.inputs[:, series.encoder.without_means])
+    rows = series.train_mask[:, lead - 1]
     data = lightgbm.Dataset(lagged[rows], series.changes[rows, lead - 1])
-    model = lightgbm.train(BOOSTING, data, num_boost_round=BOOSTING_ROUNDS)
+    model = lightgbm.train(LIGHTGBM_SETTINGS, data, num_boost_round=LIGHTGBM_ROUNDS)
     return np.asarray(model.predict(lagged), np.float64)
 
 
@@ -282,16 +283,20 @@ def _lagged(inputs: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[An
 
 
 def _seasonal(name: str, season: pd.Timedelta, style: Style) -> Baseline:
-    """same_hour_last_week: rows shorter than a day, one week before."""
+    """Such as same_hour_last_week: of rows shorter than a day, one week before."""
     steps = {"hour": (pd.Timedelta(0), DAY), "day": (DAY, WEEK), "week": (WEEK, YEAR)}
-    forecast = partial(one_season_ago, season=season, steps=steps[name.split("_")[1]])
+    forecast = partial(forecast_season_ago, season=season, steps=steps[name.split("_")[1]])
     return Baseline(name, f"the {name.replace('_', ' ')}", forecast, style)
 
 
 YEAR = pd.Timedelta(days=365)
 BASELINES = (
     Baseline(
-        PERSISTENCE, "repeating the last value", persistence, Style("#707070", "--", 1.2, "D")
+        PERSISTENCE,
+        "repeating the last value",
+        forecast_persistence,
+        Style("#707070", "--", 1.2, "D"),
+        leading=True,
     ),
     _seasonal("same_hour_yesterday", DAY, Style("#b3b3b3", ":", 1.2, "v")),
     _seasonal("same_hour_last_week", WEEK, Style("#a0895b", ":", 1.2, "<")),
@@ -299,14 +304,17 @@ BASELINES = (
     _seasonal("same_day_last_week", WEEK, Style("#a0895b", ":", 1.2, "<")),
     _seasonal("same_day_last_year", YEAR, Style("#c9b18c", ":", 1.2, ">")),
     _seasonal("same_week_last_year", 52 * WEEK, Style("#c9b18c", ":", 1.2, ">")),
-    Baseline("training_mean", "the mean of training", training_mean, Style("#4d4d4d", "-.", 1.2)),
     Baseline(
-        RIDGE,
+        "training_mean", "the mean of training", forecast_training_mean, Style("#4d4d4d", "-.", 1.2)
+    ),
+    Baseline(
+        "ridge",
         "ridge regression on the same features",
         _ridge,
         Style("white", "--", 1.2, "s"),
         per_features=True,
         forms=(LEVELS, LOGARITHMS),
+        leading=True,
     ),
 )
 BY_NAME = {baseline.name: baseline for baseline in BASELINES}

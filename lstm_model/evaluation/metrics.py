@@ -44,7 +44,7 @@ def skill(error: Float64Array, reference: Float64Array) -> Float64Array:
 
 @dataclass(frozen=True)
 class Score:
-    """How good a set of forecasts is: each metric by lead time (L,), and their means."""
+    """Each metric of a set of forecasts by lead time, (L,), and its mean over lead times."""
 
     rmse_by_lead_time: Float64Array
     mae_by_lead_time: Float64Array
@@ -82,7 +82,7 @@ class Score:
         )
         return cls(rmse, mae, skill)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Means, and with more than one lead time `by_lead_time` beside them."""
         means: dict[str, Any] = {"rmse": self.rmse, "mae": self.mae, "skill": self.skill}
         if len(self.rmse_by_lead_time) > 1:
@@ -93,9 +93,9 @@ class Score:
 def mean_score(scores: Sequence[Score]) -> Score:
     """The mean of each metric at each lead time: of several folds, each with rows of its own."""
     return Score(
-        np.mean([each.rmse_by_lead_time for each in scores], axis=0),
-        np.mean([each.mae_by_lead_time for each in scores], axis=0),
-        np.mean([each.skill_by_lead_time for each in scores], axis=0),
+        np.mean([s.rmse_by_lead_time for s in scores], axis=0),
+        np.mean([s.mae_by_lead_time for s in scores], axis=0),
+        np.mean([s.skill_by_lead_time for s in scores], axis=0),
     )
 
 

@@ -98,7 +98,7 @@ class Chunks:
         self._length, self._batch = config.chunk_length, config.batch_size
         self._context = config.context_length
         self._inputs, self._target, self._weight = _training_rows(series, device)
-        self._rows = series.split
+        self._rows = series.validation_start
         self._offsets = torch.arange(-self._context, self._length, device=device)[:, None]
 
     def shuffle(self, draw: np.random.Generator) -> list[Tensor]:
@@ -137,10 +137,12 @@ def _training_rows(series: EncodedSeries, device: torch.device) -> tuple[Tensor,
     """Inputs (T, F), scaled changes (T, L) and which of them are observed (T, L), and after them a
     row that stands for all others: read as the training mean, and not scored.
     """
-    observed = series.training[: series.split]
-    changes = np.where(observed, series.changes[: series.split], 0.0) / series.change_scale
+    observed = series.train_mask[: series.validation_start]
+    changes = (
+        np.where(observed, series.changes[: series.validation_start], 0.0) / series.change_scale
+    )
     inputs, target, weight = (
         torch.from_numpy(np.pad(values, ((0, 1), (0, 0))).astype(np.float32)).to(device)
-        for values in (series.inputs[: series.split], changes, observed)
+        for values in (series.inputs[: series.validation_start], changes, observed)
     )
     return inputs, target, weight

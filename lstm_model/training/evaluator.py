@@ -53,9 +53,9 @@ class HoldoutEvaluator:
     """
 
     def __init__(self, series: EncodedSeries, device: torch.device | str = "cpu") -> None:
-        self.first = max(0, series.split - series.horizon)
+        self.first = max(0, series.validation_start - series.horizon)
         self.changes = series.changes[self.first :]
-        self.scored = series.validation[self.first :]
+        self.scored = series.valid_mask[self.first :]
         self.persistence_rmse = rmse(self.changes, self.scored)
         self._segments = Segments(torch.tensor(series.inputs).to(device), self.first)
         self._scale = series.change_scale

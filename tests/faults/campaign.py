@@ -257,7 +257,7 @@ class StudyUnderFire:
             (r for r in records.values() if r.state != "failed"), key=lambda r: (r.rmse, r.id)
         )
         kept = TrainedForecaster.load(self.folder / "best")
-        if kept.validation is None or kept.validation.rmse != best.rmse:
+        if kept.validation_score is None or kept.validation_score.rmse != best.rmse:
             self.problem(f"best/ is not of trial {best.id}")
         if (self.folder / "checkpoints").exists():
             self.problem("checkpoints are left")

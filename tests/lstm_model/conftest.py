@@ -1,7 +1,7 @@
 """Small tables and series, made by hand, that the tests of the model share."""
 
 from collections.abc import Callable
-from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import pytest
 
 from lstm_model.configuration import DataSettings
 from lstm_model.data.series import EncodedSeries
+from lstm_model.inference.predictor import TrainedForecaster
+from tests.lstm_model.air import air, train_pair
 
 HOUR = pd.Timedelta(hours=1)
 
@@ -52,19 +54,20 @@ def series(table: pd.DataFrame, settings: Callable[..., DataSettings]) -> Encode
     return EncodedSeries.from_table(table, HOUR, settings())
 
 
-@pytest.fixture
-def sine() -> EncodedSeries:
-    """A sine of a day: the next value follows from the last ones, and the change is never zero."""
-    rows = 24 * 80
-    frame = pd.DataFrame(
-        {"pm": 50 + 10 * np.sin(2 * np.pi * np.arange(rows) / 24)},
-        index=pd.date_range("2020-01-01", periods=rows, freq="h", name="time"),
-    )
-    settings = DataSettings(
-        target="pm",
-        features=("pm",),
-        horizon=2,
-        validation_from=datetime(2020, 3, 1),
-        test_from=datetime(2021, 1, 1),
-    )
-    return EncodedSeries.from_table(frame, HOUR, settings)
+@pytest.fixture(scope="session")
+def air_table() -> pd.DataFrame:
+    return air()
+
+
+@pytest.fixture(scope="session")
+def air_model(air_table: pd.DataFrame) -> tuple[EncodedSeries, TrainedForecaster]:
+    return train_pair(air_table)
+
+
+@pytest.fixture(scope="module")
+def saved(
+    air_model: tuple[EncodedSeries, TrainedForecaster], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("study") / "best"
+    air_model[1].save(folder)
+    return folder

@@ -55,7 +55,7 @@ def test_another_error_is_a_defect_and_is_not_hidden() -> None:
         raise KeyError
 
 
-def test_what_cannot_be_read_is_told_in_the_systems_words() -> None:
+def test_unreadable_file_is_told_in_system_words() -> None:
     """Of every kind of error that reading a file raises."""
     assert os_error_text(FileNotFoundError(errno.ENOENT, "long words", "a.csv")) == (
         "No such file or directory"
@@ -78,7 +78,7 @@ exit_without_teardown(run_app(app, []))
 """
 
 
-def test_where_output_is_read_no_more_a_command_ends_without_a_word() -> None:
+def test_closed_pipe_ends_a_command_silently() -> None:
     """As `| head -1` leaves it."""
     read, write = os.pipe()
     os.close(read)

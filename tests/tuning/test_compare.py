@@ -74,7 +74,7 @@ def test_an_effect_of_the_weather_is_found(
     saved = TrainedForecaster.load(folder / "models" / "both")
     assert len(saved.models) == 2
     forecasts = saved.forecast(air)
-    np.testing.assert_allclose(forecasts.values[-23:-1, 0], table["both"][-22:], atol=1e-3)
+    np.testing.assert_allclose(forecasts.point[-23:-1, 0], table["both"][-22:], atol=1e-3)
     # Its intervals are of validation's hours, and hold what they claim in the test, too.
     covered = {
         one["claim"]: one["covered"]

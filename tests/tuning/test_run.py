@@ -150,7 +150,7 @@ def test_the_kept_model_makes_the_errors_that_were_reported(
     inside = (times >= "2020-02-10") & (times < "2020-02-25")
     for lead, reported in summary(folder)["best"]["validation"]["by_lead_time"]["rmse"].items():
         hours = np.flatnonzero(inside & np.isfinite(observed))
-        errors = forecasts.values[hours - first - int(lead), int(lead) - 1] - observed[hours]
+        errors = forecasts.point[hours - first - int(lead), int(lead) - 1] - observed[hours]
         assert np.sqrt(np.mean(errors**2)) == pytest.approx(reported, rel=1e-4)
 
 

@@ -93,7 +93,9 @@ def series_for_window(
     except TableError as error:
         raise TableError(f"the test period {window.label} can't be used: {error}") from error
     # What the test holds decides nothing.
-    return replace(series, never_negative=is_never_negative(series.target[: series.split]))
+    return replace(
+        series, never_negative=is_never_negative(series.target[: series.validation_start])
+    )
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,9 @@ class ForecastErrors:
             forecasts: (S, origins, L) changes from the last observed value, from `horizon` rows
                 before the split on: what Validation.forecast() gives, once for each seed.
         """
-        rows = np.arange(series.split, len(series.target))
+        rows = np.arange(series.validation_start, len(series.target))
         leads = np.arange(1, series.horizon + 1)
-        first = series.split - series.horizon  # training alone has more rows than that
+        first = series.validation_start - series.horizon  # training alone has more rows than that
         origins = rows[:, None] - leads
         changes = series.changes[first:]
 
@@ -140,7 +142,7 @@ class ForecastErrors:
             observed=series.target[rows],
             errors={name: by_hour(forecast) for name, forecast in forecasts.items()},
             origins=origins,
-            levels=series.last[origins],
+            levels=series.last_observed[origins],
             floors=floors(series.target, series.never_negative)[origins],
         )
 

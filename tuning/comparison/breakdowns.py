@@ -87,7 +87,7 @@ def find_level_edges(series: EncodedSeries, target_is_pm25: bool) -> list[float]
     """Where levels begin: the air quality index's for PM2.5, else quantiles of the training."""
     if target_is_pm25:
         return list(AQI_BREAKPOINTS)
-    target = series.target[: series.split]
+    target = series.target[: series.validation_start]
     return sorted({float(q) for q in np.nanquantile(target, LEVEL_QUANTILES)})
 
 
@@ -122,7 +122,7 @@ def measure_coverage(
     observed = errors.observed[:, None]
     forecasts = observed + errors.mean_errors(name)
     coverage = []
-    for claim, (low, high) in model.bounds(forecasts, errors.floors).items():
+    for claim, (low, high) in model.prediction_intervals(forecasts, errors.floors).items():
         inside, width = (low <= observed) & (observed <= high), high - low
         for lead in range(1, errors.horizon + 1):
             at = lead - 1

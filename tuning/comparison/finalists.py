@@ -13,7 +13,7 @@ from lstm_model.arrays import Float64Array
 from lstm_model.configuration import Configuration
 from lstm_model.data.series import EncodedSeries
 from lstm_model.errors import TrainingFailed
-from lstm_model.evaluation.baselines import boosted
+from lstm_model.evaluation.baselines import forecast_lightgbm
 from lstm_model.evaluation.metrics import Score, mean_score
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.evaluator import HoldoutEvaluator
@@ -125,7 +125,7 @@ def refitting_jobs(
 
     The learning rate follows the same schedule, and stops at the finalist's median best epoch.
     """
-    shared = share(series.learned)
+    shared = share(series.training_only)
     config = Configuration.model_validate(finalist.trial.config)
     settings = (config, shared, space.data.target, space.study.max_epochs, finalist.epochs)
     return [Job(refit_with_seed, (*settings, seed)) for seed in seeds]
@@ -168,9 +168,9 @@ def refit_with_seed(
     for _ in range(epochs):
         training.train_epoch()
     weights = {name: tensor.cpu() for name, tensor in training.averaged.state_dict().items()}
-    return TrainedForecaster.of(learned, target, config, weights)
+    return TrainedForecaster.from_weights(learned, target, config, weights)
 
 
 def _fit_lightgbm(series: EncodedSeries, lead: int, device: str) -> Float64Array:
     """On a core, whatever the device."""
-    return boosted(series, lead)
+    return forecast_lightgbm(series, lead)

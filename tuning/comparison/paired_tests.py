@@ -95,7 +95,7 @@ def check_test_observations(
     anything is trained for it.
     """
     leads = np.arange(1, series.horizon + 1)
-    origins = np.arange(series.split, len(series.target))[:, None] - leads
+    origins = np.arange(series.validation_start, len(series.target))[:, None] - leads
     known = np.isfinite(series.changes[origins, leads - 1])
     block, replicates = block_length(step, series.horizon), bootstrap_replicates(series.horizon)
     for lead, observed in enumerate(known.T, start=1):

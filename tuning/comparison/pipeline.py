@@ -12,7 +12,7 @@ import numpy as np
 
 from lstm_model.arrays import Float64Array
 from lstm_model.data.series import EncodedSeries
-from lstm_model.evaluation.baselines import BASELINES, BY_NAME, PERSISTENCE, boosting_installed
+from lstm_model.evaluation.baselines import BASELINES, BY_NAME, PERSISTENCE, is_lightgbm_installed
 from lstm_model.evaluation.metrics import skill
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.inference.warm_start import WarmUpProbe
@@ -114,7 +114,7 @@ def compare_models(
             evaluator = HoldoutEvaluator(series)
             forecasts[name] = np.stack([evaluator.forecast(member.model) for member in members])
             forecasts |= _baseline_forecasts(name, study, series, evaluator.first)
-            if boosting_installed():
+            if is_lightgbm_installed():
                 title = f"LightGBM on the features of {name} for {window.label}"
                 leads = steps.run(title, finalists.boosting_jobs(series), study.space.resources)
                 changes = np.maximum(np.stack(leads, axis=1), series.min_changes[:, None])
@@ -139,12 +139,12 @@ def with_intervals(
     The final models have learned from those hours: their own residuals there are too small.
     """
     frame = study.table.frame
-    return ensemble.completed(
+    return ensemble.with_intervals(
         [
             (fold, np.mean([run.forecasts[number] for run in finalist.runs], axis=0))
             for number, fold in enumerate(study.series.folds)
         ],
-        WarmUpProbe(frame.loc[frame.index < window.start], ensemble.encoding, ensemble.target),
+        WarmUpProbe(frame.loc[frame.index < window.start], ensemble.encoder, ensemble.target),
         study.table.reading,
         simulated=study.table.simulated,
     )
@@ -281,7 +281,7 @@ def _pairs(studies: Mapping[str, ComparedStudy], test: ForecastErrors) -> list[t
     """The question first: the model that reads more against the other, or against persistence;
     then each against persistence and what learns from the same features.
     """
-    by_inputs = sorted(studies, key=lambda n: -len(studies[n].study.series.encoding.channels))
+    by_inputs = sorted(studies, key=lambda n: -len(studies[n].study.series.encoder.channels))
     pairs = [(by_inputs[0], by_inputs[1])] if len(by_inputs) > 1 else []
     for model in by_inputs:
         learned = [f"{each.name}_{model}" for each in BASELINES if each.per_features]
@@ -329,7 +329,7 @@ def _categories(studies: Mapping[str, ComparedStudy]) -> breakdowns.Categories:
     return {
         group.column: each.study.table.frame[group.column].ffill().to_numpy(object)
         for each in studies.values()
-        for group in each.study.series.encoding.categorical
+        for group in each.study.series.encoder.categorical
     }
 
 

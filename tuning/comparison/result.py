@@ -32,7 +32,7 @@ def _to_json(value: object) -> object:
         case JsonRecord():
             return value.to_json()
         case Score() | Baselines():
-            return value.as_json()
+            return value.to_json()
         case Mapping():
             return {str(key): _to_json(each) for key, each in value.items()}
         case list() | tuple():
@@ -95,7 +95,7 @@ class SeedScore(JsonRecord):
     score: Score
 
     def to_json(self) -> dict[str, object]:
-        return {"seed": self.seed, "epoch": self.epoch, **self.score.as_json()}
+        return {"seed": self.seed, "epoch": self.epoch, **self.score.to_json()}
 
 
 @dataclass(frozen=True)

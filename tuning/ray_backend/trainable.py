@@ -176,7 +176,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
 
         folder, fit = Path(checkpoint_dir), self._made
         if fit is not None and fit.best is not None:
-            forecaster = TrainedForecaster.of(
+            forecaster = TrainedForecaster.from_weights(
                 self._series,
                 self._target,
                 fit.config,
@@ -219,7 +219,7 @@ def _wants_memory(error: RuntimeError) -> bool:
 
 def epoch_report(epoch: "Epoch") -> dict[str, Any]:
     """An epoch as Trial.report() takes it."""
-    best = {"epoch": epoch.best.epoch, **epoch.best.score.as_json()}
+    best = {"epoch": epoch.best.epoch, **epoch.best.score.to_json()}
     return {
         "epoch": epoch.number,
         "loss": epoch.loss,

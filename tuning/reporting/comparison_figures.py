@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 
 from lstm_model.evaluation.baselines import PERSISTENCE, Style
-from lstm_model.figures import forecasts as figures
+from lstm_model.figures.errors import plot_error_by_lead_time, plot_error_by_level
+from lstm_model.figures.forecasts import plot_episode
+from lstm_model.figures.search import plot_importances
+from lstm_model.figures.style import REFERENCE_STYLES, assign_styles
 from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.result import Comparison
 from tuning.reporting.render import ReportFigure
@@ -19,7 +22,7 @@ Styles = Mapping[str, Style]
 
 def draw_comparison(comparison: Comparison, errors: ForecastErrors) -> list[ReportFigure]:
     """All of them, in the report's order; `errors` are of the test hours."""
-    styles = figures.styles(comparison.models)
+    styles = assign_styles(comparison.models)
     return [
         *(_episode(comparison, errors, lead, styles) for lead in comparison.outer_lead_times),
         _error_by_lead_time(comparison, styles),
@@ -34,7 +37,7 @@ def _episode(
     peak = errors.times[int(np.nanargmax(errors.observed))]
     near = np.abs(errors.times - peak) <= EPISODE / 2
     ahead = comparison.lead_name(lead)
-    figure = figures.episode(
+    figure = plot_episode(
         errors.times[near].to_numpy(),
         errors.observed[near],
         {
@@ -43,7 +46,7 @@ def _episode(
         },
         lead_time=ahead,
         quantity=comparison.quantity,
-        looks=styles,
+        styles=styles,
     )
     caption = f"The week around the highest value of the test hours, forecast {ahead} ahead."
     return ReportFigure(f"episode-{lead}", caption, figure)
@@ -56,10 +59,10 @@ def _error_by_lead_time(comparison: Comparison, styles: Styles) -> ReportFigure:
         for name in comparison.finalists
         for baseline in (comparison.models[name].best_baseline or {}).values()
     }
-    left_out = set(figures.REFERENCES) - strongest - {PERSISTENCE}
+    left_out = set(REFERENCE_STYLES) - strongest - {PERSISTENCE}
     tests = comparison.main_tests
     a, b = tests[0].a, tests[0].b
-    figure = figures.error_by_lead_time(
+    figure = plot_error_by_lead_time(
         {
             model: [scores.rmse[lead] for lead in comparison.lead_times]
             for model, scores in comparison.models.items()
@@ -74,7 +77,7 @@ def _error_by_lead_time(comparison: Comparison, styles: Styles) -> ReportFigure:
             [test.ci95[1] for test in tests],
         ),
         step=comparison.step,
-        looks=styles,
+        styles=styles,
     )
     caption = (
         f"RMSE on the test hours, and the difference between {a} and {b} with its "
@@ -88,13 +91,13 @@ def _error_by_level(comparison: Comparison, styles: Styles) -> ReportFigure:
     levels = [
         each for each in comparison.breakdowns if (each.by, each.lead_time) == ("level", lead)
     ]
-    figure = figures.error_by_level(
+    figure = plot_error_by_level(
         [level.group for level in levels],
         [level.rows for level in levels],
         {model: [level.rmse[model] for level in levels] for model in levels[0].rmse},
         quantity=comparison.quantity,
         step=comparison.step,
-        looks=styles,
+        styles=styles,
     )
     caption = f"RMSE {comparison.lead_name(lead)} ahead by the last observed value."
     return ReportFigure("error-by-level", caption, figure)
@@ -106,10 +109,10 @@ def _importances(comparison: Comparison, styles: Styles) -> list[ReportFigure]:
     }
     if not importances:
         return []
-    figure = figures.importances(
+    figure = plot_importances(
         {name: each.shares for name, each in importances.items()},
         {name: each.trials for name, each in importances.items()},
-        looks=styles,
+        styles=styles,
     )
     caption = (
         "Which hyperparameters mattered for validation RMSE, by Optuna, of the trials that "

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from lstm_model.figures.forecasts import png
+from lstm_model.figures.canvas import render_png
 from lstm_model.files import write_file
 from tuning.comparison.pipeline import Evaluation
 from tuning.comparison.result import Comparison
@@ -32,7 +32,7 @@ def write_report(
 ) -> None:
     """Write report.html, one file that opens anywhere, and report.md with figures/NAME.png."""
     blocks = report_blocks(folder.name, comparison, figures)
-    pngs = {figure.name: png(figure.figure) for figure in figures}
+    pngs = {figure.name: render_png(figure.figure) for figure in figures}
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for name, image in pngs.items():
         write_file(folder / "figures" / f"{name}.png", image)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from statistics import fmean
 from typing import Literal, TypeVar
 
-from lstm_model.figures.forecasts import label
+from lstm_model.figures.style import label
 from lstm_model.wording import DIGITS
 from tuning.comparison.result import Comparison, Coverage, PairedTest
 from tuning.comparison.verdict import error_format

@@ -116,7 +116,7 @@ class FigureThread:
     def _new(self, shown: StudySnapshot, search: bool = True) -> tuple[StudySnapshot, bool, bool]:
         """What there is, and whether the model and the trials are others than were drawn."""
         # The model's own error: its trial may have come to a lower one since it was saved.
-        known = shown.best and shown.model and shown.model.validation
+        known = shown.best and shown.model and shown.model.validation_score
         model = shown.best and known and (shown.best.id, known.rmse)
         count = len(shown.trials) if search else self._count
         new = bool(model) and model != self._model, count != self._count

@@ -10,7 +10,12 @@ import torch
 from matplotlib.figure import Figure
 
 from lstm_model.evaluation.baselines import BY_NAME, PERSISTENCE, Style
-from lstm_model.figures import forecasts as figures
+from lstm_model.figures.canvas import render_png
+from lstm_model.figures.errors import plot_error_by_lead_time, plot_residuals_by_level
+from lstm_model.figures.forecasts import pick_weeks, plot_weeks
+from lstm_model.figures.gates import plot_gates
+from lstm_model.figures.search import plot_importances, plot_optimisation_history
+from lstm_model.figures.style import assign_styles
 from lstm_model.training.evaluator import SETTLING_ROWS, HoldoutEvaluator
 from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.breakdowns import find_level_edges, group_by_level
@@ -26,7 +31,7 @@ def draw(shown: StudySnapshot, *, model: bool, trials: bool) -> PngByTag:
     """PNGs by TensorBoard's tags: what is of the best model, of the search, or both."""
     found = _of_the_model(shown) if model else {}
     found |= _of_the_search(shown) if trials else {}
-    return {tag: figures.png(figure, DPI) for tag, figure in found.items()}
+    return {tag: render_png(figure, DPI) for tag, figure in found.items()}
 
 
 def _of_the_model(shown: StudySnapshot) -> dict[str, Figure]:
@@ -36,36 +41,36 @@ def _of_the_model(shown: StudySnapshot) -> dict[str, Figure]:
     series = study.series.folds[-1]  # whose model was kept
     forecast = HoldoutEvaluator(series).forecast(model.model)
     period = ForecastErrors.of(series, {name: forecast[None]})
-    looks = figures.styles([_name(shown)])
+    looks = assign_styles([_name(shown)])
     looks[name] = looks[_name(shown)]
     times = period.times.to_numpy()
-    chosen = figures.three_weeks(times, period.observed)
+    chosen = pick_weeks(times, period.observed)
     found = {}
     for lead in sorted({1, series.horizon}):
         found[f"best model/forecasts, {_first_or_last(lead, series.horizon)} lead time"] = (
-            figures.weeks(
+            plot_weeks(
                 times,
                 period.observed,
                 {name: period.observed + period.mean_errors(name)[:, lead - 1]},
                 chosen,
                 lead_time=_ahead(shown, lead),
                 quantity=_quantity(shown),
-                looks=looks,
+                styles=looks,
             )
         )
     found["best model/errors by lead time"] = _by_lead_time(shown, name, looks)
     levels = group_by_level(period.levels[:, 0], find_level_edges(series, study.target_is_pm25))
-    found["best model/errors by level"] = figures.residuals_by_level(
+    found["best model/errors by level"] = plot_residuals_by_level(
         {each: period.mean_errors(each)[:, 0] for each in (name, PERSISTENCE)},
         levels,
         quantity=f"{_quantity(shown)}, {_ahead(shown, 1)} ahead,",
         step=step_name(study.table.step),
-        looks=looks,
+        styles=looks,
     )
     rows = list(chosen.values())[-1]
-    first, last = series.split + rows.start, series.split + rows.stop
+    first, last = series.validation_start + rows.start, series.validation_start + rows.stop
     before = min(first, SETTLING_ROWS)
-    found["best model/gates in the highest week"] = figures.gates(
+    found["best model/gates in the highest week"] = plot_gates(
         series.times[first:last],
         series.target[first:last],
         model.model.gates(torch.from_numpy(series.inputs[first - before : last]), skip=before),
@@ -84,21 +89,21 @@ def _of_the_search(shown: StudySnapshot) -> dict[str, Figure]:
         references = {
             _of_model(each, name): score.rmse for each, score in baselines.leading.items()
         }
-        found["search/history"] = figures.optimisation_history(
+        found["search/history"] = plot_optimisation_history(
             [trial.id for trial in scored],
             [trial.rmse for trial in scored],
             [trial.state == "stopped_early" for trial in scored],
             references,
             study=study.name,
             quantity=_quantity(shown),
-            looks=figures.styles([name, *references]) | {study.name: figures.styles([name])[name]},
+            styles=assign_styles([name, *references]) | {study.name: assign_styles([name])[name]},
         )
     if shares := hyperparameter_importances(shown.trials, study.space):
         count = sum(trial.state == "finished" for trial in shown.trials)
-        found["search/importances"] = figures.importances(
+        found["search/importances"] = plot_importances(
             {study.name: shares},
             {study.name: count},
-            looks={study.name: figures.styles([name])[name]},
+            styles={study.name: assign_styles([name])[name]},
         )
     return found
 
@@ -129,13 +134,13 @@ def _first_or_last(lead: int, horizon: int) -> str:
 def _by_lead_time(shown: StudySnapshot, name: str, looks: Mapping[str, Style]) -> Figure:
     """The errors that the study itself has: over several folds their means, as the baselines'."""
     baselines = shown.study.baselines
-    assert shown.model is not None and shown.model.validation is not None
+    assert shown.model is not None and shown.model.validation_score is not None
     beside = {_of_model(each, _name(shown)): score for each, score in baselines.leading.items()}
-    scores = {name: shown.model.validation, **beside}
-    return figures.error_by_lead_time(
+    scores = {name: shown.model.validation_score, **beside}
+    return plot_error_by_lead_time(
         {model: list(score.rmse_by_lead_time) for model, score in scores.items()},
         range(1, len(baselines.persistence.rmse_by_lead_time) + 1),
         quantity=_quantity(shown),
         step=step_name(shown.study.table.step),
-        looks=dict(looks) | figures.styles([*beside, _name(shown)]),
+        styles=dict(looks) | assign_styles([*beside, _name(shown)]),
     )

@@ -64,7 +64,7 @@ def print_plan(
 ) -> None:
     """What would run: --check. time_budget: seconds."""
     data, study = space.data, space.study
-    training, validation = series.training, series.validation
+    training, validation = series.train_mask, series.valid_mask
 
     def say(label: str, value: object) -> None:
         console.print(f"{label:<16}{value}", soft_wrap=True)
@@ -72,14 +72,17 @@ def print_plan(
     say("space", space.name)
     say("data", f"{table.source}, {len(table.frame):,} rows, one every {step_name(table.step)}")
     say("forecast", f"{data.target} at lead times 1 to {data.horizon}")
-    say("training", f"{_span(series, 0, series.split)}; {_rows(training)}")
-    say("validation", f"{_span(series, series.split, len(series.times))}; {_rows(validation)}")
-    for fold in reversed(series.earlier):
+    say("training", f"{_span(series, 0, series.validation_start)}; {_rows(training)}")
+    say(
+        "validation",
+        f"{_span(series, series.validation_start, len(series.times))}; {_rows(validation)}",
+    )
+    for fold in reversed(series.earlier_folds):
         last = len(fold.times)
-        say("earlier fold", f"{_span(fold, fold.split, last)}; {_rows(fold.validation)}")
+        say("earlier fold", f"{_span(fold, fold.validation_start, last)}; {_rows(fold.valid_mask)}")
     rest = len(table.frame) - len(series.times)
     say("test", f"{rest:,} rows from {data.test_from:%Y-%m-%d %H:%M}, not read")
-    channels = series.encoding.channels
+    channels = series.encoder.channels
     say("channels", f"{len(channels)}: {', '.join(channels)}")
     say(
         "budget",

@@ -19,8 +19,8 @@ from lstm_model.data.csv_table import (
     read_header,
     read_texts,
 )
-from lstm_model.data.diagnosis import wrong_times
-from lstm_model.data.suspicion import is_sentinel, meaning_of_empty, stand_ins
+from lstm_model.data.diagnosis import diagnose_times
+from lstm_model.data.suspicion import find_sentinels, is_sentinel, meaning_of_empty
 from lstm_model.errors import InputError, TableError
 from tuning.space.located_yaml import closest_match
 
@@ -155,7 +155,9 @@ class _Reader:
             self.missing[name] = words
         column = self._read(name, target)
         # Of other numbers that stand apart nobody knows, and a study tells of them.
-        numbers = stand_ins(column.values.to_numpy(np.float64)) if _numeric(column.values) else {}
+        numbers = (
+            find_sentinels(column.values.to_numpy(np.float64)) if _numeric(column.values) else {}
+        )
         if cells := tuple(number for number in numbers if is_sentinel(number)):
             self.missing[name] = (*self.missing.get(name, ()), *cells)
             column = self._read(name, target)
@@ -208,7 +210,7 @@ def clocks(texts: pd.DataFrame, file: str) -> list[tuple[str, ...]]:
         candidates.append(parts)
     if not candidates:
         shown = ", ".join(f"{name} = {value[:60]!r}" for name, value in row.items())
-        advice = (wrong_times(file, name, texts[name].tolist()) for name in row)
+        advice = (diagnose_times(file, name, texts[name].tolist()) for name in row)
         raise InputError(
             f"{file}: the clock must be a column of times such as 2013-01-31 13:00, year first, or "
             f"the columns year, month, day and then any of hour, minute, second, but the first row "

@@ -136,9 +136,9 @@ class BestModel:
         if self._probe is None:
             frame, before = study.table.frame, study.space.data.test_from
             self._probe = WarmUpProbe(
-                frame.loc[frame.index < before], fold.encoding, study.space.data.target
+                frame.loc[frame.index < before], fold.encoder, study.space.data.target
             )
-        return forecaster.completed(
+        return forecaster.with_intervals(
             [(fold, HoldoutEvaluator(fold).forecast(forecaster.model))],
             self._probe,
             study.table.reading,

@@ -60,7 +60,7 @@ def make_manifest(
         "resources": space.resources.model_dump(mode="json"),
         **space_as_json(space),
         "defaults": space.defaults,
-        "input_channels": list(study.series.encoding.channels),
+        "input_channels": list(study.series.encoder.channels),
         "seed": space.study.seed,
         "versions": library_versions(),
         "command": list(command),

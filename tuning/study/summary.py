@@ -75,9 +75,9 @@ def summarize_data(study: StudyView) -> DataSummary:
         simulated=table.simulated,
         sha256=table.sha256,
         features=tuple(study.space.data.features),
-        input_channels=len(study.series.encoding.channels),
+        input_channels=len(study.series.encoder.channels),
         rows=len(table.frame),
-        repairs=tuple(repair.as_json() for repair in table.repairs),
+        repairs=tuple(repair.to_json() for repair in table.repairs),
         doubts=tuple(table.doubts),
         warning=table.warning,
     )
@@ -151,7 +151,7 @@ def summarize_study(study: StudyView) -> StudySummary:
         trials={state: counts[state] for state in ("finished", "stopped_early", "failed")}
         | {state: counts[state] for state in ("running", "interrupted") if counts[state]},
         best=_summarize_best(study),
-        baselines=study.baselines.as_json(),
+        baselines=study.baselines.to_json(),
         wall_seconds=round(study.wall_seconds, 3),
         trial_seconds=round(sum(trial.seconds for trial in study.trials.values()), 3),
         disk_bytes=study.disk_bytes,
@@ -177,7 +177,7 @@ def _summarize_best(study: StudyView) -> BestSummary | None:
     errors = np.array(list(rmse_by_lead_time.values()), np.float64)
     validation["skill_best_baseline"] = baselines.skill_beyond(errors)
     return BestSummary(
-        study.best.id, study.best.config, score["epoch"], validation | baselines.as_json()
+        study.best.id, study.best.config, score["epoch"], validation | baselines.to_json()
     )
 
 

@@ -154,10 +154,10 @@ def prepare_study(
     Args:
         begun: time.monotonic() at the command's start.
     """
-    from lstm_model.evaluation.baselines import evaluate_baselines, ridge_columns
+    from lstm_model.evaluation.baselines import count_ridge_columns, evaluate_baselines
     from tuning.study.view import StudyView
 
-    if (columns := ridge_columns(series)) >= MANY_COLUMNS:
+    if (columns := count_ridge_columns(series)) >= MANY_COLUMNS:
         console.print(f"The baselines first: ridge regression has {columns:,} columns")
     return StudyView(folder, space, dataset, series, evaluate_baselines(series), begun, trials)
 

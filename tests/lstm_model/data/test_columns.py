@@ -51,7 +51,7 @@ def test_texts_that_are_numbers_are_read_and_told(cells: list[str], numbers: lis
 
 
 @pytest.mark.parametrize("cells", [["1,234", "2,500"], ["567", "1,234"], ["-1,000", "2"]])
-def test_two_readings_are_refused_until_the_file_says_which(cells: list[str]) -> None:
+def test_two_readings_are_refused_until_decided(cells: list[str]) -> None:
     message = "t.csv: x can be read in two ways, .* types: {x: number}, and decimal: {x: '.'} or"
     with pytest.raises(TableError, match=message):
         read(*cells)
@@ -62,7 +62,7 @@ def test_two_readings_are_refused_until_the_file_says_which(cells: list[str]) ->
     assert (point, comma) in ((2500, 2.5), (1234, 1.234), (2, 2))
 
 
-def test_a_decimal_mark_that_is_said_holds_for_plain_numbers_too() -> None:
+def test_decimal_mark_holds_for_plain_numbers() -> None:
     """In a European table 1.234 has thousands."""
     keys = {"types": {"x": "number"}, "decimal": ","}
     assert list(read("1.234", "2.500", **keys).values) == [1234, 2500]
@@ -86,7 +86,7 @@ def test_texts_that_begin_as_numbers_are_told() -> None:
     assert read("north", "south", "5 ways").note is None
 
 
-def test_none_is_missing_among_numbers_and_a_category_among_texts() -> None:
+def test_none_is_missing_or_a_category() -> None:
     np.testing.assert_array_equal(read("None", "1", "2").values, [NAN, 1, 2])
     assert list(read("None", "Christmas", "None").values) == ["None", "Christmas", "None"]
     assert read("None", "Christmas", missing=["None"]).values.isna().tolist() == [True, False]
@@ -94,7 +94,7 @@ def test_none_is_missing_among_numbers_and_a_category_among_texts() -> None:
         read("None", "")
 
 
-def test_what_stands_for_missing_is_counted_cell_by_cell() -> None:
+def test_missing_values_are_counted_by_cell() -> None:
     column = read("?", "-200", "-200.0", "5", "-999", missing=["?", -200, -999])
     np.testing.assert_array_equal(column.values, [NAN, NAN, NAN, 5, NAN])
     assert [str(each) for each in column.repairs] == [
@@ -114,7 +114,7 @@ def test_what_stands_for_missing_is_counted_cell_by_cell() -> None:
 def test_an_empty_cell_means_what_the_file_says() -> None:
     column = read("", "2", "NA", fill={"x": 0})
     assert column.values.tolist() == [0, 2, 0]
-    assert [each.as_json() for each in column.repairs] == [{"column": "x", "filled": 0, "rows": 2}]
+    assert [each.to_json() for each in column.repairs] == [{"column": "x", "filled": 0, "rows": 2}]
     assert read("", "Christmas", fill={"x": "none"}).values.tolist() == ["none", "Christmas"]
     assert read("", "2", fill={"x": "repeat"}).values.isna().tolist() == [True, False]
     with pytest.raises(
@@ -168,7 +168,7 @@ def test_keys_that_mean_nothing_are_refused(keys: dict[str, Any], problem: str) 
         DataSettings.model_validate({**dates, "target": "a", "features": ["a", "b"], **keys})
 
 
-def test_points_before_three_digits_may_stand_before_thousands() -> None:
+def test_points_may_separate_thousands() -> None:
     """In a German table 1.382 stands beside 987."""
     cells = ["1.382", "987", "1.330", "1.000"]
     with pytest.raises(TableError, match=r"'1\.382' is 1\.382 with a decimal point, and 1382"):
@@ -182,7 +182,7 @@ def test_points_before_three_digits_may_stand_before_thousands() -> None:
     assert read(*cells, kind="number").values.iloc[0] == 1.382, "as it was in training"
 
 
-def test_a_decimal_comma_of_training_is_no_thousands_later() -> None:
+def test_trained_decimal_comma_is_no_thousands() -> None:
     keys: dict[str, Any] = {"types": {"x": "number"}, "decimal": {"x": ","}, "kind": "number"}
     assert read("1,54", "7", **keys).values.tolist() == [1.54, 7]
     with pytest.raises(TableError, match=r"x must have a decimal comma, as in training, but got"):

@@ -182,7 +182,7 @@ PARTS = (
         ),
     ],
 )
-def test_the_python_of_a_message_makes_a_table_that_reads(
+def test_advised_python_makes_a_readable_table(
     home: Path, file: str, raw: bytes, sentence: str, first: str | None
 ) -> None:
     Path(file).write_bytes(raw)
@@ -252,19 +252,19 @@ def test_mondays_with_a_gap_are_no_business_days() -> None:
     assert "1 step without a row" in refused(csv(frame(time=weeks)), "t.csv")
 
 
-def test_a_table_from_standard_input_has_no_file_to_read_again() -> None:
+def test_standard_input_gets_no_python() -> None:
     message = refused(csv(frame()[::-1]), "standard input")
     assert message.endswith("standard input: it has rows that are out of order")
 
 
-def test_rows_twice_that_nothing_tells_apart_are_not_dropped() -> None:
+def test_indistinct_duplicates_are_not_dropped() -> None:
     twice = pd.concat([frame(), frame(load=np.arange(60.0) + 0.5)]).sort_values("time")
     message = refused(csv(twice), "t.csv")
     assert "60 of its 120 rows have the time of another, and no column tells them apart" in message
     assert "in Python" not in message
 
 
-def test_one_wrong_year_is_no_reason_for_a_million_empty_rows() -> None:
+def test_one_wrong_year_fills_no_million_rows() -> None:
     times = TIMES.to_series().reset_index(drop=True)
     times[50] = times[50].replace(year=2201)
     message = refused(csv(frame(time=times)), "t.csv")
@@ -272,7 +272,7 @@ def test_one_wrong_year_is_no_reason_for_a_million_empty_rows() -> None:
     assert "in Python" not in message
 
 
-def test_an_hour_that_is_missing_elsewhere_is_no_change_of_the_clock() -> None:
+def test_missing_hour_elsewhere_is_no_clock_change() -> None:
     for day in ("2021-02-07 00:00", "2021-03-28 12:00"):
         times = pd.date_range(day, periods=61, freq="h").delete(5)
         assert "1 step without a row" in refused(csv(frame(time=times)), "t.csv")
@@ -288,7 +288,7 @@ def test_what_r_writes_for_europe_has_its_way(home: Path) -> None:
     assert "its values have ';' between them" in refused(named, "r.csv")
 
 
-def test_the_first_wrong_text_is_shown_where_most_have_a_way() -> None:
+def test_first_wrong_time_is_named() -> None:
     """A sum below a table of days that have the day first."""
     times = [*(TIMES + pd.Timedelta(days=12)).strftime("%d.%m.%Y %H:%M"), ""]
     table = pd.concat([frame(), frame()[-1:]]).assign(time=times)

@@ -166,7 +166,7 @@ def test_gaps_are_like_the_real_ones(air: pd.DataFrame) -> None:
     assert 48 < lengths.max() <= 2 * 155  # real: 155; two gaps may meet
 
 
-def test_winter_is_cold_dry_and_northerly_and_the_rain_falls_in_summer(air: pd.DataFrame) -> None:
+def test_seasons_of_weather_are_beijings(air: pd.DataFrame) -> None:
     january, july = air[air["month"] == 1], air[air["month"] == 7]
     assert -8 < january["TEMP"].mean() < -1  # real: -5.5
     assert 24 < july["TEMP"].mean() < 30  # real: 27.0
@@ -189,7 +189,7 @@ def test_days_run_as_in_beijing(air: pd.DataFrame) -> None:
     assert southerly[17] > 2 * southerly[6]  # real: 0.57 and 0.16
 
 
-def test_northerly_wind_clears_the_air_in_the_hours_after(air: pd.DataFrame) -> None:
+def test_northerly_wind_clears_the_air(air: pd.DataFrame) -> None:
     logs = np.log1p(air["pm2.5"])
     change = logs.shift(-6) - logs
     dirty = air["pm2.5"] > 75  # clean air can't be cleared; levels alike, only the wind differs
@@ -218,7 +218,7 @@ def test_wind_sums_restart_where_the_direction_changes(air: pd.DataFrame) -> Non
 
 
 @pytest.mark.parametrize("column", ["Is", "Ir"])
-def test_hours_of_snow_and_rain_count_up_and_fall_to_zero(air: pd.DataFrame, column: str) -> None:
+def test_snow_and_rain_count_their_hours(air: pd.DataFrame, column: str) -> None:
     hours, before = air[column], air[column].shift(fill_value=0)
     assert ((hours == 0) | (hours == before + 1)).all()
     assert hours.max() >= 3

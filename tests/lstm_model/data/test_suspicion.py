@@ -8,12 +8,12 @@ import pytest
 
 from lstm_model.data.simulation import simulate
 from lstm_model.data.suspicion import (
-    doubts,
+    find_doubts,
+    find_sentinels,
+    is_mostly_empty,
     is_sentinel,
     longest_repeat,
     meaning_of_empty,
-    mostly_empty,
-    stand_ins,
 )
 from lstm_model.wording import yaml_text
 from tests.tuning.space.yaml_hints import keys_of
@@ -48,8 +48,8 @@ def mixed(values: Any, *numbers: float, times: int = 5) -> Any:
     ],
 )
 def test_numbers_that_stand_for_missing_are_seen(values: Any, numbers: list[float]) -> None:
-    assert stand_ins(mixed(values, *numbers)) == dict.fromkeys(sorted(numbers), 5) or (
-        set(stand_ins(mixed(values, *numbers))) == set(numbers)
+    assert find_sentinels(mixed(values, *numbers)) == dict.fromkeys(sorted(numbers), 5) or (
+        set(find_sentinels(mixed(values, *numbers))) == set(numbers)
     )
 
 
@@ -70,21 +70,21 @@ def test_numbers_that_stand_for_missing_are_seen(values: Any, numbers: list[floa
     ],
 )
 def test_what_is_only_unusual_is_not(values: Any) -> None:
-    assert stand_ins(np.asarray(values, np.float64)) == {}
+    assert find_sentinels(np.asarray(values, np.float64)) == {}
 
 
 def test_the_simulated_air_raises_no_doubt() -> None:
     air = simulate(seed=0)
-    assert doubts(air.drop(columns=["year", "month", "day", "hour"]), HOUR, "pm2.5") == []
+    assert find_doubts(air.drop(columns=["year", "month", "day", "hour"]), HOUR, "pm2.5") == []
 
 
 def test_rows_that_repeat_are_counted() -> None:
     column = pd.Series([np.nan, np.nan, 1, np.nan, 2, np.nan, np.nan, np.nan])
     assert longest_repeat(column) == 3, "before the first value nothing is repeated"
-    assert not mostly_empty(column, HOUR)
-    assert mostly_empty(column, pd.Timedelta(hours=9)), "27 hours"
-    assert not mostly_empty(pd.Series([1.0] * 100 + [np.nan] * 90), HOUR), "less than half"
-    assert mostly_empty(pd.Series([1.0] * 20 + [np.nan] * 25), HOUR)
+    assert not is_mostly_empty(column, HOUR)
+    assert is_mostly_empty(column, pd.Timedelta(hours=9)), "27 hours"
+    assert not is_mostly_empty(pd.Series([1.0] * 100 + [np.nan] * 90), HOUR), "less than half"
+    assert is_mostly_empty(pd.Series([1.0] * 20 + [np.nan] * 25), HOUR)
 
 
 def showers(value: float = 1.5) -> "pd.Series[float]":
@@ -95,7 +95,7 @@ def showers(value: float = 1.5) -> "pd.Series[float]":
     return column
 
 
-def test_an_empty_cell_means_nothing_where_what_is_known_is_short_and_irregular() -> None:
+def test_empty_means_nothing_happened_for_rare_events() -> None:
     assert meaning_of_empty(showers(), HOUR) == 0
     assert meaning_of_empty(showers().map({1.5: "holiday"}), HOUR) == "none"
     # Where the column says itself that nothing happened, empty is something else.
@@ -115,7 +115,7 @@ def test_the_hints_are_keys_that_work() -> None:
     name = "gust: m/s"
     times = pd.date_range("2021-01-01", periods=600, freq="h")
     frame = pd.DataFrame({"load": mixed(np.tile(LEVEL, 2)[:600], -200), name: showers().to_numpy()})
-    sentinel, empty = doubts(frame.set_axis(times), HOUR, "load")
+    sentinel, empty = find_doubts(frame.set_axis(times), HOUR, "load")
     assert keys_of(sentinel) == {"missing": {"load": [-200]}}
     assert keys_of(empty) == {"fill": {name: 0}}
     assert yaml_text(name) in empty
@@ -124,12 +124,12 @@ def test_the_hints_are_keys_that_work() -> None:
 def test_a_spike_hides_nothing_and_rare_nines_are_seen() -> None:
     spiked = mixed(LEVEL, -999)
     spiked[0] = -1500
-    assert stand_ins(spiked) == {-999: 5}
-    assert stand_ins(mixed(LEVEL, -999, times=1)) == {-999: 1}
-    assert not stand_ins(mixed(LEVEL, 5000, times=2)), "two spikes of one size are no nines"
+    assert find_sentinels(spiked) == {-999: 5}
+    assert find_sentinels(mixed(LEVEL, -999, times=1)) == {-999: 1}
+    assert not find_sentinels(mixed(LEVEL, 5000, times=2)), "two spikes of one size are no nines"
 
 
-def test_what_is_a_measurement_is_told_and_not_proposed() -> None:
+def test_measurement_is_no_sentinel() -> None:
     assert [number for number in (-200, 9999, 1e20, -1) if not is_sentinel(number)] == []
     assert [number for number in (0, 500, 3000.0) if is_sentinel(number)] == []
 
@@ -137,6 +137,6 @@ def test_what_is_a_measurement_is_told_and_not_proposed() -> None:
 def test_many_columns_are_told_of_at_once() -> None:
     times = pd.date_range("2021-01-01", periods=500, freq="h")
     frame = pd.DataFrame({f"c{at}": mixed(LEVEL, -200) for at in range(40)}, index=times)
-    (sentence,) = doubts(frame, HOUR, "c0")
+    (sentence,) = find_doubts(frame, HOUR, "c0")
     assert sentence.startswith("each of 40 columns (c0, c1, c2, c3, c4, ...) is -200 in 5 rows")
     assert keys_of(sentence) == {"missing": {name: [-200] for name in frame}}

@@ -13,9 +13,9 @@ from lstm_model.evaluation.baselines import (
     LAGS,
     RIDGE_PENALTY,
     Baseline,
-    boosted,
     evaluate_baselines,
-    ridge,
+    forecast_lightgbm,
+    forecast_ridge,
 )
 
 HOUR, DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
@@ -46,7 +46,7 @@ def test_the_same_hour_yesterday_worked_out_by_hand(
     assert change[5, 0] == 0.0, "nothing is known of the day before the first"
 
 
-def test_no_same_hour_yesterday_where_days_are_no_whole_number_of_rows(
+def test_no_yesterday_where_a_day_is_no_whole_rows(
     settings: Callable[..., DataSettings],
 ) -> None:
     for step, start in (
@@ -63,11 +63,11 @@ def test_no_same_hour_yesterday_where_days_are_no_whole_number_of_rows(
 @pytest.mark.parametrize("form", ["levels", "logarithms"])
 def test_ridge_is_the_penalised_least_squares_solution(series: EncodedSeries, form: str) -> None:
     """Against numpy's lstsq on rows stacked one by one, the penalty as rows of their own."""
-    found = ridge(series, form)
+    found = forecast_ridge(series, form)
     inputs = series.inputs[:, :5].astype(np.float64)  # without the target's means
     if form == "levels":
-        for i, channel in enumerate(series.encoding.numeric):
-            if channel.logarithm:
+        for i, channel in enumerate(series.encoder.numeric):
+            if channel.log1p:
                 level = np.exp(inputs[:, i] * channel.scale + channel.mean) - 1
                 inputs[:, i] = (level - level[:300].mean()) / level[:300].std()
     blank = [0.0] * inputs.shape[1]
@@ -76,9 +76,9 @@ def test_ridge_is_the_penalised_least_squares_solution(series: EncodedSeries, fo
         for row in range(len(inputs)):
             lags = [inputs[row - k] if row >= k else blank for k in range(LAGS)]
             x.append(np.concatenate(lags))
-            if series.training[row, lead]:
+            if series.train_mask[row, lead]:
                 rows.append(row)
-                y.append(series.target[row + lead + 1] - series.last[row])
+                y.append(series.target[row + lead + 1] - series.last_observed[row])
         design = np.array(x)
         centre, level = design[rows].mean(axis=0), np.mean(y)
         penalty = np.sqrt(RIDGE_PENALTY * len(rows)) * np.eye(design.shape[1])
@@ -93,15 +93,11 @@ def test_ridge_is_the_penalised_least_squares_solution(series: EncodedSeries, fo
 
 def test_the_better_form_of_ridge_is_reported(series: EncodedSeries) -> None:
     found = evaluate_baselines(series)
-    errors = {
-        form: np.sqrt(
-            [
-                np.mean((ridge(series, form) - series.changes)[series.validation[:, i], i] ** 2)
-                for i in range(3)
-            ]
-        ).mean()
-        for form in ("levels", "logarithms")
-    }
+    errors = {}
+    for form in ("levels", "logarithms"):
+        residuals = forecast_ridge(series, form) - series.changes
+        scored = [residuals[series.valid_mask[:, lead], lead] for lead in range(3)]
+        errors[form] = np.sqrt([np.mean(values**2) for values in scored]).mean()
     assert found.scores["ridge"].rmse == pytest.approx(min(errors.values()))
     assert errors[found.forms["ridge"]] == min(errors.values())
 
@@ -110,7 +106,7 @@ def test_persistence_has_no_skill(series: EncodedSeries) -> None:
     persistence = evaluate_baselines(series).persistence
     assert persistence.skill == 0.0
     known = np.diff(series.target[299:360])  # row 299 on: each from an observed hour to another
-    errors = series.changes[series.validation[:, 0], 0]
+    errors = series.changes[series.valid_mask[:, 0], 0]
     assert persistence.rmse_by_lead_time[0] == pytest.approx(np.sqrt(np.mean(errors**2)))
     assert set(known[np.isfinite(known)]) <= set(errors)
 
@@ -120,13 +116,13 @@ def test_boosting_learns_from_training_rows_alone(
 ) -> None:
     """Validation rows that turn to nonsense change nothing that was learned, nor a row before."""
     series = EncodedSeries.from_table(table, HOUR, settings())
-    found = boosted(series, 2)
+    found = forecast_lightgbm(series, 2)
     spoilt = table.copy()
     spoilt.loc[spoilt.index[320] :, "pm"] = 5000.0
-    again = boosted(EncodedSeries.from_table(spoilt, HOUR, settings()), 2)
+    again = forecast_lightgbm(EncodedSeries.from_table(spoilt, HOUR, settings()), 2)
     np.testing.assert_array_equal(again[:320], found[:320])
     # It has learned something: a wave is far from persistence.
-    changes, training = series.changes[:, 1], series.training[:, 1]
+    changes, training = series.changes[:, 1], series.train_mask[:, 1]
     errors = (found - changes)[training]
     assert np.sqrt(np.mean(errors**2)) < 0.5 * np.sqrt(np.mean(changes[training] ** 2))
 
@@ -190,9 +186,7 @@ def series_of(
         ("30D", 60, 30, ""),
     ],
 )
-def test_seasons_are_those_that_the_step_and_the_past_allow(
-    step: str, rows: int, split: int, names: str
-) -> None:
+def test_seasons_follow_step_and_past(step: str, rows: int, split: int, names: str) -> None:
     values = np.random.default_rng(0).normal(10, 1, rows)
     scores = evaluate_baselines(series_of(values, pd.Timedelta(step), split)).scores
     assert list(scores) == ["persistence", *names.split(), "training_mean", "ridge"]
@@ -217,18 +211,20 @@ def test_seasons_and_the_mean_worked_out_by_hand() -> None:
     np.testing.assert_allclose(mean[500], average - values[499])
 
 
-def test_nothing_below_zero_is_forecast_of_what_never_was() -> None:
+def test_never_negative_target_is_forecast_so() -> None:
     """A wave that touches zero, which ridge overshoots."""
     rng = np.random.default_rng(2)
     wave = np.maximum(0, 5 * np.sin(np.arange(900) / 4) + rng.normal(0, 2, 900))
     for values, floor in ((wave, 0.0), (wave - 1, -np.inf)):
         series = series_of(values, HOUR, 600)
-        free = series.last[:, None] + ridge(series, "levels")
+        free = series.last_observed[:, None] + forecast_ridge(series, "levels")
         kept = BY_NAME["ridge"].changes(series, "levels")
         assert kept is not None
         assert series.never_negative == (floor == 0)
         assert (free < 0).any()
-        np.testing.assert_allclose(series.last[:, None] + kept, np.maximum(free, floor), atol=1e-12)
+        np.testing.assert_allclose(
+            series.last_observed[:, None] + kept, np.maximum(free, floor), atol=1e-12
+        )
 
 
 def test_ridge_with_more_columns_than_rows_is_the_same() -> None:
@@ -247,11 +243,11 @@ def test_ridge_with_more_columns_than_rows_is_the_same() -> None:
         test_from=frame.index[-1].to_pydatetime(),
     )
     series = EncodedSeries.from_table(frame, HOUR, settings)
-    found = ridge(series, "levels")[:, 0]
-    inputs = series.inputs[:, series.encoding.plain].astype(np.float64)
+    found = forecast_ridge(series, "levels")[:, 0]
+    inputs = series.inputs[:, series.encoder.without_means].astype(np.float64)
     padded = np.vstack([np.zeros((LAGS - 1, features)), inputs])
     design = np.stack([padded[at : at + LAGS].T.ravel() for at in range(len(inputs))])
-    training = series.training[:, 0]
+    training = series.train_mask[:, 0]
     assert design.shape[1] == features * LAGS > training.sum()
     x, y = design[training], series.changes[training, 0]
     centred = x - x.mean(0)
@@ -260,32 +256,51 @@ def test_ridge_with_more_columns_than_rows_is_the_same() -> None:
     np.testing.assert_allclose(found, (design - x.mean(0)) @ weights + y.mean(), atol=1e-6)
 
 
-@pytest.mark.parametrize("baseline", BASELINES, ids=[each.name for each in BASELINES])
-def test_what_comes_later_changes_no_baseline(baseline: Baseline, series: EncodedSeries) -> None:
-    """One suite for all of them: shape, finite, causal, and nothing learned from validation."""
+# The conformance suite: what each entry of BASELINES has to do, in each of its forms.
+CASES = [
+    pytest.param(each, form, id=f"{each.name} {form}") for each in BASELINES for form in each.forms
+]
+HORIZON = 3
+
+
+def conforming(baseline: Baseline, change_from: int | None = None) -> tuple[EncodedSeries, int]:
+    """A skewed series with missing values, of a step that the baseline is for, and where its
+    validation starts; from one row after that on, the target is another where asked for.
+    """
     rng = np.random.default_rng(4)
     days, weeks = pd.Timedelta(days=1), pd.Timedelta(days=7)
     step = HOUR if "hour" in baseline.name else weeks if "week_last" in baseline.name else days
     rows, split = (9500, 9000) if step == HOUR else (900, 700)
-    values = np.abs(rng.normal(10, 3, rows))
+    values = np.exp(rng.normal(2, 0.5, rows))
     values[rng.integers(0, rows, 40)] = np.nan
-    spoilt = values.copy()
-    spoilt[split + 50 :] = 1e6
-    for form in baseline.forms:
-        before, after = (
-            baseline.changes(series_of(each, step, split, horizon=3), form)
-            for each in (values, spoilt)
-        )
-        if before is None:
-            assert form == "logarithms"
-            continue
-        assert after is not None
-        assert before.shape[1] == 3
-        assert np.isfinite(before).all()
-        np.testing.assert_array_equal(before[: split + 50], after[: split + 50])
+    if change_from is not None:
+        values[split + change_from :] = 1e6
+    return series_of(values, step, split, horizon=HORIZON), split
 
 
-def test_the_strongest_is_told_by_lead_time_and_over_all() -> None:
+@pytest.mark.parametrize(("baseline", "form"), CASES)
+def test_baseline_forecasts_every_row(baseline: Baseline, form: str) -> None:
+    series, _ = conforming(baseline)
+    assert np.isnan(series.target).any()
+    changes = baseline.changes(series, form)
+    assert changes is not None
+    assert changes.shape == (len(series.target), HORIZON)
+    assert np.isfinite(changes).all()
+    known = np.isfinite(series.last_observed)
+    assert series.never_negative
+    assert (series.last_observed[known, None] + changes[known] >= -1e-9).all()
+
+
+@pytest.mark.parametrize(("baseline", "form"), CASES)
+def test_baseline_is_causal(baseline: Baseline, form: str) -> None:
+    """A target that changes after a row of validation moves no forecast up to that row."""
+    (before, split), (after, _) = conforming(baseline), conforming(baseline, change_from=50)
+    forecasts = [baseline.changes(series, form) for series in (before, after)]
+    assert forecasts[0] is not None and forecasts[1] is not None
+    np.testing.assert_array_equal(forecasts[0][: split + 50], forecasts[1][: split + 50])
+
+
+def test_best_baseline_by_lead_time_and_overall() -> None:
     """A random walk of whole days: yesterday is best from some lead time on."""
     rng = np.random.default_rng(5)
     hours = np.arange(24 * 60)
@@ -306,6 +321,6 @@ def test_the_strongest_is_told_by_lead_time_and_over_all() -> None:
     assert found.skill_beyond(best) == 0
     assert found.skill_beyond(0.5 * best) == pytest.approx(0.5)
     assert list(found.leading) == list(dict.fromkeys(["persistence", "ridge", found.best]))
-    facts = found.as_json()
+    facts = found.to_json()
     assert facts["best_baseline"] == found.best
     assert facts["same_hour_yesterday_rmse"] == by_rmse["same_hour_yesterday"]

@@ -14,7 +14,7 @@ def test_errors_worked_out_by_hand() -> None:
     assert mae(ERRORS, SCORED).tolist() == [3.5, 1.0]
 
 
-def test_skill_is_the_share_of_the_reference_that_is_saved() -> None:
+def test_skill_worked_out_by_hand() -> None:
     assert skill(np.array([15.0, 20.0, 30.0]), np.array([20.0, 20.0, 20.0])).tolist() == [
         0.25,
         0.0,
@@ -34,10 +34,10 @@ def test_means_over_lead_times() -> None:
     assert found.skill == pytest.approx(((1 - np.sqrt(12.5) / 5) + 0.75) / 2)
 
 
-def test_lead_times_are_listed_only_where_there_are_several() -> None:
+def test_json_lists_several_lead_times() -> None:
     one = Score(np.array([2.0]), np.array([1.0]), np.array([0.5]))
-    assert one.as_json() == {"rmse": 2.0, "mae": 1.0, "skill": 0.5}
+    assert one.to_json() == {"rmse": 2.0, "mae": 1.0, "skill": 0.5}
     two = Score(np.array([2.0, 4.0]), np.array([1.0, 2.0]), np.array([0.5, 0.3]))
-    assert two.as_json()["by_lead_time"]["rmse"] == {"1": 2.0, "2": 4.0}
+    assert two.to_json()["by_lead_time"]["rmse"] == {"1": 2.0, "2": 4.0}
     again = Score.from_json(json.loads(json.dumps(two.by_lead_time())))
     assert again.by_lead_time() == two.by_lead_time()

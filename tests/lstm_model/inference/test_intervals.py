@@ -24,9 +24,9 @@ def test_quantiles_worked_by_hand() -> None:
     """
     residuals = np.random.default_rng(1).permutation(np.arange(-19.0, 20.0))
     forecasts = np.full((39, 1), 50.0)
-    found = Intervals.calibrated(forecasts, forecasts + residuals[:, None])
-    assert found.levels.tolist() == [[50.0]]
-    assert found.spreads[:, 0, 0] == pytest.approx([190 / 39, 190 / 39], rel=1e-5)
+    found = Intervals.fit(forecasts, forecasts + residuals[:, None])
+    assert found.knots.tolist() == [[50.0]]
+    assert found.scales[:, 0, 0] == pytest.approx([190 / 39, 190 / 39], rel=1e-5)
     bounds = found.bounds(np.array([[50.0], [7.0]]))
     for claim, half in ((0.8, 16.0), (0.95, 19.0)):
         low, high = bounds[claim]
@@ -37,7 +37,7 @@ def test_quantiles_worked_by_hand() -> None:
 def test_each_side_has_its_own_quantile() -> None:
     """Errors that are mostly a little below and seldom far above: the interval leans as they do."""
     residuals = np.concatenate([np.full(90, -1.0), np.full(9, 20.0)])[:, None]
-    found = Intervals.calibrated(np.zeros((99, 1)), residuals)
+    found = Intervals.fit(np.zeros((99, 1)), residuals)
     low, high = found.bounds(np.zeros((1, 1)))[0.8]
     # The tenth of 99 from each end, of 100 places: -1 below, and above the tenth largest is -1 too.
     assert (low.item(), high.item()) == pytest.approx((-1.0, -1.0), rel=1e-5)
@@ -82,8 +82,8 @@ def test_it_agrees_with_a_naive_reference() -> None:
     forecasts = rng.gamma(2, 40, (433, 2))
     observed = forecasts + rng.standard_t(4, (433, 2)) * (3 + 0.2 * forecasts)
     forecasts[7, 0] = observed[[3, 40], 1] = np.nan
-    found = Intervals.calibrated(forecasts, observed)
-    assert found.levels.shape == (2, 8), "431 pairs have eight groups of 50 or more"
+    found = Intervals.fit(forecasts, observed)
+    assert found.knots.shape == (2, 8), "431 pairs have eight groups of 50 or more"
     asked = np.array([[0.0, 3.0], [55.0, 60.0], [123.4, 200.0], [2000.0, 900.0]])
     for claim, (low, high) in found.bounds(asked).items():
         for lead in range(2):
@@ -113,10 +113,10 @@ def stationary(rows: int, rng: np.random.Generator) -> tuple[Float64Array, Float
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_intervals_hold_what_they_claim_at_every_lead_time_and_level(seed: int) -> None:
+def test_coverage_at_every_lead_time_and_level(seed: int) -> None:
     """Calibrated on a year, held against ten others: within 2 points, and within 5 of any level."""
     rng = np.random.default_rng(seed)
-    found = Intervals.calibrated(*stationary(8760, rng))
+    found = Intervals.fit(*stationary(8760, rng))
     forecasts, observed = stationary(87600, rng)
     fifths = np.quantile(forecasts[:, 0], [0, 0.2, 0.4, 0.6, 0.8, 1])
     for claim, (low, high) in found.bounds(forecasts).items():
@@ -140,7 +140,7 @@ def test_each_side_follows_the_level_on_its_own() -> None:
         residuals = np.where(rng.random((rows, 1)) < 0.5, -down * size, up * size)
         return forecasts, forecasts + residuals
 
-    found = Intervals.calibrated(*drawn(8000))
+    found = Intervals.fit(*drawn(8000))
     forecasts, observed = drawn(80000)
     for claim, (low, high) in found.bounds(forecasts).items():
         for begin in (0, 50, 100, 150):
@@ -151,16 +151,16 @@ def test_each_side_follows_the_level_on_its_own() -> None:
 
 def test_what_is_never_negative_has_no_negative_bound() -> None:
     residuals = np.linspace(-30, 30, 99)[:, None]
-    found = Intervals.calibrated(np.full((99, 1), 50.0), 50 + residuals)
-    low, high = found.bounds(np.array([[10.0], [-3.0], [np.nan]]), floor=0.0)[0.8]
+    found = Intervals.fit(np.full((99, 1), 50.0), 50 + residuals)
+    low, high = found.bounds(np.array([[10.0], [-3.0], [np.nan]]), lower_limit=0.0)[0.8]
     np.testing.assert_allclose(low[:, 0], [0.0, -3.0, np.nan])
     np.testing.assert_allclose(high[:, 0], [34.4, 21.4, np.nan], atol=0.5)
     assert found.bounds(np.array([[10.0]]))[0.8][0].item() < -10
 
 
-def test_hours_without_any_error_leave_a_width_of_nothing_and_no_nan() -> None:
+def test_no_errors_give_width_zero() -> None:
     forecasts = np.arange(200.0)[:, None]
-    found = Intervals.calibrated(forecasts, forecasts)
+    found = Intervals.fit(forecasts, forecasts)
     for low, high in found.bounds(forecasts).values():
         np.testing.assert_array_equal(low, forecasts)
         np.testing.assert_array_equal(high, forecasts)
@@ -169,12 +169,12 @@ def test_hours_without_any_error_leave_a_width_of_nothing_and_no_nan() -> None:
 def test_they_come_back_as_they_were() -> None:
     rng = np.random.default_rng(3)
     forecasts = rng.normal(50, 20, (500, 4))
-    found = Intervals.calibrated(forecasts, forecasts + rng.normal(0, 5, (500, 4)))
-    again = Intervals.from_json(json.loads(json.dumps(found.as_json())))
+    found = Intervals.fit(forecasts, forecasts + rng.normal(0, 5, (500, 4)))
+    again = Intervals.from_json(json.loads(json.dumps(found.to_json())))
     for claim, (low, high) in found.bounds(forecasts).items():
         np.testing.assert_array_equal(again.bounds(forecasts)[claim][0], low)
         np.testing.assert_array_equal(again.bounds(forecasts)[claim][1], high)
-    assert len(json.dumps(found.as_json())) < 4 * 800
+    assert len(json.dumps(found.to_json())) < 4 * 800
 
 
 def test_validations_are_put_together(series: EncodedSeries) -> None:
@@ -187,16 +187,16 @@ def test_validations_are_put_together(series: EncodedSeries) -> None:
         np.testing.assert_allclose(low, 58.0, rtol=1e-5)
         np.testing.assert_allclose(high, 58.0, rtol=1e-5)
     # Two folds have twice the rows, and so twice the knots.
-    rows = series.validation.sum(axis=0).min()
-    assert found.levels.shape == (3, 2 * rows // 50)
+    rows = series.valid_mask.sum(axis=0).min()
+    assert found.knots.shape == (3, 2 * rows // 50)
 
 
-def test_the_table_has_a_row_for_each_origin_and_lead_time() -> None:
+def test_table_has_a_row_per_origin_and_lead_time() -> None:
     origins = pd.date_range("2020-02-28 22:00", periods=5, freq="h", name="time")
     values = np.arange(10.0).reshape(5, 2)
     bounds = {0.8: (values - 1, values + 1), 0.95: (values - 3, values + 4)}
     found = Forecasts(origins, pd.Timedelta("1h"), values, bounds)
-    some = found.every(3).table()
+    some = found.every_nth_origin(3).table()
     assert list(some.columns) == [
         *("origin", "lead_time", "valid_time", "forecast"),
         *("lower_80", "upper_80", "lower_95", "upper_95"),
@@ -210,7 +210,7 @@ def test_the_table_has_a_row_for_each_origin_and_lead_time() -> None:
     assert some["forecast"].tolist() == [2.0, 3.0, 8.0, 9.0]
     assert some["lower_80"].tolist() == [1.0, 2.0, 7.0, 8.0]
     assert some["upper_95"].tolist() == [6.0, 7.0, 12.0, 13.0]
-    assert found.every(99).origins.tolist() == [origins[-1]]
-    assert len(found.every(1).origins) == 5
+    assert found.every_nth_origin(99).origins.tolist() == [origins[-1]]
+    assert len(found.every_nth_origin(1).origins) == 5
     assert list(found.valid_times()) == list(some["valid_time"][2:])
     assert Forecasts(origins, found.step, values, {}).table()["upper_80"].isna().all()

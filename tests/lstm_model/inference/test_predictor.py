@@ -22,7 +22,7 @@ def forecaster(series: EncodedSeries) -> TrainedForecaster:
     for _ in fit:
         pass
     assert fit.best is not None
-    return TrainedForecaster.of(series, "pm", SMALL, fit.best.weights, fit.best.score)
+    return TrainedForecaster.from_weights(series, "pm", SMALL, fit.best.weights, fit.best.score)
 
 
 def test_it_comes_back_as_it_was(
@@ -30,7 +30,7 @@ def test_it_comes_back_as_it_was(
 ) -> None:
     forecaster.save(tmp_path / "best")
     loaded = TrainedForecaster.load(tmp_path / "best")
-    np.testing.assert_array_equal(loaded.forecast(table).values, forecaster.forecast(table).values)
+    np.testing.assert_array_equal(loaded.forecast(table).point, forecaster.forecast(table).point)
     assert loaded.config == forecaster.config
     assert loaded.step == pd.Timedelta(hours=1)
     assert sorted(f.name for f in (tmp_path / "best").iterdir()) == [
@@ -47,15 +47,17 @@ def test_forecasts_of_the_table_score_as_in_training(
     first = table.index.get_loc(forecasts.origins[0])
     assert isinstance(first, int)
     for lead in range(1, 4):
-        rows = np.flatnonzero(series.validation[:, lead - 1])
+        rows = np.flatnonzero(series.valid_mask[:, lead - 1])
         observed = table["pm"].to_numpy()[rows + lead]
-        error = np.sqrt(np.mean((forecasts.values[rows - first, lead - 1] - observed) ** 2))
-        assert forecaster.validation is not None
-        assert error == pytest.approx(forecaster.validation.rmse_by_lead_time[lead - 1], rel=1e-4)
+        error = np.sqrt(np.mean((forecasts.point[rows - first, lead - 1] - observed) ** 2))
+        assert forecaster.validation_score is not None
+        assert error == pytest.approx(
+            forecaster.validation_score.rmse_by_lead_time[lead - 1], rel=1e-4
+        )
     # Nothing to change from before the first observation, in the third row.
     early = replace(forecaster, rows_needed=1).forecast(table)
     assert early.origins[0] == table.index[2]
-    assert np.isfinite(early.values).all()
+    assert np.isfinite(early.point).all()
 
 
 def test_saving_again_replaces_the_folder(forecaster: TrainedForecaster, tmp_path: Path) -> None:
@@ -67,7 +69,7 @@ def test_saving_again_replaces_the_folder(forecaster: TrainedForecaster, tmp_pat
     assert [f.name for f in tmp_path.iterdir()] == ["best"], "no temporary folder stays behind"
 
 
-def test_a_save_that_fails_leaves_the_old_one(
+def test_failed_save_leaves_the_old_folder(
     forecaster: TrainedForecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "best"
@@ -84,7 +86,7 @@ def test_a_save_that_fails_leaves_the_old_one(
     assert [f.name for f in tmp_path.iterdir()] == ["best"]
 
 
-def test_an_interruption_between_the_two_renames_leaves_the_old_one(
+def test_interrupted_rename_leaves_the_old_folder(
     forecaster: TrainedForecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "best"

@@ -56,7 +56,7 @@ def test_targets_and_weights_of_a_batch(series: EncodedSeries) -> None:
             for inputs, changes, weight, observed in zip(*chunks.gather(starts), strict=True):
                 rows = inputs[6:, :, 0].flatten().long().numpy() - 1
                 # The row before the table has no targets, as those have that stand for padding.
-                counts = np.where(rows[:, None] >= 0, gap.training[rows], False)
+                counts = np.where(rows[:, None] >= 0, gap.train_mask[rows], False)
                 assert observed == counts.any()
                 unobserved += not observed
                 np.testing.assert_allclose(weight, counts / max(1, counts.sum()), rtol=1e-6)

@@ -123,7 +123,7 @@ def test_reported_loss_is_the_mean_over_targets(series: EncodedSeries, loss: str
     config = SMALL.model_copy(update={"loss": loss, "learning_rate": 1e-6, "chunk_length": 5000})
     fit = Trainer(config, series, max_epochs=1, seed=0)
     reported = fit.run_epoch().loss
-    errors = (series.changes / series.change_scale)[series.training]
+    errors = (series.changes / series.change_scale)[series.train_mask]
     size = np.abs(errors)
     expected = {
         "mse": size**2,
@@ -216,8 +216,12 @@ def test_folds_advance_in_step_and_report_their_mean(folds: EncodedSeries) -> No
 def test_a_training_needs_the_training_rows_alone(series: EncodedSeries) -> None:
     """What the final models learn is what a validated training learns, epoch for epoch."""
     fit = Trainer(SMALL, series, max_epochs=3, seed=5)
-    alone = FoldTrainer(SMALL, series.learned, max_epochs=3, seed=5)
-    assert len(series.learned.target) == len(series.learned.inputs) == series.split
+    alone = FoldTrainer(SMALL, series.training_only, max_epochs=3, seed=5)
+    assert (
+        len(series.training_only.target)
+        == len(series.training_only.inputs)
+        == series.validation_start
+    )
     for _ in range(2):
         epoch, passed = fit.run_epoch(), alone.train_epoch()
         assert (passed.loss, passed.learning_rate) == (epoch.loss, epoch.learning_rate)

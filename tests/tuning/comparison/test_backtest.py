@@ -87,8 +87,8 @@ def test_window_learns_from_all_before_it_alone() -> None:
         settings(folds=2),
         EvaluationWindow("4 January", datetime(2020, 1, 4), datetime(2020, 1, 5)),
     )
-    assert (final.split, len(final.target), final.earlier) == (72, 96, ())
-    assert final.learned.times[-1] == np.datetime64("2020-01-03T23:00")
+    assert (final.validation_start, len(final.target), final.earlier_folds) == (72, 96, ())
+    assert final.training_only.times[-1] == np.datetime64("2020-01-03T23:00")
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_seeds_are_none_that_a_trial_had(made: Made) -> None:
 def test_the_mean_forecast_decides(made: Made) -> None:
     """Trial 1's seeds err by much each, in opposite directions: together they are perfect."""
     _, series = made
-    right = float(np.nanmean(series.changes[series.validation]))
+    right = float(np.nanmean(series.changes[series.valid_mask]))
     runs = [run(1, 1, right + 2, series), run(2, 3, right + 2, series)]
     runs += [run(1, 4, right + 9, series), run(2, 2, right - 9, series)]
     ranked = rank_retrained(series, [trial(0, 1.0), trial(1, 2.0)], runs)
@@ -152,13 +152,16 @@ def test_final_models_learn_from_all_that_came_before(made: Made) -> None:
     jobs = refitting_jobs(space, series, finalist, [4, 5])
     models = run_jobs(jobs, space.resources, StopRequest(), lambda done: None)
     training = FoldTrainer(
-        Configuration.model_validate(finalist.trial.config), series.learned, max_epochs=3, seed=5
+        Configuration.model_validate(finalist.trial.config),
+        series.training_only,
+        max_epochs=3,
+        seed=5,
     )
     for _ in range(2):
         training.train_epoch()
     for name, tensor in training.averaged.state_dict().items():
         assert torch.equal(tensor, models[1].model.state_dict()[name])
-    assert models[1].encoding == series.encoding
+    assert models[1].encoder == series.encoder
     assert models[1].target == "pm"
 
 

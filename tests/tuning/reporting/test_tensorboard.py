@@ -20,7 +20,7 @@ from lstm_model.configuration import HYPERPARAMETERS
 from lstm_model.data.series import EncodedSeries
 from lstm_model.data.sources import load_dataset
 from lstm_model.evaluation.baselines import evaluate_baselines
-from lstm_model.figures import forecasts as figures
+from lstm_model.figures.forecasts import plot_weeks
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.trainer import Trainer
 from tests.tuning.study.test_study import report
@@ -91,12 +91,12 @@ def fit(study: Study, id: int, config: dict[str, Any], state: Any = "finished") 
     for epoch in training:
         numbers = {"epoch": epoch.number, "loss": epoch.loss, "seconds": epoch.seconds}
         numbers |= {"learning_rate": epoch.learning_rate, "gradient_norm": epoch.gradient_norm}
-        best = {"epoch": epoch.best.epoch, **epoch.best.score.as_json()}
-        study.on_epoch(id, numbers | epoch.score.as_json() | {"best": best})
+        best = {"epoch": epoch.best.epoch, **epoch.best.score.to_json()}
+        study.on_epoch(id, numbers | epoch.score.to_json() | {"best": best})
     folder = study.folder / "checkpoints" / "0" / str(id) / "checkpoint_000000"
     folder.mkdir(parents=True)
     assert training.best is not None
-    TrainedForecaster.of(
+    TrainedForecaster.from_weights(
         study.view.series, "pm", training.config, training.best.weights, training.best.score
     ).save(folder / "best")
     study.on_checkpoint(id, str(folder))
@@ -233,13 +233,12 @@ def test_what_won_is_told_and_drawn_of_rows_before_the_test(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    weeks = figures.weeks
 
     def spy(times: Any, *rest: Any, **options: Any) -> Any:
         seen.append(times)
-        return weeks(times, *rest, **options)
+        return plot_weeks(times, *rest, **options)
 
-    monkeypatch.setattr(figures, "weeks", spy)
+    monkeypatch.setattr(study_figures, "plot_weeks", spy)
     study = make("air", horizon=2)
     fit(study, 0, ONE_LAYER | {"learning_rate": 1e-3})
     fit(study, 1, ONE_LAYER)

@@ -37,7 +37,7 @@ CHEAP = Configuration(hidden_size=4, context_length=6, chunk_length=48)
 
 
 def same(a: Intervals | None, b: Intervals) -> bool:
-    return a is not None and a.as_json() == b.as_json()
+    return a is not None and a.to_json() == b.to_json()
 
 
 def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
@@ -46,7 +46,9 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     fit = Trainer(CHEAP, study.view.series, max_epochs=2, seed=1)
     *_, last = fit
     folder = folder_of(study) / "checkpoints" / "0" / "0" / "checkpoint_000000"
-    of = TrainedForecaster.of(study.view.series, "pm", CHEAP, last.best.weights, last.best.score)
+    of = TrainedForecaster.from_weights(
+        study.view.series, "pm", CHEAP, last.best.weights, last.best.score
+    )
     of.save(folder / "best")
     study.on_trial_start(0, CONFIG)
     study.on_epoch(0, epoch_report(1, 9.0))
@@ -61,8 +63,8 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     monkeypatch.setattr(best_model, "CALIBRATE_SECONDS", 0.0)
     study.heartbeat()
     best = lstm_model.load(folder_of(study) / "best")
-    assert best.validation is not None
-    assert best.validation.rmse == last.best.score.rmse
+    assert best.validation_score is not None
+    assert best.validation_score.rmse == last.best.score.rmse
     forecast = HoldoutEvaluator(study.view.series).forecast(best.model)
     assert same(best.intervals, calibrate([(study.view.series, forecast)]))
     assert best.reading.time == "time"
@@ -100,7 +102,9 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     end = table.frame.index[-1] + table.step
     span = EvaluationWindow("test", settled.data.test_from, end.to_pydatetime())
     final = series_for_window(table, settled.data, span)
-    members = [refit_with_seed(CHEAP, final.learned, "pm", 2, 2, seed, "cpu") for seed in (1, 2)]
+    members = [
+        refit_with_seed(CHEAP, final.training_only, "pm", 2, 2, seed, "cpu") for seed in (1, 2)
+    ]
     study = StudyView(tmp_path / "air", settled, table, series, None, 0.0)  # type: ignore[arg-type]
     model = with_intervals(TrainedForecaster.ensemble(members), study, span, finalist)
 
@@ -118,8 +122,8 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     check = HoldoutEvaluator(final)
     mean = np.mean([check.forecast(one.model) for one in members], axis=0)
     found = loaded.forecast(table.frame)
-    expected = final.last[check.first :, None] + mean
-    np.testing.assert_allclose(found.values[-len(expected) :], expected, atol=1e-3)
+    expected = final.last_observed[check.first :, None] + mean
+    np.testing.assert_allclose(found.point[-len(expected) :], expected, atol=1e-3)
 
 
 def simple(forecasts: Float64Array, observed: Float64Array) -> ForecastErrors:
@@ -144,7 +148,7 @@ def test_coverage_counted_by_hand() -> None:
     class Model:
         intervals = True
 
-        def bounds(
+        def prediction_intervals(
             self, values: Float64Array, floor: Float64Array
         ) -> dict[float, tuple[Float64Array, Float64Array]]:
             np.testing.assert_allclose(values[:4], forecasts[:4])

@@ -209,8 +209,10 @@ def test_a_space_that_was_changed_is_refused(study: Study) -> None:
 def trained(study: Study) -> TrainedForecaster:
     space = study.space
     config = space.configuration(space.initial_trials[0])
-    model = LSTMForecaster.seeded(len(study.view.series.encoding.channels), config, 1, seed=1)
-    return TrainedForecaster.of(study.view.series, space.data.target, config, model.state_dict())
+    model = LSTMForecaster.seeded(len(study.view.series.encoder.channels), config, 1, seed=1)
+    return TrainedForecaster.from_weights(
+        study.view.series, space.data.target, config, model.state_dict()
+    )
 
 
 def ended(study: Study, id: int, rmse: float, forecaster: TrainedForecaster) -> None:

@@ -224,8 +224,8 @@ def test_a_study_in_a_bucket_goes_on_after_a_kill(
     summary = json.loads((folder / "summary.json").read_bytes())
     assert summary["state"] == "finished"
     kept = TrainedForecaster.load(folder / "best")
-    assert kept.validation is not None
-    assert kept.validation.rmse == summary["best"]["validation"]["rmse"]
+    assert kept.validation_score is not None
+    assert kept.validation_score.rmse == summary["best"]["validation"]["rmse"]
     names = {found.name for found in folder.glob("*")}
     assert names == {
         *("space.yaml", "study.json", "summary.json", "trials.csv", "optuna.journal"),

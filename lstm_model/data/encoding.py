@@ -1,0 +1,244 @@
+"""Features as input channels: filled from the past, scaled by training rows alone.
+
+Letters: T rows (hours), F input channels. No row is encoded from a row after it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from lstm_model.arrays import Float32Array, Float64Array
+from lstm_model.errors import TableError
+
+# A column that is never negative and more skewed than this is read as log(1 + x). Of the Beijing
+# columns these are pm2.5, Iws, Is and Ir; the weather's levels stay as they are.
+SKEW_FOR_LOG1P = 1.0
+
+# Means of the past are inputs too: an LSTM has to learn slowly what a running mean knows at once
+# (docs/LOG.md has what they gain).
+DAY, WEEK = pd.Timedelta(days=1), pd.Timedelta(days=7)
+
+CALENDAR_PERIODS = {"hour_of_day": 24.0, "day_of_week": 7.0, "day_of_year": 365.25}
+
+# What the channels' fields are called in model.json.
+JSON_KEYS = {"log1p": "logarithm", "min": "least", "max": "most"}
+
+
+@dataclass(frozen=True)
+class NumericChannel:
+    """One numeric feature: log(1 + x) if `log1p`, then (x - mean) / scale.
+
+    A feature that never varied in training taught nothing: its scale is 0, and so is every value.
+    `min` and `max` are its smallest and its largest value in training, in its own unit.
+    """
+
+    column: str
+    log1p: bool
+    mean: float
+    scale: float
+    min: float
+    max: float
+
+    def encode(self, values: Float64Array) -> Float64Array:
+        """(T,) in the column's unit -> (T,) scaled; missing stays NaN."""
+        return _standardize(_log1p(values) if self.log1p else values, self.mean, self.scale)
+
+
+@dataclass(frozen=True)
+class CategoryChannels:
+    """One categorical feature: a channel of 0 or 1 for each category seen in training."""
+
+    column: str
+    categories: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PastChannel:
+    """A feature's mean over the last `rows` rows, this one included; scaled as numeric ones are.
+
+    One row without log1p is the target's level, beside its logarithm, which its own channel holds:
+    the change to forecast scales with the level, while its drivers act on the logarithm.
+    """
+
+    column: str
+    rows: int
+    log1p: bool
+    mean: float = 0.0
+    scale: float = 1.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.column}:level" if self.rows == 1 else f"{self.column}:mean{self.rows}"
+
+    def fitted(self, column: "pd.Series[Any]") -> "PastChannel":
+        """With the mean and the scale of this training column."""
+        if not column.min() < column.max():  # constant, or nothing is known
+            return replace(self, mean=0.0, scale=0.0)
+        encoded = self.encode(column.ffill().to_numpy(np.float64))
+        known = encoded[np.isfinite(encoded)]
+        return replace(self, mean=float(known.mean()), scale=float(known.std()))
+
+    def encode(self, values: Float64Array) -> Float64Array:
+        """(T,) filled in the column's unit -> (T,) scaled; NaN before the first value."""
+        values = _log1p(values) if self.log1p else values
+        means = pd.Series(values).rolling(self.rows, min_periods=1).mean().to_numpy(np.float64)
+        return _standardize(means, self.mean, self.scale)
+
+
+@dataclass(frozen=True)
+class FeatureEncoder:
+    """Turns a table's features into input channels, with the scales and categories of training.
+
+    The channels of `past` come last: before them are the features themselves and the calendar.
+    """
+
+    numeric: tuple[NumericChannel, ...]
+    categorical: tuple[CategoryChannels, ...]
+    calendar: tuple[str, ...]
+    past: tuple[PastChannel, ...] = ()
+
+    @classmethod
+    def fit(
+        cls, training: pd.DataFrame, target: str, calendar: Sequence[str], step: pd.Timedelta
+    ) -> Self:
+        """The encoder of these training rows: `training` holds the features, indexed by time."""
+        numeric: list[NumericChannel] = []
+        categorical = []
+        for name in training.columns:
+            column = training[name].dropna()
+            if pd.api.types.is_numeric_dtype(column.dtype):
+                numeric.append(_fit_numeric(str(name), column.to_numpy(np.float64)))
+            else:
+                categories = tuple(sorted(str(category) for category in column.unique()))
+                categorical.append(CategoryChannels(str(name), categories))
+        past = []
+        for channel in numeric:
+            if channel.column == target and channel.log1p:
+                past.append(PastChannel(target, 1, False))
+            for span in (DAY, WEEK) if channel.column == target else (DAY,):
+                if (rows := round(span / step)) > 1:
+                    past.append(PastChannel(channel.column, rows, channel.log1p))
+        return cls(
+            tuple(numeric),
+            tuple(categorical),
+            tuple(calendar),
+            tuple(channel.fitted(training[channel.column]) for channel in past),
+        )
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The F input channels' names, in their order in the tensor."""
+        waves = [f"{name}:{wave}" for name in self.calendar for wave in ("sin", "cos")]
+        categories = [f"{c.column}={name}" for c in self.categorical for name in c.categories]
+        past = [channel.name for channel in self.past]
+        return (*(c.column for c in self.numeric), *categories, *waves, *past)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The features: numbers first, then categories."""
+        return (*(c.column for c in self.numeric), *(c.column for c in self.categorical))
+
+    @property
+    def without_means(self) -> slice:
+        """The channels without those of `past`, which baselines do not get."""
+        return slice(len(self.channels) - len(self.past))
+
+    def transform(self, frame: pd.DataFrame) -> Float32Array:
+        """The features of T rows -> (T, F), every value known at its row.
+
+        A missing number repeats the last one seen, and before the first is the training mean. A
+        missing category repeats the last one too; one that training never saw is no category.
+        """
+        columns: list[Float64Array] = []
+        for channel in self.numeric:
+            filled = frame[channel.column].ffill().to_numpy(np.float64)
+            columns.append(np.nan_to_num(channel.encode(filled), nan=0.0))
+        for group in self.categorical:
+            filled = frame[group.column].ffill().to_numpy(object)
+            columns.extend((filled == name).astype(np.float64) for name in group.categories)
+        times = frame.index
+        assert isinstance(times, pd.DatetimeIndex)
+        for name in self.calendar:
+            angle = 2 * np.pi * _phase(times, name)
+            columns.extend((np.sin(angle), np.cos(angle)))
+        for past in self.past:
+            filled = frame[past.column].ffill().to_numpy(np.float64)
+            columns.append(np.nan_to_num(past.encode(filled), nan=0.0))
+        return np.stack(columns, axis=1).astype(np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        """As model.json has it."""
+        return asdict(self, dict_factory=lambda fields: {JSON_KEYS.get(k, k): v for k, v in fields})
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        """What to_json() gave."""
+        fields = {key: field for field, key in JSON_KEYS.items()}
+        numeric, past = (
+            [{fields.get(k, k): v for k, v in c.items()} for c in saved[kind]]
+            for kind in ("numeric", "past")
+        )
+        return cls(
+            tuple(NumericChannel(**c) for c in numeric),
+            tuple(
+                CategoryChannels(c["column"], tuple(c["categories"])) for c in saved["categorical"]
+            ),
+            tuple(saved["calendar"]),
+            tuple(PastChannel(**c) for c in past),
+        )
+
+
+def _fit_numeric(column: str, values: Float64Array) -> NumericChannel:
+    """From the (T,) known values of training."""
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0, 0)
+    # Too few values to have a shape, or none at all, teach nothing: left as they are.
+    log1p = bool(len(values) > 2 and 0 <= low < high and _skewness(values) > SKEW_FOR_LOG1P)
+    scaled = np.log1p(values) if log1p else values
+    mean = float(scaled.mean()) if len(scaled) else 0.0
+    # The deviation of equal values need not be 0, because their mean is rounded.
+    scale = float(scaled.std()) if low < high else 0.0
+    return NumericChannel(column, log1p, mean, scale, low, high)
+
+
+def _log1p(values: Float64Array) -> Float64Array:
+    """A later value below zero has no place in training's range; zero is the nearest."""
+    return np.log1p(np.maximum(values, 0.0))
+
+
+def _standardize(values: Float64Array, mean: float, scale: float) -> Float64Array:
+    return (values - mean) / scale if scale else np.zeros_like(values)
+
+
+def _skewness(values: Float64Array) -> float:
+    """The third standardised moment; 0 for a constant. scipy.stats takes long to import."""
+    deviation = values - values.mean()
+    variance = float((deviation**2).mean())
+    return float((deviation**3).mean()) / math.sqrt(variance) ** 3 if variance > 0 else 0.0
+
+
+def check_calendar(times: pd.Index, step: pd.Timedelta, calendar: Sequence[str]) -> None:
+    """Raises TableError where a calendar input has one value in all training rows."""
+    assert isinstance(times, pd.DatetimeIndex)
+    constant = [name for name in calendar if len(times) > 1 and not np.ptp(_phase(times, name))]
+    if constant:
+        one = len(constant) == 1
+        raise TableError(
+            f"calendar must change from row to row, but with rows {step.days} days apart "
+            f"{' and '.join(constant)} never {'does' if one else 'do'}; leave "
+            f"{'it' if one else 'them'} out"
+        )
+
+
+def _phase(times: pd.DatetimeIndex, name: str) -> Float64Array:
+    """(T,) position in the calendar's period, in turns: 0 at its start, 1 at its end."""
+    hour = times.hour + times.minute / 60 + times.second / 3600
+    position = {
+        "hour_of_day": hour,
+        "day_of_week": times.day_of_week + hour / 24,
+        "day_of_year": times.day_of_year - 1 + hour / 24,
+    }[name]
+    return np.asarray(position, np.float64) / CALENDAR_PERIODS[name]
