@@ -14,8 +14,9 @@ from typing import Annotated, Any
 import typer
 
 from lstm_model.errors import InputError, os_error_text
-from tuning.space.located_yaml import format_value
+from tuning.space.search_space import OverrideError, SearchSpace
 from tuning.study.storage import StoragePath, parse_storage_path
+from tuning.wording import format_value
 
 Trials = Annotated[int | None, typer.Option(help="configurations to try")]
 TimeBudget = Annotated[
@@ -49,6 +50,17 @@ PlainRay = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="with Ray's own messages")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="only warnings and errors")]
+
+FLAGS = {
+    "data.source": "--data",
+    "data.calendar": "--calendar",
+    "data.horizon": "--horizon",
+    "study.trials": "--trials",
+    "study.max_epochs": "--max-epochs",
+    "study.seed": "--seed",
+    "resources.cpu": "--cpus-per-trial",
+    "resources.gpu": "--gpus-per-trial",
+}
 
 
 @dataclass(frozen=True)
@@ -94,6 +106,20 @@ def overrides(
         "resources.cpu": cpus_per_trial,
         "resources.gpu": gpus_per_trial,
     }
+
+
+def override(space: SearchSpace, changes: dict[str, Any]) -> SearchSpace:
+    """The space with the flags applied; OverrideError names them where they break rules."""
+    try:
+        return space.overridden(changes)
+    except OverrideError as error:
+        raise OverrideError("\n".join(map(_name_flags, str(error).split("\n")))) from error
+
+
+def _name_flags(line: str) -> str:
+    """`study.trials: must be ...` as `--trials: must be ...`."""
+    fields, colon, rule = line.partition(": ")
+    return ", ".join(FLAGS.get(field, field) for field in fields.split(", ")) + colon + rule
 
 
 def studies_root(runs: Path, storage: str | None) -> StoragePath:

@@ -36,7 +36,7 @@ from tuning.ray_backend import environment
 from tuning.reporting.progress import Terminal
 from tuning.reporting.tables import print_plan
 from tuning.run import conduct, head_start, load, make, past, refuse_blind_torch, stem
-from tuning.space.search_space import FLAGS, SearchSpace, read_space
+from tuning.space.search_space import SearchSpace, read_space
 from tuning.study.resume import (
     check_settings,
     collect_settings,
@@ -279,14 +279,14 @@ def _named(
         )
     found: list[tuple[str, SearchSpace, StoragePath, bool]] = []
     for each in spaces:
-        settled = read_space(each).overridden(changes)
+        settled = options.override(read_space(each), changes)
         folder = root / study_name(f"{name}-{stem(settled)}"[:LONGEST_NAME])
         exists = is_study(folder)
         if exists:
             check_settings(folder, read_space_of(folder), settled)
         found.append((stem(settled), settled, folder, exists))
     for each in studies:
-        given = [FLAGS[key] for key, value in changes.items() if value is not None]
+        given = [options.FLAGS[key] for key, value in changes.items() if value is not None]
         if given:
             raise InputError(
                 f"{', '.join(given)} can't change in a study that exists: leave it out, or compare "

@@ -22,9 +22,9 @@ from lstm_model.errors import InputError, TableError, os_error_text
 from lstm_model.files import check_writable, read_bytes, write_file
 from lstm_model.wording import distinct, exact, yaml_text
 from tuning import cli as options
-from tuning.reporting.tables import step_name
 from tuning.space.proposal import Proposal, calendar, propose
 from tuning.space.search_space import parse_space
+from tuning.wording import step_name
 
 SMALL = 10_000  # training rows below which models are to be smaller than the shipped spaces' are
 # What training needs are steps of the optimiser. 30 epochs of 34 steps are enough, as the shipped

@@ -35,8 +35,8 @@ from tuning.ray_backend import environment
 from tuning.ray_backend.fork_server import ForkServer
 from tuning.ray_backend.patches import FORK, unwanted_changes
 from tuning.reporting.progress import Progress, Terminal
-from tuning.reporting.tables import FIGURE_DIGITS, best_table, print_plan, short
-from tuning.space.search_space import FLAGS, ParameterRange, SearchSpace, Value, read_space
+from tuning.reporting.tables import FIGURE_DIGITS, best_table, print_plan
+from tuning.space.search_space import ParameterRange, SearchSpace, Value, read_space
 from tuning.study.lock import LostLease
 from tuning.study.resume import (
     ask_again,
@@ -51,6 +51,7 @@ from tuning.study.resume import (
 )
 from tuning.study.storage import StoragePath, remove_tree
 from tuning.study.trial import study_name
+from tuning.wording import format_setting
 
 if TYPE_CHECKING:
     from lstm_model.data.series import EncodedSeries
@@ -140,10 +141,10 @@ def run(
             refuse_changes(changes, name)
             folder = find_study(resume, root, "--resume")
             check_trials(folder, trials)
-            settled = read_space_of(folder).overridden({"study.trials": trials})
+            settled = options.override(read_space_of(folder), {"study.trials": trials})
         else:
             assert space is not None
-            settled = read_space(space).overridden(changes)
+            settled = options.override(read_space(space), changes)
             title = name if name is not None else f"{stem(settled)}-{datetime.now():%Y%m%d-%H%M%S}"
             folder = root / study_name(title)
         resumed = resume is not None or (or_resume and is_study(folder))
@@ -216,7 +217,7 @@ def refuse_unrepeatable(or_resume: bool, name: str | None, resume: str | None) -
 
 def refuse_changes(changes: dict[str, Any], name: str | None) -> None:
     """Raises InputError where a study that goes on is asked to be another one."""
-    given = {FLAGS[key]: value for key, value in changes.items() if key != "study.trials"}
+    given = {options.FLAGS[key]: value for key, value in changes.items() if key != "study.trials"}
     fixed = [flag for flag, value in {**given, "--name": name}.items() if value is not None]
     if fixed:
         raise InputError(
@@ -445,7 +446,9 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
             return FAILED
     else:
         console.print(best_table(study))
-        chosen = ", ".join(f"{key} {short(value)}" for key, value in study.best.config.items())
+        chosen = ", ".join(
+            f"{key} {format_setting(value)}" for key, value in study.best.config.items()
+        )
         console.print(f"Best trial    {study.best.id}: {chosen}", soft_wrap=True)
         if study.table.simulated:
             console.print("The data are SIMULATED: these figures say nothing about Beijing.")

@@ -27,6 +27,7 @@ from tests.tuning.conftest import command
 from tuning import new_space, run
 from tuning.space.located_yaml import read_yaml
 from tuning.space.proposal import splits
+from tuning.space.schema import IntRange
 from tuning.space.search_space import read_space
 
 Ask = Callable[..., str]
@@ -270,6 +271,7 @@ def test_a_short_table_gets_small_models_and_short_chunks(
     ask("load.csv", "--target", "load")
     space = read_space("load.yaml")
     size = space.search["hidden_size"]
+    assert isinstance(size, IntRange)
     assert (size.low, size.high) == hidden
     assert ("num_layers" in space.search) == ("dropout" in space.search) == (layers == 2)
     assert [point.get("num_layers", 1) for point in space.initial_trials] == [1, layers]

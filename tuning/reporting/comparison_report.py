@@ -17,8 +17,8 @@ from lstm_model.figures.forecasts import label, png
 from lstm_model.files import write_file
 from lstm_model.wording import DIGITS
 from tuning.comparison.verdict import error_format, lead_name
-from tuning.reporting.tables import short
 from tuning.study.storage import StoragePath
+from tuning.wording import format_setting
 
 LEAD_TIMES_SHOWN = (1, 3, 6, 12, 24)  # and the last, where there are more than four
 SIMULATED = (
@@ -199,7 +199,7 @@ class _Tables:
             for one in found.values()
         ]
         names = dict.fromkeys(name for one in facts for name in one)
-        rows = [(name, *(short(one.get(name, "-")) for one in facts)) for name in names]
+        rows = [(name, *(format_setting(one.get(name, "-")) for one in facts)) for name in names]
         headings = ("", *map(label, found))
         return ReportTable("Configurations", headings, tuple(rows), len(headings))
 

@@ -15,8 +15,8 @@ from lstm_model.training.trainer import SETTLING_ROWS, HoldoutEvaluator
 from tuning.comparison import verdict as compared
 from tuning.comparison.backtest import ForecastErrors
 from tuning.reporting.figure_thread import PngByTag, StudySnapshot
-from tuning.reporting.tables import step_name
 from tuning.search.searcher import hyperparameter_importances
+from tuning.wording import step_name
 
 # For a page that shows them side by side; a report's figures are finer.
 DPI = 100

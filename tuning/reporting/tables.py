@@ -4,12 +4,12 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich.console import Console
 from rich.table import Table as RichTable
 
 from lstm_model.wording import DIGITS, number_format
-from tuning.space.search_space import ParameterRange, SearchSpace, Value
+from tuning.space.search_space import SearchSpace
+from tuning.wording import step_name
 
 if TYPE_CHECKING:
     from lstm_model.data.series import EncodedSeries
@@ -95,35 +95,9 @@ def print_plan(
         left = len(space.initial_trials) - study.trials
         say("", f"the last {left} of {len(space.initial_trials)} initial trials won't be tried")
     for name, entry in space.search.items():
-        say("search", f"{name}: {in_words(entry)}")
+        say("search", f"{name}: {entry.describe()}")
     for name, value in space.fixed.items():
         say("fixed", f"{name}: {value}")
-
-
-def in_words(entry: ParameterRange) -> str:
-    """What of a hyperparameter is searched."""
-    if entry.kind == "categorical":
-        values = ", ".join(map(str, entry.choices))
-    else:
-        values = f"{entry.low:g} to {entry.high:g}"
-    step = f" in steps of {entry.step:g}" if entry.step else ""
-    when = "".join(
-        f", where {parent} is {' or '.join(map(str, took))}" for parent, took in entry.when.items()
-    )
-    return f"{values}{step}{' (log)' if entry.log else ''}{when}"
-
-
-def short(value: Value) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def step_name(step: pd.Timedelta) -> str:
-    """1 h, 1 day, 15 min: without the zeros of pandas' own form."""
-    units = (("day", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    seconds = int(step.total_seconds())
-    name, length = next(unit for unit in units if seconds % unit[1] == 0)
-    count = seconds // length
-    return f"{count} {name}{'s' if name == 'day' and count > 1 else ''}"
 
 
 def _span(series: "EncodedSeries", start: int, stop: int) -> str:

@@ -22,7 +22,7 @@ from lstm_model.data.csv_table import (
 from lstm_model.data.diagnosis import wrong_times
 from lstm_model.data.suspicion import is_sentinel, meaning_of_empty, stand_ins
 from lstm_model.errors import InputError, TableError
-from tuning.space.located_yaml import closest_match
+from tuning.wording import closest_match
 
 # With fewer rows a search would choose by luck; and validation and test shall hold three horizons.
 LEAST_ROWS, LEAST_HORIZONS = 100, 25

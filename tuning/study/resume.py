@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -141,7 +141,7 @@ def read_space_of(folder: StoragePath) -> SearchSpace:
 def space_as_json(space: SearchSpace) -> dict[str, Any]:
     """What trials are made of, as study.json has it."""
     return {
-        "search": {name: asdict(entry) for name, entry in space.search.items()},
+        "search": {name: entry.to_json() for name, entry in space.search.items()},
         "fixed": dict(space.fixed),
         "initial_trials": [dict(point) for point in space.initial_trials],
     }

@@ -50,9 +50,10 @@ from lstm_model.evaluation.metrics import Score
 from lstm_model.files import read_bytes
 from lstm_model.wording import significant
 from tuning.reporting.figure_thread import FigureThread, PngByTag
-from tuning.reporting.tables import best_rows, in_words, short
+from tuning.reporting.tables import best_rows
 from tuning.study.storage import RemotePath, StoragePath, map_files, relative_to, remove_tree
 from tuning.study.trial import State, Trial
+from tuning.wording import format_setting
 
 if TYPE_CHECKING:
     from tuning.study.study import Study
@@ -531,7 +532,7 @@ def _column(hyperparameter: Hyperparameter) -> HParam:
 def _settings(study: "Study") -> str:
     """Markdown: what was asked for."""
     space = study.space
-    searched = {name: in_words(entry) for name, entry in space.search.items()}
+    searched = {name: entry.describe() for name, entry in space.search.items()}
     data = study.data() | space.data.model_dump(mode="json")
     parts = [
         "What was asked for:",
@@ -567,7 +568,9 @@ def _outcome(study: "Study") -> str:
     )
     rows = [f"| {' | '.join(row)} |" for row in best_rows(study)]
     table = "\n".join(["| model | RMSE | MAE | skill | epochs |", "|---|--:|--:|--:|--:|", *rows])
-    config = _table({k: short(v) for k, v in trial.config.items()}, (f"trial {trial.id}", ""))
+    config = _table(
+        {k: format_setting(v) for k, v in trial.config.items()}, (f"trial {trial.id}", "")
+    )
     # Tables that follow one another would stand as one.
     parts = (f"### {said}", won, table, "What the best trial was given:", config, HOW_TO_LOOK)
     return _warned(study, "\n\n".join(parts))

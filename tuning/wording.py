@@ -1,0 +1,76 @@
+"""Values, names and steps as messages and tables show them."""
+
+import difflib
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KeyPath = tuple[str | int, ...]
+
+
+def format_value(value: object) -> str:
+    """A value as a message shows it: short, on one line, in YAML's words.
+
+    >>> format_value(True), format_value([]), format_value("a")
+    ('true', 'an empty list', "'a'")
+    """
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case list() | tuple():
+            return "a list" if value else "an empty list"
+        case dict():
+            return "a block of keys" if value else "an empty block"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:40]}…{text[-10:]}"
+
+
+def format_number(number: float) -> str:
+    return f"{number:.12g}"
+
+
+def format_setting(value: float | str) -> str:
+    """A hyperparameter's value in a table: three digits of a fraction, all of anything else.
+
+    >>> format_setting(0.0123456), format_setting(64), format_setting("huber")
+    ('0.0123', '64', 'huber')
+    """
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def step_name(step: "pd.Timedelta") -> str:
+    """A table's time step, without the zeros of pandas' own form: 1 h, 2 days, 15 min."""
+    units = (("day", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    seconds = int(step.total_seconds())
+    name, length = next(unit for unit in units if seconds % unit[1] == 0)
+    count = seconds // length
+    return f"{count} {name}{'s' if name == 'day' and count > 1 else ''}"
+
+
+def key_name(path: KeyPath) -> str:
+    """The keys that lead to a value, as a message names it.
+
+    >>> key_name(("data", "horizon")), key_name(("data", "features", 2))
+    ('data.horizon', 'each of data.features')
+    """
+    text = ".".join(part for part in path if isinstance(part, str))
+    return f"each of {text}" if path and isinstance(path[-1], int) else text
+
+
+def closest_match(name: str, options: Iterable[str]) -> str | None:
+    """The option that `name` was probably meant to be."""
+    return next(iter(difflib.get_close_matches(name.lower(), options, n=1)), None)
+
+
+def suggestion(name: str, options: Collection[str], otherwise: str) -> str:
+    """What to write instead of an unknown `name`, to stand behind a message about it."""
+    guess = closest_match(name, options)
+    if guess is not None:
+        return f"; did you mean {guess!r}?"
+    return (
+        "; a colon needs a space after it" if ":" in name else f"; {otherwise} {', '.join(options)}"
+    )
