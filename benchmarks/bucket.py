@@ -34,9 +34,10 @@ from tuning.ray_backend.schedulers import create_scheduler  # noqa: E402
 from tuning.ray_backend.session import ray_session  # noqa: E402
 from tuning.ray_backend.stopping import StopRequest  # noqa: E402
 from tuning.reporting.tensorboard.study_events import TensorBoard  # noqa: E402
-from tuning.search.searcher import OptunaSearcher  # noqa: E402
+from tuning.search.searcher import Journal, OptunaSearcher  # noqa: E402
 from tuning.study.lock import CLAIM  # noqa: E402
-from tuning.study.resume import check_data, check_trials, read_space_of  # noqa: E402
+from tuning.study.manifest import check_data, read_study_space  # noqa: E402
+from tuning.study.resume import check_trials  # noqa: E402
 from tuning.study.storage import StoragePath, parse_storage_path  # noqa: E402
 
 PHASES = ("study", "end", "resume")
@@ -82,15 +83,16 @@ def measure(
         begun, requests = time.monotonic(), total
 
     study, clock = data.study(folder, trials, 1), Clock()
-    study.begin([])
-    study.listeners += [TensorBoard(study), clock]
+    study.create([])
+    for listener in (Journal("bucket", study.space), TensorBoard(study.view), clock):
+        study.attach(listener)
     with mock.patch.object(runner, "Trainable", Trivial):
         run_trials(study, StopRequest(), concurrency=lambda: WORKERS, verbose=False)
     end_phase("study", clock.last - clock.first)
     study.finish("failed")  # without a model there are no figures to draw
     end_phase("end")
 
-    space = read_space_of(folder)
+    space = read_study_space(folder)
     check_trials(folder, trials + 1)
     check_data(folder, data.table)
     again = data.study(folder, trials + 1, space.study.max_epochs)
@@ -101,7 +103,7 @@ def measure(
         again.space, concurrency=lambda: 1, stopping=lambda: False, past=known
     )
     create_scheduler(again.space.study, known)
-    events = TensorBoard(again)
+    events = TensorBoard(again.view)
     assert searcher.suggest("next")
     end_phase("resume")
     events.close()

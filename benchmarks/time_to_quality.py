@@ -50,7 +50,9 @@ from lstm_model.files import read_json
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.model.forecaster import LSTMForecaster
 from lstm_model.seeds import mixed_seed
-from lstm_model.training.trainer import Trainer, learning_rate_at, loss_function
+from lstm_model.training.losses import loss_function
+from lstm_model.training.schedule import learning_rate_at
+from lstm_model.training.trainer import Trainer
 from tuning.space.search_space import read_space
 
 HERE = Path(__file__).parent

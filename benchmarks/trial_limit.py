@@ -4,7 +4,7 @@
     python -m benchmarks.trial_limit --sizes 64 --seconds 3
 
 For each hidden size a fresh process with one thread, as a trial's worker is, trains on the eight
-features at horizon 1. Epochs of the real loop (Fit.run_epoch, validation included), the bare LSTM
+features at horizon 1. Epochs of the real loop (Trainer.run_epoch, with validation), the bare LSTM
 on the same tensors, and this core's matrix products take turns, so that whatever else the machine
 does befalls all three; figures are medians over the turns. Memory is the process's peak, with Ray
 imported. Without Beijing's data the simulated air stands in, which costs the same.
@@ -38,7 +38,9 @@ from lstm_model.configuration import Configuration
 from lstm_model.data.series import EncodedSeries
 from lstm_model.data.sources import load_dataset
 from lstm_model.model import fast_torch
-from lstm_model.training.trainer import SETTLING_ROWS, Trainer
+from lstm_model.model.forecaster import LSTMForecaster
+from lstm_model.training.evaluator import SETTLING_ROWS
+from lstm_model.training.trainer import Trainer
 from tuning.space.search_space import read_space
 
 SIZES = (16, 32, 64, 128, 256)
@@ -145,8 +147,9 @@ class Watch:
 
     def __init__(self, fit: Trainer) -> None:
         self.seconds = 0.0
-        for lstm in (fit.last.model.lstm, fit.last.averaged.lstm):
-            lstm.forward = self._timed(lstm.forward)  # type: ignore[method-assign]
+        for model in (fit.last.model, fit.last.averaged):
+            assert isinstance(model, LSTMForecaster)
+            model.lstm.forward = self._timed(model.lstm.forward)  # type: ignore[method-assign]
         fast_torch.run_backward = self._timed(fast_torch.run_backward)
 
     def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -163,7 +166,9 @@ class Bare:
     """The LSTM's part of an epoch, on the very tensors that one epoch gave to it."""
 
     def __init__(self, fit: Trainer) -> None:
-        model = fit.last.model
+        model, averaged = fit.last.model, fit.last.averaged
+        assert isinstance(model, LSTMForecaster)
+        assert isinstance(averaged, LSTMForecaster)
         self._lstm, config = model.lstm, fit.config
         self._trained: list[Tensor] = []
         self._validated: list[Tensor] = []
@@ -171,7 +176,7 @@ class Bare:
             model.lstm.register_forward_pre_hook(
                 lambda _, inputs: self._trained.append(inputs[0].detach())
             ),
-            fit.last.averaged.lstm.register_forward_pre_hook(
+            averaged.lstm.register_forward_pre_hook(
                 lambda _, inputs: self._validated.append(inputs[0])
             ),
         ]

@@ -11,7 +11,7 @@ from typing import NoReturn, TextIO
 
 import typer
 
-from lstm_model.errors import InputError, TrainingFailed, os_error_text
+from lstm_model.errors import Failure, InputError, os_error_text
 
 DONE, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -44,7 +44,7 @@ def report_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print_stderr("interrupted")
         raise typer.Exit(INTERRUPTED) from None
-    except TrainingFailed as failure:
+    except Failure as failure:
         print_stderr(f"error: {failure}")
         raise typer.Exit(FAILED) from None
     except BrokenPipeError:

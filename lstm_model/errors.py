@@ -6,7 +6,8 @@ Exceptions:
   * TableError            a table that can't be forecast as it is: names the row or column
   * SourceUnavailable     a table that can't be had: names the ways out
 
-A trial that fails by its own fault raises TrainingFailed instead: the study goes on without it.
+* Failure               what went wrong while a command ran: it says so, and exits with 1
+  * TrainingFailed        a trial's own fault: its study goes on without it
 """
 
 import errno
@@ -25,7 +26,11 @@ class SourceUnavailable(InputError):
     """A table can't be reached; the message names the reason and the ways out."""
 
 
-class TrainingFailed(RuntimeError):
+class Failure(RuntimeError):
+    """A command can't come to its end; the message says why, and what next."""
+
+
+class TrainingFailed(Failure):
     """A training that can't go on, such as one whose loss is no longer finite."""
 
 

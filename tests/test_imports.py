@@ -45,6 +45,53 @@ def sources() -> list[Path]:
     return [file for package in ("lstm_model", "tuning") for file in (ROOT / package).rglob("*.py")]
 
 
+# Each layer rests on those before it alone. What lies in no folder is either below all of them or a
+# command, above them.
+LAYERS = {
+    "lstm_model": "below data model evaluation training inference figures commands",
+    "tuning": "below space study search ray_backend comparison reporting workflows commands",
+}
+BELOW = {"arrays", "configuration", "errors", "files", "seeds", "wording", "command", "shell"}
+
+
+def layer_of(module: str) -> int:
+    package, *parts = module.split(".")
+    layers = LAYERS[package].split()
+    if parts and parts[0] in layers:
+        return layers.index(parts[0])
+    return 0 if not parts or parts[0] in BELOW else len(layers) - 1
+
+
+def imports_upwards(folder: Path) -> list[str]:
+    """`module -> module` of each import that goes up."""
+    arrows = []
+    for file in folder.rglob("*.py"):
+        importing = ".".join(file.relative_to(folder.parent).with_suffix("").parts)
+        importing = importing.removesuffix(".__init__")
+        if importing == folder.name:
+            continue  # the package's own names, imported when they are asked for
+        for imported in imports_of(file):
+            package = imported.partition(".")[0]
+            if folder.name == "lstm_model" and package == "tuning":
+                arrows.append(f"{importing} -> {imported}")
+            if package == folder.name and layer_of(imported) > layer_of(importing):
+                arrows.append(f"{importing} -> {imported}")
+    return arrows
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_imports_go_down(package: str) -> None:
+    assert imports_upwards(ROOT / package) == []
+
+
+def test_an_import_upwards_is_seen(tmp_path: Path) -> None:
+    for folder in ("study", "search"):
+        (tmp_path / "tuning" / folder).mkdir(parents=True)
+    (tmp_path / "tuning" / "study" / "study.py").write_text("import tuning.search.searcher\n")
+    (tmp_path / "tuning" / "search" / "searcher.py").write_text("import tuning.study.study\n")
+    assert imports_upwards(tmp_path / "tuning") == ["tuning.study.study -> tuning.search.searcher"]
+
+
 def test_ray_and_optuna_have_each_their_room() -> None:
     def importing(library: str) -> set[str]:
         return {
@@ -56,6 +103,21 @@ def test_ray_and_optuna_have_each_their_room() -> None:
     # Optuna's searcher has Tune's as its base class.
     assert importing("ray") == {"tuning/ray_backend", "tuning/search"}
     assert importing("optuna") == {"tuning/search"}
+
+
+@pytest.mark.parametrize(
+    ("room", "libraries"),
+    [
+        ("space", {"ray", "optuna", "torch", "rich", "typer", "matplotlib"}),
+        ("study", {"ray", "optuna", "rich", "typer", "matplotlib"}),
+        ("comparison", {"rich", "typer", "matplotlib", "tensorboard", "jinja2"}),
+        ("reporting", {"ray", "optuna"}),
+    ],
+)
+def test_rooms_import_no_library_of_another_job(room: str, libraries: set[str]) -> None:
+    """Judging shows nothing, and showing runs nothing."""
+    for file in (ROOT / "tuning" / room).rglob("*.py"):
+        assert not libraries & {name.partition(".")[0] for name in imports_of(file)}, file
 
 
 @pytest.mark.parametrize(

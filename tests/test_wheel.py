@@ -136,6 +136,7 @@ def test_it_holds_both_packages_with_their_spaces_and_nothing_else(wheel: Path) 
     packages = [ROOT / "lstm_model", ROOT / "tuning"]
     expected = {f"{each.name}/py.typed" for each in packages}
     expected |= {str(file.relative_to(ROOT)) for each in packages for file in each.rglob("*.py")}
+    expected.add("tuning/reporting/report.html.j2")
     spaces = {f"tuning/search_spaces/{file.name}" for file in ROOT.glob("search_spaces/*.yaml")}
     assert len(spaces) >= 3
     assert files == expected | spaces

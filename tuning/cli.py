@@ -1,20 +1,22 @@
 """The options that the commands share, and how a study is run."""
 
 import errno
+import gc
 import os
 import re
-import shlex
-import shutil
 import stat
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from lstm_model.command import DONE, FAILED, INTERRUPTED
 from lstm_model.errors import InputError, os_error_text
-from tuning.space.search_space import OverrideError, SearchSpace
+from tuning.space.search_space import OverrideError
+from tuning.study.result import StudyResult
 from tuning.study.storage import StoragePath, parse_storage_path
 from tuning.wording import format_value
 
@@ -63,18 +65,6 @@ FLAGS = {
 }
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """How a study is run: nothing that its configurations depend on."""
-
-    command: tuple[str, ...]  # as it was typed
-    budget: float | None  # seconds
-    address: str | None
-    concurrency: int | None
-    verbose: bool
-    wait: bool = False  # for a dead driver's lease to end
-
-
 def check_platform() -> None:
     """Raises InputError where a study's folder can't be locked, as on Windows."""
     if sys.platform == "win32":
@@ -82,6 +72,13 @@ def check_platform() -> None:
             "studies and comparisons run on Linux, on macOS, and on Windows in WSL, but this is "
             "Windows itself; type the same in WSL (https://learn.microsoft.com/windows/wsl)"
         )
+
+
+def collect_less_garbage() -> None:
+    """Of the whole process, and so for commands alone: imports make half a million objects, which
+    all stay. Python would look through them for garbage for half a second in all.
+    """
+    gc.set_threshold(20_000)
 
 
 def overrides(
@@ -94,7 +91,7 @@ def overrides(
     calendar: str | None,
     cpus_per_trial: float | None,
     gpus_per_trial: float | None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The flags as SearchSpace.overridden() takes them."""
     return {
         "study.trials": trials,
@@ -108,18 +105,20 @@ def overrides(
     }
 
 
-def override(space: SearchSpace, changes: dict[str, Any]) -> SearchSpace:
-    """The space with the flags applied; OverrideError names them where they break rules."""
+@contextmanager
+def naming_flags() -> Iterator[None]:
+    """What the library says of a space's fields, said of the flags that changed them."""
     try:
-        return space.overridden(changes)
+        yield
     except OverrideError as error:
-        raise OverrideError("\n".join(map(_name_flags, str(error).split("\n")))) from error
+        raise InputError("\n".join(map(_name_flags, str(error).split("\n")))) from error
 
 
 def _name_flags(line: str) -> str:
     """`study.trials: must be ...` as `--trials: must be ...`."""
-    fields, colon, rule = line.partition(": ")
-    return ", ".join(FLAGS.get(field, field) for field in fields.split(", ")) + colon + rule
+    fields = re.match(r"[\w.-]+(, [\w.-]+)*", line)
+    end = fields.end() if fields else 0
+    return ", ".join(FLAGS.get(field, field) for field in line[:end].split(", ")) + line[end:]
 
 
 def studies_root(runs: Path, storage: str | None) -> StoragePath:
@@ -177,22 +176,8 @@ def parse_name_list(text: str | None) -> tuple[str, ...] | None:
     return () if parts == ("none",) else parts
 
 
-def command_for_shell(name: str = "python") -> str:
-    """How to type this interpreter, or a program that was installed beside it, from here.
-
-    That is its bare name where the PATH leads to it, else its path.
-    """
-    beside = Path(sys.executable)
-    if name != "python":
-        beside = beside.with_name(name)
-    if found := shutil.which(name):
-        # Two environments may share an interpreter: the folder tells them apart.
-        same_folder = Path(found).parent.resolve() == beside.parent.resolve()
-        if not beside.exists() or (same_folder and os.path.samefile(found, beside)):
-            return name
-    return shlex.quote(os.path.relpath(beside))
-
-
-def resume_command(folder: StoragePath) -> str:
-    """How to type the command that goes on with a study."""
-    return f"{command_for_shell()} -m tuning.run --resume {shlex.quote(str(folder))}"
+def exit_status(result: StudyResult) -> int:
+    """A command's, after a study that ended so."""
+    if result.is_done:
+        return DONE
+    return INTERRUPTED if result.signal and not result.all_failed else FAILED

@@ -14,6 +14,7 @@ from lstm_model.command import exit_without_teardown, report_errors, run_app
 from lstm_model.errors import InputError, os_error_text
 from lstm_model.files import check_writable, read_bytes, write_file
 from tuning import cli as options
+from tuning.shell import command_for_shell
 from tuning.space.proposal import propose
 from tuning.space.template import check_space_file, printable, render_space_file
 
@@ -68,8 +69,8 @@ def new_space(
         for why in proposal.left_out.values():
             print(f"left out: {printable(why)}")
         print("Read it, and change what you know better. What it would do, and how to do it:")
-        print(f"  {options.command_for_shell()} -m tuning.run --space {file} --check")
-        print(f"  {options.command_for_shell()} -m tuning.run --space {file}")
+        print(f"  {command_for_shell()} -m tuning.run --space {file} --check")
+        print(f"  {command_for_shell()} -m tuning.run --space {file}")
 
 
 if __name__ == "__main__":

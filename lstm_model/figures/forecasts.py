@@ -379,7 +379,7 @@ def gates(
     Args:
         times: (T,) when the inputs were read.
         observed: (T,) NaN where nothing was, which stays a gap.
-        shares: (T, H) from 0 to 1 of `forget`, `retain` and `output`, as LSTMForecaster.gates()
+        shares: (T, H) from 0 to 1 of `forget`, `input` and `output`, as LSTMForecaster.gates()
             has them; others are not drawn.
         quantity: what is observed, with its unit.
     """
@@ -406,7 +406,7 @@ def gates(
     _title(heat, "Forget gate: share of the long-term memory that each hidden unit keeps")
     for axes, gate, text in zip(
         bands,
-        ("retain", "output"),
+        ("input", "output"),
         (
             "Input gate: share of the potential long-term memory that is added",
             "Output gate: share of the potential short-term memory that is passed on",

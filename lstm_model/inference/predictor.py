@@ -9,7 +9,6 @@ import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -31,7 +30,8 @@ from lstm_model.files import PathLike, read_bytes, read_json, write_folder
 from lstm_model.inference.intervals import Forecasts, Intervals, calibrate
 from lstm_model.inference.warm_start import WarmUpProbe
 from lstm_model.model.forecaster import LSTMForecaster
-from lstm_model.training.trainer import SETTLING_ROWS, Segments, by_prefix
+from lstm_model.training.evaluator import SETTLING_ROWS, Segments
+from lstm_model.training.state import by_prefix
 from lstm_model.wording import distinct
 
 # Of model.json. Format 2 had the clock's columns where the reading is now, and no floor.
@@ -421,24 +421,3 @@ class TrainedForecaster:
 def _digest(settings: dict[str, Any]) -> str:
     """Of all settings, however they lie in the file."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def write_state(folder: Path, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-    """A training's state (Fit.state), into a folder that the caller makes whole."""
-    content = dump_tensors(tensors)
-    (folder / "training.safetensors").write_bytes(content)
-    whole = {**numbers, "tensors_sha256": hashlib.sha256(content).hexdigest()}
-    (folder / "training.json").write_text(json.dumps(whole))
-
-
-def read_state(folder: PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What write_state() wrote; raises InputError where it can't be read or is not the same."""
-    numbers = read_json(folder / "training.json")
-    try:
-        content = (folder / "training.safetensors").read_bytes()
-        # A machine that dies may leave a file of the right length with nothing in it.
-        if hashlib.sha256(content).hexdigest() != numbers.pop("tensors_sha256", None):
-            raise InputError(f"{folder / 'training.safetensors'} is damaged: its hash is another")
-        return load_tensors(content), numbers
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{folder / 'training.safetensors'} can't be read: {error}") from error

@@ -9,7 +9,7 @@ import torch
 from lstm_model.arrays import Float64Array
 from lstm_model.data.series import FeatureEncoder
 from lstm_model.model.forecaster import LSTMForecaster
-from lstm_model.training.trainer import SETTLING_ROWS
+from lstm_model.training.evaluator import SETTLING_ROWS
 
 # So many cold starts are made, each followed until the longest mean over the past is whole and the
 # memories have settled after it.

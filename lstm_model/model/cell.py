@@ -1,10 +1,10 @@
-"""The LSTM's gates, one step at a time, as the mathematics has them.
+"""The LSTM's gates, one step at a time, as "Maths Behind LSTMs" has them, the project's seed notes.
 
-The notes that this follows have two slips, put right here: an RNN is a *recurrent* neural network,
-and the last product of section 2.3 is the new *short*-term memory.
+Section numbers below are the notes'. Two slips of theirs are put right here: an RNN is a
+*recurrent* neural network, and the last product of section 2.3 is the new *short*-term memory.
 
-forecaster.py uses torch.nn.LSTM, which is this and much faster; the tests hold the two against each
-other. Letters: B batch, F inputs, H hidden units. Long-term memory is torch's c, short-term its h.
+forecaster.py uses torch.nn.LSTM, which computes the same and much faster; the tests hold the two
+against each other. The long-term memory is torch's c, the short-term memory its h.
 """
 
 from typing import NamedTuple
@@ -14,24 +14,24 @@ from torch import Tensor
 
 
 class Weights(NamedTuple):
-    """One stage's weights, the same at every step: each stage of the cell has its own."""
+    """The weights of one stage, the same at every step: each stage of the cell has its own."""
 
     short_term: Tensor  # (H, H)
     input: Tensor  # (H, F)
     bias: Tensor  # (H,)
 
-    def combine(self, short_term: Tensor, value: Tensor) -> Tensor:
+    def preactivation(self, short_term: Tensor, x: Tensor) -> Tensor:
         """(STM * its weight) + (input * its weight) + bias: (B, H), (B, F) -> (B, H)."""
-        return short_term @ self.short_term.T + value @ self.input.T + self.bias
+        return short_term @ self.short_term.T + x @ self.input.T + self.bias
 
 
 class Gates(NamedTuple):
-    """What one step decided, each (B, H): shares from 0 to 1, and memories to add."""
+    """What one step decided, each (B, H): three gates from 0 to 1, and a memory to add."""
 
-    forget: Tensor  # the share of the long-term memory that is kept
-    retain: Tensor  # the share of the potential long-term memory that is added
+    forget: Tensor  # the fraction of the long-term memory that is kept
+    input: Tensor  # the fraction of the potential long-term memory that is added
     potential_long_term: Tensor
-    output: Tensor  # the share of the potential short-term memory that is passed on
+    output: Tensor  # the fraction of the potential short-term memory that is passed on
 
 
 class Memories(NamedTuple):
@@ -42,10 +42,10 @@ class Memories(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """The weights of the four stages."""
+    """One LSTM layer: the weights of its four stages."""
 
     forget: Weights
-    retain: Weights
+    input: Weights
     potential: Weights
     output: Weights
 
@@ -53,38 +53,37 @@ class Cell(NamedTuple):
     def from_torch(cls, lstm: torch.nn.LSTM, layer: int = 0) -> "Cell":
         """One layer of a torch.nn.LSTM, which stacks the stages as input, forget, cell, output."""
         short_term = getattr(lstm, f"weight_hh_l{layer}").chunk(4)
-        value = getattr(lstm, f"weight_ih_l{layer}").chunk(4)
+        x = getattr(lstm, f"weight_ih_l{layer}").chunk(4)
         # torch keeps two biases of which only the sum matters.
         bias = (getattr(lstm, f"bias_ih_l{layer}") + getattr(lstm, f"bias_hh_l{layer}")).chunk(4)
-        retain, forget, potential, output = map(Weights, short_term, value, bias)
-        return cls(forget, retain, potential, output)
+        input_, forget, potential, output = map(Weights, short_term, x, bias)
+        return cls(forget, input_, potential, output)
 
     def initial(self, batch: int) -> Memories:
         """Both memories are zero at the first step."""
         zero = self.forget.bias.new_zeros(batch, len(self.forget.bias))
         return Memories(zero, zero)
 
-    def step(self, value: Tensor, memories: Memories) -> tuple[Memories, Gates]:
+    def step(self, x: Tensor, memories: Memories) -> tuple[Memories, Gates]:
         """One time step: the input (B, F) and the memories before it -> the memories after it."""
         long_term, short_term = memories
         # 2.1 Forget gate: how much of the long-term memory is kept.
-        forget = torch.sigmoid(self.forget.combine(short_term, value))
+        forget = torch.sigmoid(self.forget.preactivation(short_term, x))
         # 2.2 Input gate: a potential long-term memory, times the percentage of it to retain.
-        potential = torch.tanh(self.potential.combine(short_term, value))
-        retain = torch.sigmoid(self.retain.combine(short_term, value))
-        long_term = long_term * forget + potential * retain
+        potential = torch.tanh(self.potential.preactivation(short_term, x))
+        retained = torch.sigmoid(self.input.preactivation(short_term, x))
+        long_term = long_term * forget + potential * retained
         # 2.3 Output gate: a potential short-term memory, times the percentage of it to retain.
-        output = torch.sigmoid(self.output.combine(short_term, value))
+        output = torch.sigmoid(self.output.preactivation(short_term, x))
         short_term = torch.tanh(long_term) * output
-        return Memories(long_term, short_term), Gates(forget, retain, potential, output)
+        return Memories(long_term, short_term), Gates(forget, retained, potential, output)
 
-    def run(self, values: Tensor) -> tuple[Memories, list[Gates]]:
-        """2.4: the steps repeated over (B, T, F) -> memories (B, T, H) and each step's gates."""
-        memories = self.initial(values.shape[0])
-        steps, gates = [], []
-        for value in values.unbind(1):
-            memories, decided = self.step(value, memories)
-            steps.append(memories)
-            gates.append(decided)
-        long_term, short_term = (torch.stack(states, 1) for states in zip(*steps, strict=True))
-        return Memories(long_term, short_term), gates
+    def run(self, inputs: Tensor) -> tuple[Memories, Gates]:
+        """2.4: the steps repeated over (B, T, F) -> memories and gates, each (B, T, H)."""
+        memories = self.initial(inputs.shape[0])
+        steps = []
+        for x in inputs.unbind(1):
+            memories, gates = self.step(x, memories)
+            steps.append((*memories, *gates))
+        long_term, short_term, *decided = (torch.stack(s, 1) for s in zip(*steps, strict=True))
+        return Memories(long_term, short_term), Gates(*decided)

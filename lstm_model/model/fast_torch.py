@@ -17,13 +17,22 @@ override: Literal["private", "public"] | None = None
 
 
 class AdamW(NamedTuple):
-    """What AdamW is told for one step."""
+    """AdamW's hyperparameters in one step, by their names in torch.optim.AdamW."""
 
-    rate: float
+    lr: float
     beta1: float
     beta2: float
     weight_decay: float
-    epsilon: float
+    eps: float
+
+
+class AdamWTensors(NamedTuple):
+    """What AdamW reads and changes, each a list of as many tensors, of the same shapes."""
+
+    weights: list[Tensor]
+    gradients: list[Tensor]
+    first_moments: list[Tensor]
+    second_moments: list[Tensor]
 
 
 def run_backward(tensor: Tensor, gradient: Tensor) -> None:
@@ -36,25 +45,17 @@ def run_backward(tensor: Tensor, gradient: Tensor) -> None:
         tensor.backward(gradient)  # type: ignore[no-untyped-call]
 
 
-def adamw_step(
-    weights: list[Tensor],
-    gradients: list[Tensor],
-    first_moments: list[Tensor],
-    second_moments: list[Tensor],
-    step: Tensor,
-    divisor: Tensor,
-    adamw: AdamW,
-) -> None:
+def adamw_step(tensors: AdamWTensors, step: Tensor, divisor: Tensor, adamw: AdamW) -> None:
     """One step of AdamW in place, on gradients that are divided first and lost afterwards.
 
     Args:
         step: () the number of this step, from 1.
         divisor: () of the gradients.
     """
-    device = weights[0].device.type
+    device = tensors.weights[0].device.type
     private = override == "private" or (override is None and fused_adamw_works(device))
     update = _fused_adamw if private else _plain_adamw
-    update(weights, gradients, first_moments, second_moments, step, divisor, adamw)
+    update(tensors, step, divisor, adamw)
 
 
 @cache
@@ -75,18 +76,17 @@ def engine_works() -> bool:
 def fused_adamw_works(device: str) -> bool:
     """Whether torch's fused AdamW comes to what the formula says, on this type of device."""
     # Nothing as in a training, so that no part of the formula is lost in rounding.
-    adamw = AdamW(rate=0.1, beta1=0.9, beta2=0.99, weight_decay=0.2, epsilon=0.3)
+    adamw = AdamW(lr=0.1, beta1=0.9, beta2=0.99, weight_decay=0.2, eps=0.3)
     try:
         results = []
         for update in (_fused_adamw, _plain_adamw):
             # Moments that are not zero: a step's second half reads them.
-            weight, first, second = (
+            weight, gradient, first, second = (
                 torch.tensor(values, device=device)
-                for values in ([3.0, -2.0], [0.2, 0.1], [0.3, 2.0])
+                for values in ([3.0, -2.0], [0.5, -4.0], [0.2, 0.1], [0.3, 2.0])
             )
-            gradient = torch.tensor([0.5, -4.0], device=device)
             step, divisor = (torch.tensor(value, device=device) for value in (3.0, 2.0))
-            update([weight], [gradient], [first], [second], step, divisor, adamw)
+            update(AdamWTensors([weight], [gradient], [first], [second]), step, divisor, adamw)
             results.append(torch.stack([weight, first, second]))
         fused, plain = results
         return torch.allclose(fused, plain, rtol=1e-5, atol=1e-7)
@@ -100,50 +100,25 @@ def _engine_backward(tensor: Tensor, gradient: Tensor) -> None:
     )
 
 
-def _fused_adamw(
-    weights: list[Tensor],
-    gradients: list[Tensor],
-    first_moments: list[Tensor],
-    second_moments: list[Tensor],
-    step: Tensor,
-    divisor: Tensor,
-    adamw: AdamW,
-) -> None:
+def _fused_adamw(tensors: AdamWTensors, step: Tensor, divisor: Tensor, adamw: AdamW) -> None:
     torch._fused_adamw_(
-        weights,
-        gradients,
-        first_moments,
-        second_moments,
+        *tensors,
         [],
-        [step] * len(weights),
-        lr=adamw.rate,
-        beta1=adamw.beta1,
-        beta2=adamw.beta2,
-        weight_decay=adamw.weight_decay,
+        [step] * len(tensors.weights),
+        **adamw._asdict(),
         grad_scale=divisor,
-        eps=adamw.epsilon,
         amsgrad=False,
         maximize=False,
     )
 
 
-def _plain_adamw(
-    weights: list[Tensor],
-    gradients: list[Tensor],
-    first_moments: list[Tensor],
-    second_moments: list[Tensor],
-    step: Tensor,
-    divisor: Tensor,
-    adamw: AdamW,
-) -> None:
+def _plain_adamw(tensors: AdamWTensors, step: Tensor, divisor: Tensor, adamw: AdamW) -> None:
     """Algorithm 2 of Loshchilov and Hutter 2019, arXiv:1711.05101."""
     bias1, bias2 = (1 - beta ** step.item() for beta in (adamw.beta1, adamw.beta2))
-    for weight, gradient, first, second in zip(
-        weights, gradients, first_moments, second_moments, strict=True
-    ):
+    for weight, gradient, first, second in zip(*tensors, strict=True):
         gradient.div_(divisor)
         first.lerp_(gradient, 1 - adamw.beta1)
         second.mul_(adamw.beta2).addcmul_(gradient, gradient, value=1 - adamw.beta2)
-        weight.mul_(1 - adamw.rate * adamw.weight_decay)
-        root = second.sqrt().div_(math.sqrt(bias2)).add_(adamw.epsilon)
-        weight.addcdiv_(first, root, value=-adamw.rate / bias1)
+        weight.mul_(1 - adamw.lr * adamw.weight_decay)
+        root = second.sqrt().div_(math.sqrt(bias2)).add_(adamw.eps)
+        weight.addcdiv_(first, root, value=-adamw.lr / bias1)

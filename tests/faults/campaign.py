@@ -32,7 +32,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from lstm_model.errors import InputError
 from lstm_model.inference.predictor import TrainedForecaster
-from tuning.study.resume import read_trials
+from tuning.study.records import read_trials
 
 FINAL = {"finished", "stopped_early", "failed"}
 SPACE = """\

@@ -1,6 +1,7 @@
 """Small tables and series, made by hand, that the tests of the model share."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -49,3 +50,21 @@ def settings() -> Callable[..., DataSettings]:
 @pytest.fixture
 def series(table: pd.DataFrame, settings: Callable[..., DataSettings]) -> EncodedSeries:
     return EncodedSeries.from_table(table, HOUR, settings())
+
+
+@pytest.fixture
+def sine() -> EncodedSeries:
+    """A sine of a day: the next value follows from the last ones, and the change is never zero."""
+    rows = 24 * 80
+    frame = pd.DataFrame(
+        {"pm": 50 + 10 * np.sin(2 * np.pi * np.arange(rows) / 24)},
+        index=pd.date_range("2020-01-01", periods=rows, freq="h", name="time"),
+    )
+    settings = DataSettings(
+        target="pm",
+        features=("pm",),
+        horizon=2,
+        validation_from=datetime(2020, 3, 1),
+        test_from=datetime(2021, 1, 1),
+    )
+    return EncodedSeries.from_table(frame, HOUR, settings)

@@ -34,7 +34,8 @@ from lstm_model.inference.intervals import calibrate
 from lstm_model.inference.predictor import OutOfRangeWarning, TrainedForecaster
 from lstm_model.inference.warm_start import TOLERANCE, WarmUpProbe
 from lstm_model.model.forecaster import LSTMForecaster
-from lstm_model.training.trainer import SETTLING_ROWS, HoldoutEvaluator, Trainer
+from lstm_model.training.evaluator import SETTLING_ROWS, HoldoutEvaluator
+from lstm_model.training.trainer import Trainer
 
 LONG = "x" * 300  # no file can have such a name
 HOUR = pd.Timedelta(hours=1)

@@ -4,22 +4,20 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
-import typer
 
 from lstm_model.command import run_app
-from lstm_model.errors import InputError
 from lstm_model.inference.predictor import TrainedForecaster
-from tuning.compare import Entrant, app, refuse_unequal, settle
-from tuning.space.search_space import read_space
+from tuning.compare import app, parse_years
+from tuning.study.result import StudyResult
+from tuning.workflows.compare_studies import StudyUnfinished
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -145,61 +143,6 @@ def test_unequal_terms_are_refused(
     assert told.format(tmp=tmp_path) in found
 
 
-def test_a_study_with_more_trials_than_its_budget_is_not_on_equal_terms(
-    pair: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pair("none")
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
-    entrants = []
-    for name in ("alone", "both"):
-        folder, found = tmp_path / "my runs" / name, read_space(str(tmp_path / f"{name}.yaml"))
-        (folder / "trials").mkdir(parents=True)
-        for id in range(2):
-            (folder / "trials" / f"{id}.json").touch()
-        data: Any = SimpleNamespace(source="air.csv", sha256="ab12")
-        entrants.append(Entrant(name, found, folder, True, data, data))
-    refuse_unequal(entrants)
-    (tmp_path / "my runs" / "both" / "trials" / "2.json").touch()
-    refuse_unequal(entrants[1:])  # there are no terms where there is one
-    with pytest.raises(InputError) as refused:
-        refuse_unequal(entrants)
-    assert str(refused.value) == (
-        f"{tmp_path}/my runs/both must have no more trials than its budget, to be compared on "
-        "equal terms, but has 3 where study.json says 2; mend that with: "
-        f"python -m tuning.run --resume '{tmp_path}/my runs/both' --trials 3"
-    )
-
-
-def test_studies_that_time_has_cut_off_are_not_compared(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With each other, that is: one may be with the baselines, whatever it has."""
-
-    def finished(entrant: Any, *others: object) -> Any:
-        trials = {id: SimpleNamespace(under_way=under_way) for id, under_way in entrant.trials}
-        return SimpleNamespace(
-            trials=trials, space=SimpleNamespace(study=SimpleNamespace(trials=2))
-        )
-
-    monkeypatch.setattr("tuning.compare.finished", finished)
-    monkeypatch.setattr(
-        "tuning.comparison.pipeline.compare_models", lambda studies, *others: studies
-    )
-    whole: Any = SimpleNamespace(name="both", trials=[(0, False), (1, False)])
-    cut_off: Any = SimpleNamespace(name="alone", trials=[(0, False), (1, True)])
-    others: Any = (None, None, SimpleNamespace(command=()), None, 0.0)
-    compared: Any = settle  # gives what evaluate() does
-    assert list(compared([whole], *others)) == ["both"]
-    assert list(compared([cut_off], *others)) == ["alone"]
-    with pytest.raises(typer.Exit) as ended:
-        settle([whole, cut_off], *others)
-    assert ended.value.exit_code == 1
-    assert capsys.readouterr().err == (
-        "error: two models are compared on equal terms, with all of their trials, but both has 2 "
-        "of 2, alone has 1 of 2. The same comparison, asked for again, goes on from there.\n"
-    )
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -278,3 +221,30 @@ def test_check_starts_nothing(compare: Command, pair: Callable[..., None], tmp_p
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("space           ") == 2
     assert not (tmp_path / "runs").exists()
+
+
+def test_unfinished_study_ends_the_command_with_its_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise StudyUnfinished(
+            StudyResult(
+                Mock(),
+                signal=signal.SIGINT,
+                all_failed=False,
+                stopped=True,
+                asked_at_once=1,
+                most_at_once=1,
+            )
+        )
+
+    monkeypatch.setattr("tuning.compare.compare_studies", interrupted)
+    handler = signal.getsignal(signal.SIGTERM)
+    assert run_app(app, ["--space", "alone.yaml", "--name", "air"]) == 130
+    signal.signal(signal.SIGTERM, handler)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("text", "years"), [(None, []), ("2012, 2013", [2012, 2013])])
+def test_years_are_read_from_their_flag(text: str | None, years: list[int]) -> None:
+    assert parse_years(text) == years

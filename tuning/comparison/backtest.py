@@ -20,6 +20,7 @@ from lstm_model.data.sources import Dataset
 from lstm_model.errors import InputError, TableError
 from lstm_model.evaluation.baselines import PERSISTENCE
 from lstm_model.evaluation.metrics import Score, rmse, score
+from tuning.comparison.result import ModelScores
 
 
 @dataclass(frozen=True)
@@ -37,28 +38,28 @@ class ComparisonProtocol:
 
     finalists: int
     seeds: int
-    spans: tuple[EvaluationWindow, ...]
+    windows: tuple[EvaluationWindow, ...]
 
 
 def evaluation_windows(
-    table: Dataset, settings: DataSettings, years: Sequence[int]
+    dataset: Dataset, settings: DataSettings, years: Sequence[int]
 ) -> list[EvaluationWindow]:
     """The test, from test_from to the table's end, and then the earlier `years`.
 
     Raises:
         InputError: the table has no test, or a year is none that lies in it before the test.
     """
-    first, end = table.frame.index[0], table.frame.index[-1] + table.step
+    first, end = dataset.frame.index[0], dataset.frame.index[-1] + dataset.step
     start = settings.test_from
     if start >= end:
         raise InputError(
             f"the table must reach beyond test_from ({start:%Y-%m-%d %H:%M}) for a comparison, but "
-            f"ends at {table.frame.index[-1]:%Y-%m-%d %H:%M}; move test_from"
+            f"ends at {dataset.frame.index[-1]:%Y-%m-%d %H:%M}; move test_from"
         )
     years_meet = all(time == datetime(time.year, 1, 1) for time in (start, end))
     whole_year = years_meet and end.year == start.year + 1
-    label = f"{start.year}" if whole_year else f"{start:%Y-%m-%d} to {end - table.step:%Y-%m-%d}"
-    found = [EvaluationWindow(label, start, end.to_pydatetime())]
+    label = f"{start.year}" if whole_year else f"{start:%Y-%m-%d} to {end - dataset.step:%Y-%m-%d}"
+    windows = [EvaluationWindow(label, start, end.to_pydatetime())]
     for year in sorted(set(years)):
         begins = datetime(year, 1, 1)
         if begins == start:
@@ -69,30 +70,30 @@ def evaluation_windows(
                 f"({start:%Y-%m-%d}), or be the test's own, but got {year}; the table begins at "
                 f"{first:%Y-%m-%d %H:%M}"
             )
-        found.append(EvaluationWindow(str(year), begins, datetime(year + 1, 1, 1)))
-    return found
+        windows.append(EvaluationWindow(str(year), begins, datetime(year + 1, 1, 1)))
+    return windows
 
 
 def series_for_window(
-    table: Dataset, settings: DataSettings, span: EvaluationWindow
+    dataset: Dataset, settings: DataSettings, window: EvaluationWindow
 ) -> EncodedSeries:
-    """All that comes before the span as training, the span as what is scored.
+    """All that comes before the window as training, the window as what is scored.
 
     Raises:
         TableError: one of them has no row to learn from or to score.
     """
     try:
-        final = EncodedSeries.from_table(
-            table.frame,
-            table.step,
+        series = EncodedSeries.from_table(
+            dataset.frame,
+            dataset.step,
             settings.model_copy(
-                update={"validation_from": span.start, "test_from": span.end, "folds": 1}
+                update={"validation_from": window.start, "test_from": window.end, "folds": 1}
             ),
         )
     except TableError as error:
-        raise TableError(f"the test period {span.label} can't be used: {error}") from error
+        raise TableError(f"the test period {window.label} can't be used: {error}") from error
     # What the test holds decides nothing.
-    return replace(final, never_negative=is_never_negative(final.target[: final.split]))
+    return replace(series, never_negative=is_never_negative(series.target[: series.split]))
 
 
 @dataclass(frozen=True)
@@ -116,31 +117,31 @@ class ForecastErrors:
     floors: Float64Array
 
     @classmethod
-    def of(cls, final: EncodedSeries, forecasts: Mapping[str, Float64Array]) -> Self:
-        """The rows of `final` from its split on; persistence is added to the models.
+    def of(cls, series: EncodedSeries, forecasts: Mapping[str, Float64Array]) -> Self:
+        """The rows of `series` from its split on; persistence is added to the models.
 
         Args:
             forecasts: (S, origins, L) changes from the last observed value, from `horizon` rows
                 before the split on: what Validation.forecast() gives, once for each seed.
         """
-        rows = np.arange(final.split, len(final.target))
-        leads = np.arange(1, final.horizon + 1)
-        first = final.split - final.horizon  # training alone has more rows than that
+        rows = np.arange(series.split, len(series.target))
+        leads = np.arange(1, series.horizon + 1)
+        first = series.split - series.horizon  # training alone has more rows than that
         origins = rows[:, None] - leads
-        changes = final.changes[first:]
+        changes = series.changes[first:]
 
         def by_hour(forecast: Float64Array) -> Float64Array:
             # A change that is not known is NaN, and so is the error.
             return np.asarray((forecast - changes)[:, origins - first, leads - 1])
 
-        every = {**forecasts, PERSISTENCE: np.zeros((1, *changes.shape))}
+        forecasts = {**forecasts, PERSISTENCE: np.zeros((1, *changes.shape))}
         return cls(
-            times=pd.DatetimeIndex(final.times[rows]),
-            observed=final.target[rows],
-            errors={name: by_hour(forecast) for name, forecast in every.items()},
+            times=pd.DatetimeIndex(series.times[rows]),
+            observed=series.target[rows],
+            errors={name: by_hour(forecast) for name, forecast in forecasts.items()},
             origins=origins,
-            levels=final.last[origins],
-            floors=floors(final.target, final.never_negative)[origins],
+            levels=series.last[origins],
+            floors=floors(series.target, series.never_negative)[origins],
         )
 
     @property
@@ -156,23 +157,29 @@ class ForecastErrors:
         """(T, L) of the mean of the model's seeds."""
         return np.asarray(self.errors[model].mean(axis=0))
 
-    def rows(self) -> dict[str, int]:
+    def rows(self) -> dict[int, int]:
         """How many hours count, by lead time."""
-        return {str(lead): int(n) for lead, n in enumerate(self.known.sum(axis=0), start=1)}
+        return {lead: int(n) for lead, n in enumerate(self.known.sum(axis=0), start=1)}
 
-    def metrics(self) -> dict[str, dict[str, Any]]:
-        """Every model's, as comparison.json has them."""
-        found = {}
+    def scores(self) -> dict[str, ModelScores]:
+        """Every model's; of its mean forecast, and of each seed where it has several."""
+        scores = {}
         for model, errors in self.errors.items():
-            found[model] = dict[str, Any](self._score(errors.mean(axis=0)).by_lead_time())
+            mean = self._score(errors.mean(axis=0))
+            scores[model] = ModelScores(
+                _by_lead_time(mean.rmse_by_lead_time),
+                _by_lead_time(mean.mae_by_lead_time),
+                _by_lead_time(mean.skill_by_lead_time),
+            )
             if len(errors) > 1:
-                each = [self._score(seed).by_lead_time() for seed in errors]
-                found[model]["seeds"] = len(errors)
-                for metric in ("rmse", "mae"):
-                    found[model][f"{metric}_by_seed"] = {
-                        lead: [seed[metric][lead] for seed in each] for lead in each[0][metric]
-                    }
-        return found
+                seeds = [self._score(seed) for seed in errors]
+                scores[model] = replace(
+                    scores[model],
+                    seeds=len(seeds),
+                    rmse_by_seed=_by_lead_time(np.stack([s.rmse_by_lead_time for s in seeds], 1)),
+                    mae_by_seed=_by_lead_time(np.stack([s.mae_by_lead_time for s in seeds], 1)),
+                )
+        return scores
 
     def _score(self, errors: Float64Array) -> Score:
         return score(errors, self.known, rmse(self.errors[PERSISTENCE][0], self.known))
@@ -189,3 +196,8 @@ class ForecastErrors:
         for model in self.errors:
             table[model] = table["observed"] + self.mean_errors(model)[known]
         return str(pd.DataFrame(table).to_csv(index=False))
+
+
+def _by_lead_time(values: Float64Array) -> dict[int, Any]:
+    """(L,) or (L, S) as plain numbers or lists of them, by lead time."""
+    return dict(enumerate(values.tolist(), start=1))

@@ -16,7 +16,8 @@ from lstm_model.errors import TrainingFailed
 from lstm_model.evaluation.baselines import boosted
 from lstm_model.evaluation.metrics import Score, mean_score
 from lstm_model.inference.predictor import TrainedForecaster
-from lstm_model.training.trainer import BestEpoch, FoldTrainer, HoldoutEvaluator, Trainer
+from lstm_model.training.evaluator import HoldoutEvaluator
+from lstm_model.training.trainer import BestEpoch, FoldTrainer, Trainer
 from tuning.ray_backend.jobs import Job, share
 from tuning.space.search_space import SearchSpace
 from tuning.study.trial import Trial
@@ -79,13 +80,16 @@ def training_jobs(
     """Every trial's configuration with every seed, validated as in the study."""
     shared = share(series)
     return [
-        Job(_train, (Configuration(**trial.config), shared, space.study.max_epochs, seed))
+        Job(
+            train_with_seed,
+            (Configuration.model_validate(trial.config), shared, space.study.max_epochs, seed),
+        )
         for trial in trials
         for seed in seeds
     ]
 
 
-def candidates(
+def rank_retrained(
     series: EncodedSeries, trials: Sequence[Trial], runs: Sequence[SeedRun | None]
 ) -> list[RetrainedTrial]:
     """The trials with the runs that training_jobs() gave, the best first.
@@ -96,47 +100,47 @@ def candidates(
     Raises:
         TrainingFailed: there is none.
     """
-    checks = [HoldoutEvaluator(fold) for fold in series.folds]
-    each = len(runs) // len(trials)
-    found = []
+    evaluators = [HoldoutEvaluator(fold) for fold in series.folds]
+    seeds = len(runs) // len(trials)
+    retrained = []
     for number, trial in enumerate(trials):
-        own = [run for run in runs[number * each : (number + 1) * each] if run is not None]
-        if len(own) < each:
+        own = [run for run in runs[number * seeds : (number + 1) * seeds] if run is not None]
+        if len(own) < seeds:
             continue
-        folds = [
-            check.score_of(np.mean([run.forecasts[fold] for run in own], axis=0))
-            for fold, check in enumerate(checks)
+        scores = [
+            evaluator.score_of(np.mean([run.forecasts[fold] for run in own], axis=0))
+            for fold, evaluator in enumerate(evaluators)
         ]
-        found.append(RetrainedTrial(trial, tuple(own), mean_score(folds)))
-    if not found:
+        retrained.append(RetrainedTrial(trial, tuple(own), mean_score(scores)))
+    if not retrained:
         names = ", ".join(str(trial.id) for trial in trials)
         raise TrainingFailed(f"trained with other seeds, none of trials {names} came to a result")
-    return sorted(found, key=lambda candidate: (candidate.score.rmse, candidate.trial.id))
+    return sorted(retrained, key=lambda candidate: (candidate.score.rmse, candidate.trial.id))
 
 
 def refitting_jobs(
-    space: SearchSpace, final: EncodedSeries, finalist: RetrainedTrial, seeds: Sequence[int]
+    space: SearchSpace, series: EncodedSeries, finalist: RetrainedTrial, seeds: Sequence[int]
 ) -> list[Job]:
-    """The finalist with every seed, on the rows of `final` before its split alone.
+    """The finalist with every seed, on the rows of `series` before its split alone.
 
     The learning rate follows the same schedule, and stops at the finalist's median best epoch.
     """
-    shared = share(final.learned)
-    config = Configuration(**finalist.trial.config)
+    shared = share(series.learned)
+    config = Configuration.model_validate(finalist.trial.config)
     settings = (config, shared, space.data.target, space.study.max_epochs, finalist.epochs)
-    return [Job(_refit, (*settings, seed)) for seed in seeds]
+    return [Job(refit_with_seed, (*settings, seed)) for seed in seeds]
 
 
-def boosting_jobs(final: EncodedSeries) -> list[Job]:
-    """LightGBM for every lead time of `final`."""
-    shared = share(final)
-    return [Job(_boost, (shared, lead)) for lead in range(1, final.horizon + 1)]
+def boosting_jobs(series: EncodedSeries) -> list[Job]:
+    """LightGBM for every lead time of `series`."""
+    shared = share(series)
+    return [Job(_fit_lightgbm, (shared, lead)) for lead in range(1, series.horizon + 1)]
 
 
-def _train(
+def train_with_seed(
     config: Configuration, series: EncodedSeries, max_epochs: int, seed: int, device: str
 ) -> SeedRun | None:
-    """None where the training fails by its own fault."""
+    """A trial's configuration, trained anew; None where it fails by its own fault."""
     best: BestEpoch | None = None
     forecasts: list[Float64Array] = []
     fit = Trainer(config, series, max_epochs=max_epochs, seed=seed, device=device)
@@ -150,7 +154,7 @@ def _train(
     return SeedRun(seed, best.epoch, best.score, forecasts)
 
 
-def _refit(
+def refit_with_seed(
     config: Configuration,
     learned: EncodedSeries,
     target: str,
@@ -159,6 +163,7 @@ def _refit(
     seed: int,
     device: str,
 ) -> TrainedForecaster:
+    """A final model: trained on all of `learned`, for so many epochs."""
     training = FoldTrainer(config, learned, max_epochs=max_epochs, seed=seed, device=device)
     for _ in range(epochs):
         training.train_epoch()
@@ -166,6 +171,6 @@ def _refit(
     return TrainedForecaster.of(learned, target, config, weights)
 
 
-def _boost(final: EncodedSeries, lead: int, device: str) -> Float64Array:
+def _fit_lightgbm(series: EncodedSeries, lead: int, device: str) -> Float64Array:
     """On a core, whatever the device."""
-    return boosted(final, lead)
+    return boosted(series, lead)

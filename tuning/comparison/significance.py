@@ -80,7 +80,7 @@ def paired_difference(
         ValueError: the shapes don't match, the observed hours differ or are fewer than two, an
             error is infinite, or so few hours are observed that a resample has none.
     """
-    observed = _observed(a, b)
+    observed = _common_mask(a, b)
     hours, count = len(observed), int(observed.sum())
     if block < 1 or replicates < 19:
         raise ValueError(
@@ -90,16 +90,16 @@ def paired_difference(
     block = effective_block(hours, block)
     starts, ends, counts = _resamples(observed, seed=seed, block=block, replicates=replicates)
     _, for_a, for_b = np.random.default_rng(seed).spawn(3)
-    one, other = _Model.of(a, observed, metric), _Model.of(b, observed, metric)
-    found = one.value - other.value
-    deviations = one.replicates(starts, ends, counts, for_a)
-    deviations -= other.replicates(starts, ends, counts, for_b)
+    terms_a, terms_b = (_InfluenceTerms.of(errors, observed, metric) for errors in (a, b))
+    difference = terms_a.value - terms_b.value
+    deviations = terms_a.replicates(starts, ends, counts, for_a)
+    deviations -= terms_b.replicates(starts, ends, counts, for_b)
     deviations -= deviations.mean()
 
     # Standard errors, of the series and of each resample: of sums over blocks, and of the seeds.
-    running = _running(one.influence - other.influence)
+    running = _prefix_sums(terms_a.influence - terms_b.influence)
     per_block = hours / block / count**2
-    seeds = one.seeds_variance + other.seeds_variance
+    seeds = terms_a.seeds_variance + terms_b.seeds_variance
     error = math.sqrt((running[block:] - running[:-block]).var() * per_block + seeds)
     drawn = running[starts + block] - running[starts]
     errors = np.sqrt(drawn.var(axis=1, ddof=1) * per_block + seeds)
@@ -108,20 +108,21 @@ def paired_difference(
 
     sizes = np.sort(np.abs(deviations))
     half = float(sizes[replicates - (replicates + 1) // 20])
-    reached = replicates - int(np.searchsorted(sizes, abs(found)))
-    return PairedDifference(found, found - half, found + half, (1 + reached) / (replicates + 1))
+    reached = replicates - int(np.searchsorted(sizes, abs(difference)))
+    p_value = (1 + reached) / (replicates + 1)
+    return PairedDifference(difference, difference - half, difference + half, p_value)
 
 
 def effective_block(hours: int, block: int) -> int:
-    """The block that a series of so many hours is resampled in: it has LEAST_BLOCKS of them."""
+    """The block that a series of so many hours is resampled in: it holds MIN_BLOCKS or more."""
     return min(block, max(1, hours // MIN_BLOCKS))
 
 
 def check_observations(
     observed: Mask, *, seed: int, block: int = BLOCK_HOURS, replicates: int = 4000
 ) -> None:
-    """Raises ValueError where difference() would, of errors that are observed at these hours (T,)
-    alone: before there are any.
+    """Raises ValueError where paired_difference() would, given only which hours are observed (T,):
+    before there are any errors.
     """
     if observed.sum() < 2:
         raise ValueError(f"two hours or more must be observed, but got {observed.sum()}")
@@ -139,7 +140,7 @@ def _resamples(
     starts = generator.integers(hours - block + 1, size=(replicates, blocks))
     ends = starts + block
     ends[:, -1] -= blocks * block - hours  # a resample is as long as the series
-    running = _running(observed)
+    running = _prefix_sums(observed)
     counts = (running[ends] - running[starts]).sum(axis=1)
     if not counts.all():
         raise ValueError(
@@ -171,7 +172,7 @@ def diebold_mariano(
     """
     if loss_a.ndim != 1 or loss_b.ndim != 1:
         raise ValueError(f"losses must be (hours,), but got {loss_a.shape} and {loss_b.shape}")
-    observed = _observed(loss_a[None], loss_b[None])
+    observed = _common_mask(loss_a[None], loss_b[None])
     if bandwidth < 0:
         raise ValueError(f"bandwidth must be 0 h or more, but got {bandwidth}")
     differences = (loss_a - loss_b)[observed]
@@ -179,7 +180,7 @@ def diebold_mariano(
     # The weighted sum of autocovariances is the mean square of the sums over all windows of
     # bandwidth + 1 hours, those that reach over the ends too: it can't come out negative.
     width = min(bandwidth, len(differences) - 1) + 1
-    running = _running(np.pad(differences - mean, width - 1))
+    running = _prefix_sums(np.pad(differences - mean, width - 1))
     windows = running[width:] - running[:-width]
     error = math.sqrt(float(windows @ windows) / width) / len(differences)
     if error > 0:
@@ -210,7 +211,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 @dataclass(frozen=True)
-class _Model:
+class _InfluenceTerms:
     """One model's metric on the series, in the target's unit, and what it is made of."""
 
     metric: Metric
@@ -244,7 +245,7 @@ class _Model:
         """(R,) the metric in resamples: starts, ends (R, blocks); counts (R,) observed hours."""
 
         def summed(terms: Float64Array) -> Float64Array:
-            running = _running(terms)
+            running = _prefix_sums(terms)
             return np.asarray((running[ends] - running[starts]).sum(axis=1))
 
         seeds = len(self.slopes)
@@ -258,12 +259,12 @@ class _Model:
         return np.asarray(np.sqrt(np.maximum(means, 0.0)) if self.metric == "rmse" else means)
 
 
-def _running(values: Float64Array | Mask) -> Float64Array:
+def _prefix_sums(values: Float64Array | Mask) -> Float64Array:
     """(T,) -> (T + 1,) sums of all before: a stretch's sum is a difference of two."""
     return np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
 
 
-def _observed(a: Float64Array, b: Float64Array) -> Mask:
+def _common_mask(a: Float64Array, b: Float64Array) -> Mask:
     """(T,) which hours both models' errors (S, T) have."""
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(a) or not len(b):
         raise ValueError(

@@ -15,7 +15,7 @@ from ray.tune.result import DONE, SHOULD_CHECKPOINT
 from tuning.ray_backend.stopping import StopRequest
 from tuning.search.searcher import NotPickled
 from tuning.study.study import Study
-from tuning.study.trial import State
+from tuning.study.trial import EpochReport, State
 
 # How often a trial is tried again from its checkpoint where its worker or machine dies.
 RETRIES = 3
@@ -79,7 +79,7 @@ class StudyCallback(NotPickled, tune.Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
     ) -> None:
         self._first_started()
-        self._put_off(self._study.started, trial.config["trial"], trial.config["config"])
+        self._put_off(self._study.on_trial_start, trial.config["trial"], trial.config["config"])
 
     def on_trial_result(
         self,
@@ -109,7 +109,7 @@ class StudyCallback(NotPickled, tune.Callback):  # type: ignore[misc]
     ) -> None:
         self.catch_up()
         with self._guarded():
-            self._study.checkpointed(trial.config["trial"], checkpoint.path)
+            self._study.on_checkpoint(trial.config["trial"], checkpoint.path)
 
     def on_trial_complete(
         self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
@@ -124,7 +124,7 @@ class StudyCallback(NotPickled, tune.Callback):  # type: ignore[misc]
             # As when it was asked for a checkpoint or not, whatever has been requested since.
             interrupted = result.get("interrupted", bool(self._stop))
             state = "interrupted" if interrupted else "stopped_early"
-        self._put_off(self._study.ended, number, state)
+        self._put_off(self._study.on_trial_end, number, state)
 
     def on_trial_recover(
         self, iteration: int, trials: list[RayTrial], trial: RayTrial, **info: Any
@@ -149,23 +149,23 @@ class StudyCallback(NotPickled, tune.Callback):  # type: ignore[misc]
         self.catch_up()
         with self._guarded():
             if number not in self._study.trials:  # its worker died before it had started
-                self._study.started(number, trial.config["config"])
+                self._study.on_trial_start(number, trial.config["config"])
             if self._stop:
                 # A worker that dies while the study is being stopped was stopped with it.
-                self._study.ended(number, "interrupted", reason)
+                self._study.on_trial_end(number, "interrupted", reason)
                 return
         self._failed(number, reason)
 
-    def _reported(self, number: int, reports: Iterable[dict[str, Any]]) -> None:
+    def _reported(self, number: int, reports: Iterable[EpochReport]) -> None:
         for report in reports:
             with self._guarded():  # each by itself: what went wrong with one loses no other
-                self._study.reported(number, report)
+                self._study.on_epoch(number, report)
 
     def _failed(self, number: int, reason: str) -> None:
         """A trial failed; where all that ended did, the next ones would too."""
         self.catch_up()
         with self._guarded():
-            self._study.ended(number, "failed", reason)
+            self._study.on_trial_end(number, "failed", reason)
             states = [each.state for each in self._study.trials.values() if not each.under_way]
             if len(states) >= FAILURES_TO_GIVE_UP and set(states) == {"failed"}:
                 self._stop.give_up()

@@ -48,14 +48,14 @@ def run_trials(
     space = study.space
     resources = space.resources
     past = list(study.trials.values())
-    attempt = study.attempt()
+    attempt = study.new_checkpoint_folder()
     to_study = StudyCallback(study, stop, first_started)
     trainable = tune.with_parameters(
         Trainable,
-        series=study.series,
+        series=study.view.series,
         folder=study.folder.resolve(),
         target=space.data.target,
-        reading=study.table.reading,
+        reading=study.view.table.reading,
         max_epochs=space.study.max_epochs,
         seed=space.study.seed,
         threads=max(1, int(resources.cpu)),

@@ -171,7 +171,8 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """The best epoch's forecaster, and the state that the next epoch goes on from."""
-        from lstm_model.inference.predictor import TrainedForecaster, write_state
+        from lstm_model.inference.predictor import TrainedForecaster
+        from lstm_model.training.state import write_state
 
         folder, fit = Path(checkpoint_dir), self._made
         if fit is not None and fit.best is not None:
@@ -199,7 +200,7 @@ def _state(folder: StoragePath) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
         InputError: it is damaged, which is the trial's own fault.
         OSError: it can't be read, which is the storage's.
     """
-    from lstm_model.inference.predictor import read_state
+    from lstm_model.training.state import read_state
 
     try:
         return read_state(folder)

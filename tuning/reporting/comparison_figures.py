@@ -1,16 +1,15 @@
 """The figures of a comparison's report."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lstm_model.evaluation.baselines import PERSISTENCE, Style
 from lstm_model.figures import forecasts as figures
-from tuning.comparison import verdict as compared
 from tuning.comparison.backtest import ForecastErrors
-from tuning.reporting.comparison_report import ReportFigure
+from tuning.comparison.result import Comparison
+from tuning.reporting.render import ReportFigure
 
 # Of the test hours, a stretch around its highest value is drawn.
 EPISODE = pd.Timedelta(days=7)
@@ -18,107 +17,99 @@ EPISODE = pd.Timedelta(days=7)
 Styles = Mapping[str, Style]
 
 
-def draw_comparison(comparison: Mapping[str, Any], period: ForecastErrors) -> list[ReportFigure]:
-    """All of them; `period` is the test's."""
-    unit = f" ({comparison['unit']})" if comparison["unit"] else ""
-    quantity = f"{comparison['target']}{unit}"
-    looks = figures.styles(comparison["models"])
-    leads = comparison["lead_times"]
-    found = [
-        _episode(comparison, period, lead, quantity, looks)
-        for lead in sorted({leads[0], leads[-1]})
+def draw_comparison(comparison: Comparison, errors: ForecastErrors) -> list[ReportFigure]:
+    """All of them, in the report's order; `errors` are of the test hours."""
+    styles = figures.styles(comparison.models)
+    return [
+        *(_episode(comparison, errors, lead, styles) for lead in comparison.outer_lead_times),
+        _error_by_lead_time(comparison, styles),
+        _error_by_level(comparison, styles),
+        *_importances(comparison, styles),
     ]
-    found += [_by_lead_time(comparison, quantity, looks), _by_level(comparison, quantity, looks)]
-    return found + _importances(comparison, looks)
 
 
 def _episode(
-    comparison: Mapping[str, Any], period: ForecastErrors, lead: int, quantity: str, looks: Styles
+    comparison: Comparison, errors: ForecastErrors, lead: int, styles: Styles
 ) -> ReportFigure:
-    peak = period.times[int(np.nanargmax(period.observed))]
-    near = np.abs(period.times - peak) <= EPISODE / 2
-    ahead = compared.lead_name(comparison, lead)
+    peak = errors.times[int(np.nanargmax(errors.observed))]
+    near = np.abs(errors.times - peak) <= EPISODE / 2
+    ahead = comparison.lead_name(lead)
     figure = figures.episode(
-        period.times[near].to_numpy(),
-        period.observed[near],
+        errors.times[near].to_numpy(),
+        errors.observed[near],
         {
-            name: (period.observed + period.mean_errors(name)[:, lead - 1])[near]
-            for name in comparison["finalists"]
+            name: (errors.observed + errors.mean_errors(name)[:, lead - 1])[near]
+            for name in comparison.finalists
         },
         lead_time=ahead,
-        quantity=quantity,
-        looks=looks,
+        quantity=comparison.quantity,
+        looks=styles,
     )
     caption = f"The week around the highest value of the test hours, forecast {ahead} ahead."
     return ReportFigure(f"episode-{lead}", caption, figure)
 
 
-def _by_lead_time(comparison: Mapping[str, Any], quantity: str, looks: Styles) -> ReportFigure:
-    models, leads = comparison["models"], comparison["lead_times"]
+def _error_by_lead_time(comparison: Comparison, styles: Styles) -> ReportFigure:
     # Of the baselines without features those that matter: the others are far off the scale.
     strongest = {
-        name for one in comparison["finalists"] for name in models[one]["best_baseline"].values()
+        baseline
+        for name in comparison.finalists
+        for baseline in (comparison.models[name].best_baseline or {}).values()
     }
     left_out = set(figures.REFERENCES) - strongest - {PERSISTENCE}
-    main = comparison["tests"][0]
-    of_main = [
-        test
-        for test in comparison["tests"]
-        if (test["a"], test["b"], test["metric"]) == (main["a"], main["b"], "rmse")
-    ]
+    tests = comparison.main_tests
+    a, b = tests[0].a, tests[0].b
     figure = figures.error_by_lead_time(
         {
-            model: [found["rmse"][str(lead)] for lead in leads]
-            for model, found in models.items()
+            model: [scores.rmse[lead] for lead in comparison.lead_times]
+            for model, scores in comparison.models.items()
             if model not in left_out
         },
-        leads,
-        quantity=quantity,
+        comparison.lead_times,
+        quantity=comparison.quantity,
         difference=(
-            f"{main['a']} - {main['b']}",
-            [test["difference"] for test in of_main],
-            [test["ci95"][0] for test in of_main],
-            [test["ci95"][1] for test in of_main],
+            f"{a} - {b}",
+            [test.difference for test in tests],
+            [test.ci95[0] for test in tests],
+            [test.ci95[1] for test in tests],
         ),
-        step=comparison["step"],
-        looks=looks,
+        step=comparison.step,
+        looks=styles,
     )
     caption = (
-        f"RMSE on the test hours, and the difference between {main['a']} and {main['b']} with its "
-        f"95% interval: below zero {main['a']} is better."
+        f"RMSE on the test hours, and the difference between {a} and {b} with its "
+        f"95% interval: below zero {a} is better."
     )
     return ReportFigure("error-by-lead-time", caption, figure)
 
 
-def _by_level(comparison: Mapping[str, Any], quantity: str, looks: Styles) -> ReportFigure:
-    lead = comparison["lead_times"][0]
+def _error_by_level(comparison: Comparison, styles: Styles) -> ReportFigure:
+    lead = comparison.lead_times[0]
     levels = [
-        one for one in comparison["breakdowns"] if one["by"] == "level" and one["lead_time"] == lead
+        each for each in comparison.breakdowns if (each.by, each.lead_time) == ("level", lead)
     ]
     figure = figures.error_by_level(
-        [one["group"] for one in levels],
-        [one["rows"] for one in levels],
-        {model: [one["rmse"][model] for one in levels] for model in levels[0]["rmse"]},
-        quantity=quantity,
-        step=comparison["step"],
-        looks=looks,
+        [level.group for level in levels],
+        [level.rows for level in levels],
+        {model: [level.rmse[model] for level in levels] for model in levels[0].rmse},
+        quantity=comparison.quantity,
+        step=comparison.step,
+        looks=styles,
     )
-    caption = f"RMSE {compared.lead_name(comparison, lead)} ahead by the last observed value."
+    caption = f"RMSE {comparison.lead_name(lead)} ahead by the last observed value."
     return ReportFigure("error-by-level", caption, figure)
 
 
-def _importances(comparison: Mapping[str, Any], looks: Styles) -> list[ReportFigure]:
-    mattered = {
-        name: one["importances"]
-        for name, one in comparison["studies"].items()
-        if one["importances"]
+def _importances(comparison: Comparison, styles: Styles) -> list[ReportFigure]:
+    importances = {
+        name: study.importances for name, study in comparison.studies.items() if study.importances
     }
-    if not mattered:
+    if not importances:
         return []
     figure = figures.importances(
-        {name: one["shares"] for name, one in mattered.items()},
-        {name: one["trials"] for name, one in mattered.items()},
-        looks=looks,
+        {name: each.shares for name, each in importances.items()},
+        {name: each.trials for name, each in importances.items()},
+        looks=styles,
     )
     caption = (
         "Which hyperparameters mattered for validation RMSE, by Optuna, of the trials that "

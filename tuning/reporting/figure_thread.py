@@ -18,7 +18,7 @@ from tuning.study.trial import Trial
 
 if TYPE_CHECKING:
     from lstm_model.inference.predictor import TrainedForecaster
-    from tuning.study.study import Study
+    from tuning.study.view import StudyView
 
 # Drawing takes a second or so, beside trials that want the cores: it is not to have more than this
 # share of the study's time, and does not come twice within a minute. At the end, which has to be
@@ -41,13 +41,13 @@ class StudySnapshot:
     `best` is the trial whose `model` was kept; both are None before there is one.
     """
 
-    study: "Study"
+    study: "StudyView"
     trials: Sequence[Trial]
     best: Trial | None
     model: "TrainedForecaster | None"
 
     @classmethod
-    def now(cls, study: "Study") -> "StudySnapshot":
+    def now(cls, study: "StudyView") -> "StudySnapshot":
         ended = [trial for trial in study.trials.values() if not trial.under_way]
         model = None
         if study.best:
@@ -78,7 +78,7 @@ class FigureThread:
         self._last = False  # whether the last trial had been given out when something was drawn
         self._told = False
 
-    def look(self, study: "Study") -> bool:
+    def look(self, study: "StudyView") -> bool:
         """Draw what is new if it is time to; whether it is."""
         if self._thread and self._thread.is_alive():
             return False
@@ -104,7 +104,7 @@ class FigureThread:
         self._thread = threading.Thread(target=_give_way, args=(work, *given), name="figures")
         self._thread.start()
 
-    def finish(self, study: "Study") -> None:
+    def finish(self, study: "StudyView") -> None:
         """Draw what is new since; no thread is left."""
         self.close()
         self._draw(*self._new(StudySnapshot.now(study)))

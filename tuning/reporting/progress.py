@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable
 from rich.control import Control
@@ -20,10 +20,8 @@ from rich.text import Text
 from lstm_model.command import print_stderr, redirect_to_devnull
 from lstm_model.wording import number_format
 from tuning.study.trial import State, Trial
+from tuning.study.view import Listener, StudyView
 from tuning.wording import format_setting
-
-if TYPE_CHECKING:
-    from tuning.study.study import Study
 
 # Plain lines come at most this often, but a better trial is always told.
 LINE_SECONDS = 5.0
@@ -60,7 +58,7 @@ class Terminal(Console):
         redirect_to_devnull(sys.stdout)
 
 
-class Progress:
+class Progress(Listener):
     """Tells how many trials are done, the best so far beside the baselines, and the time left."""
 
     def __init__(self, console: Console, stopping: Callable[[], bool] = bool) -> None:
@@ -82,16 +80,16 @@ class Progress:
             atexit.register(self.close)
             self._live.start()
 
-    def started(self, study: "Study", trial: Trial) -> None:
+    def on_trial_start(self, study: StudyView, trial: Trial) -> None:
         self._pace.begin(study)
         self._running.add(trial.id)
         self.most_at_once = max(self.most_at_once, len(self._running))
         self._show(study)
 
-    def reported(self, study: "Study", trial: Trial) -> None:
+    def on_epoch(self, study: StudyView, trial: Trial) -> None:
         self._show(study)
 
-    def ended(self, study: "Study", trial: Trial) -> None:
+    def on_trial_end(self, study: StudyView, trial: Trial) -> None:
         self._running.discard(trial.id)
         if trial.state == "failed":
             told = f"trial {trial.id} failed: {trial.reason}"
@@ -104,7 +102,7 @@ class Progress:
             self._best = trial.id
         self._show(study, news)
 
-    def finished(self, study: "Study") -> None:
+    def on_study_end(self, study: StudyView) -> None:
         if self._live or self._lines(study)[:-1] != self._last:
             self._show(study, news=True)
         self.close()
@@ -119,7 +117,7 @@ class Progress:
             except OSError:  # the terminal is gone
                 self._console.on_broken_pipe()
 
-    def _show(self, study: "Study", news: bool = False) -> None:
+    def _show(self, study: StudyView, news: bool = False) -> None:
         if self._view:
             self._view.study = study
         elif not self._console.quiet and (news or time.monotonic() - self._told >= LINE_SECONDS):
@@ -130,7 +128,7 @@ class Progress:
     def _print(self, line: Text) -> None:
         self._console.print(line, soft_wrap=True, highlight=False)
 
-    def _lines(self, study: "Study") -> list[str]:
+    def _lines(self, study: StudyView) -> list[str]:
         trials = list(study.trials.values())
         done = f"{_done(trials)} of {study.space.study.trials} trials done"
         lines = [f"{done} ({', '.join(text for text, _ in _counted(trials))})"]
@@ -159,12 +157,12 @@ class _Pace:
         self._begun: float | None = None
         self._before = 0
 
-    def begin(self, study: "Study") -> None:
+    def begin(self, study: StudyView) -> None:
         if self._begun is None:
             self._begun = time.monotonic()
             self._before = _done(study.trials.values())  # of a study that goes on
 
-    def left(self, study: "Study", trials: Sequence[Trial]) -> str:
+    def left(self, study: StudyView, trials: Sequence[Trial]) -> str:
         """Empty as long as no trial has ended, and at the end."""
         ended = [trial for trial in trials if not trial.under_way]
         done = len(ended) - self._before
@@ -241,7 +239,7 @@ class _View:
     """A study in lines. Asked by the thread that draws, while the trials change."""
 
     def __init__(self, pace: _Pace) -> None:
-        self.study: Study | None = None
+        self.study: StudyView | None = None
         self._pace = pace
         self._memory = _Memory()
         self._tallest = 0
@@ -273,7 +271,7 @@ class _View:
         return lines[:height]
 
     def _head(
-        self, study: "Study", trials: Sequence[Trial], width: int, plain: bool, last: bool
+        self, study: StudyView, trials: Sequence[Trial], width: int, plain: bool, last: bool
     ) -> list[Text]:
         """What is done, the time and the memory."""
         done, total = _done(trials), study.space.study.trials
@@ -292,7 +290,7 @@ class _View:
 class _Columns:
     """Trials and baselines in rows, with as many hyperparameters as there is room for."""
 
-    def __init__(self, study: "Study", width: int, plain: bool) -> None:
+    def __init__(self, study: StudyView, width: int, plain: bool) -> None:
         self._study, self._plain = study, plain
         self._format = _format(study)
         self._most = study.space.study.max_epochs
@@ -421,7 +419,7 @@ class _Memory:
         return (private + shared) * self._page, free, total
 
 
-def _verdict(study: "Study", trials: Sequence[Trial]) -> Text:
+def _verdict(study: StudyView, trials: Sequence[Trial]) -> Text:
     """Whether the best so far is better than what needs no search."""
     best, baselines = _best(study, trials), study.baselines
     running = study.outcome == "running"
@@ -438,13 +436,13 @@ def _verdict(study: "Study", trials: Sequence[Trial]) -> Text:
     return line.append(f"better than {strongest}: RMSE {share} lower", style="green")
 
 
-def _ahead(study: "Study", best: Trial) -> list[str]:
+def _ahead(study: StudyView, best: Trial) -> list[str]:
     """The baselines that the trial is no better than."""
     scores = study.baselines.leading
     return [_title(name) for name, score in scores.items() if not best.rmse < score.rmse]
 
 
-def _best(study: "Study", trials: Iterable[Trial]) -> Trial | None:
+def _best(study: StudyView, trials: Iterable[Trial]) -> Trial | None:
     """The trial with the lowest RMSE so far; in the end the one whose model was kept."""
     if study.outcome != "running":
         return study.best
@@ -475,7 +473,7 @@ def _bar(share: float, width: int, plain: bool) -> Text:
     return Text.assemble((full * done, "cyan"), (empty * (width - done), "dim"))
 
 
-def _format(study: "Study") -> str:
+def _format(study: StudyView) -> str:
     """In which errors of about the baselines' size are told apart."""
     return number_format(score.rmse for score in study.baselines.leading.values())
 

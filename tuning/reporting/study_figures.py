@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 
 from lstm_model.evaluation.baselines import BY_NAME, PERSISTENCE, Style
 from lstm_model.figures import forecasts as figures
-from lstm_model.training.trainer import SETTLING_ROWS, HoldoutEvaluator
-from tuning.comparison import verdict as compared
+from lstm_model.training.evaluator import SETTLING_ROWS, HoldoutEvaluator
 from tuning.comparison.backtest import ForecastErrors
+from tuning.comparison.breakdowns import find_level_edges, group_by_level
 from tuning.reporting.figure_thread import PngByTag, StudySnapshot
 from tuning.search.searcher import hyperparameter_importances
-from tuning.wording import step_name
+from tuning.wording import lead_name, step_name
 
 # For a page that shows them side by side; a report's figures are finer.
 DPI = 100
@@ -54,9 +54,7 @@ def _of_the_model(shown: StudySnapshot) -> dict[str, Figure]:
             )
         )
     found["best model/errors by lead time"] = _by_lead_time(shown, name, looks)
-    levels = compared.by_level(
-        period.levels[:, 0], compared.level_edges(series, study.target_is_pm25)
-    )
+    levels = group_by_level(period.levels[:, 0], find_level_edges(series, study.target_is_pm25))
     found["best model/errors by level"] = figures.residuals_by_level(
         {each: period.mean_errors(each)[:, 0] for each in (name, PERSISTENCE)},
         levels,
@@ -121,7 +119,7 @@ def _quantity(shown: StudySnapshot) -> str:
 
 
 def _ahead(shown: StudySnapshot, lead: int) -> str:
-    return compared.lead_name({"step": step_name(shown.study.table.step)}, lead)
+    return lead_name(step_name(shown.study.table.step), lead)
 
 
 def _first_or_last(lead: int, horizon: int) -> str:

@@ -14,14 +14,14 @@ from tuning.wording import step_name
 if TYPE_CHECKING:
     from lstm_model.data.series import EncodedSeries
     from lstm_model.data.sources import Dataset
-    from tuning.study.study import Study
+    from tuning.study.view import StudyView
 
 BEST_SHOWN = 5
 # Trials are told apart by a digit more than models are.
 FIGURE_DIGITS = DIGITS + 1
 
 
-def best_table(study: "Study") -> RichTable:
+def best_table(study: "StudyView") -> RichTable:
     """The best trials beside the baselines."""
     table = RichTable(title=f"{study.name}: validation", title_justify="left")
     table.add_column("model")
@@ -34,13 +34,14 @@ def best_table(study: "Study") -> RichTable:
     return table
 
 
-def best_rows(study: "Study") -> list[tuple[str, ...]]:
+def best_rows(study: "StudyView") -> list[tuple[str, ...]]:
     """(model, RMSE, MAE, skill, epochs) of the best trials and then of the baselines."""
     baselines = study.baselines
     scored = [trial for trial in study.trials.values() if trial.best]
     figures: list[tuple[str, float, float, float, str]] = []
     for trial in sorted(scored, key=lambda trial: trial.rmse)[:BEST_SHOWN]:
-        best = trial.best or {}
+        best = trial.best
+        assert best is not None
         epoch = f"{best['epoch']} of {trial.epochs}"
         figures.append((f"trial {trial.id}", best["rmse"], best["mae"], best["skill"], epoch))
     for name, score in baselines.scores.items():

@@ -10,6 +10,7 @@ import copy
 import json
 import math
 import sys
+import time
 from bisect import insort
 from collections.abc import Callable, Container, Iterable, Sequence
 from operator import attrgetter
@@ -29,9 +30,14 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from ray.tune.search import Searcher
 
+from lstm_model.files import write_file
 from lstm_model.seeds import mixed_seed
 from tuning.space.search_space import ParameterRange, SearchSpace
+from tuning.study.summary import next_rewrite
 from tuning.study.trial import Trial
+from tuning.study.view import Listener, StudyView
+
+JOURNAL_SECONDS = 10.0
 
 # Ours to Optuna's, of trials that have ended.
 STATES = {
@@ -332,8 +338,10 @@ class _LogLines(BaseJournalBackend):
         self.logs.extend(json.loads(json.dumps(log)) for log in logs)
 
 
-class Journal:
-    """The study as a file for optuna-dashboard, in the format of Optuna's JournalFileBackend."""
+class Journal(Listener):
+    """`optuna.journal` of a study, in the format of Optuna's JournalFileBackend: a file for
+    optuna-dashboard, rewritten now and then as trials end.
+    """
 
     def __init__(self, name: str, space: SearchSpace) -> None:
         self._space = space
@@ -341,6 +349,27 @@ class Journal:
         self._optuna = _create_study(name, JournalStorage(self._lines))
         self._head = list(self._lines.logs)
         self._trials: dict[int, list[dict[str, Any]]] = {}
+        self._due = 0.0
+
+    def on_study_start(self, study: StudyView) -> None:
+        for trial in study.trials.values():
+            if not trial.under_way:
+                self.add(trial)
+        self._rewrite(study)
+
+    def on_trial_end(self, study: StudyView, trial: Trial) -> None:
+        if not trial.under_way:
+            self.add(trial)
+        if time.monotonic() >= self._due:
+            self._rewrite(study)
+
+    def on_study_end(self, study: StudyView) -> None:
+        self._rewrite(study)
+
+    def _rewrite(self, study: StudyView) -> None:
+        begun = time.monotonic()
+        write_file(study.folder / "optuna.journal", self.to_bytes())
+        self._due = next_rewrite(begun, JOURNAL_SECONDS)
 
     def add(self, record: Trial) -> None:
         """A trial that has ended."""
@@ -348,7 +377,7 @@ class Journal:
         self._optuna.add_trial(to_frozen_trial(record, self._space))
         self._trials[record.id] = self._lines.logs[before:]
 
-    def content(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """The file. Optuna numbers trials as they come: those that are all there as we do."""
         trials = [log for _, logs in sorted(self._trials.items()) for log in logs]
         return "".join(json.dumps(log) + "\n" for log in self._head + trials).encode()

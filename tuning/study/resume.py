@@ -1,28 +1,20 @@
-"""A study's folder read back: what was asked for, and the trials that there are."""
+"""Going on with a study: what a command may ask of it, and how far its trials go back."""
 
-import json
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from lstm_model.configuration import AS_IT_STANDS, DataSettings
-from lstm_model.data.sources import Dataset
-from lstm_model.errors import InputError, os_error_text
+from lstm_model.errors import InputError
 from lstm_model.files import read_bytes, read_json
-from tuning.space.search_space import Resources, SearchSpace, StudySettings, parse_space
+from tuning.space.search_space import SearchSpace
 from tuning.study.lock import CLAIM
-from tuning.study.storage import StoragePath, map_files, parse_storage_path
+from tuning.study.manifest import read_study_space
+from tuning.study.records import list_records
+from tuning.study.storage import StoragePath, parse_storage_path, remove_tree
 from tuning.study.trial import Trial
-
-# Of study.json. Format 1 did not say how a table's cells are read: as they stand.
-STUDY_FORMAT, LAST_STUDY_FORMAT = 2, 1
 
 # What a kill leaves of the files that a study begins with, as write_file() names them, and of who
 # began it.
@@ -85,69 +77,7 @@ def find_study(name: str, runs: StoragePath, flag: str) -> StoragePath:
     )
 
 
-def read_space_of(folder: StoragePath) -> SearchSpace:
-    """The search space of a study, with the flags that it was begun with.
-
-    Raises:
-        InputError: a file of the study is missing, damaged or of another format.
-    """
-    settings = read_json(folder / "study.json")
-    if settings.get("format") not in (STUDY_FORMAT, LAST_STUDY_FORMAT):
-        raise InputError(
-            f"{folder / 'study.json'}: the format must be {STUDY_FORMAT} or {LAST_STUDY_FORMAT}, "
-            f"but got {settings.get('format')!r}; go on with the version that wrote it"
-        )
-    file = folder / "space.yaml"
-    try:
-        space = parse_space(read_bytes(file), str(file), str(folder))
-    except OSError as error:
-        raise InputError(f"{file} can't be read: {os_error_text(error)}") from error
-    try:
-        # As JSON would give it back: lists for tuples.
-        now = json.loads(json.dumps(space_as_json(space)))
-        if other := [key for key, value in now.items() if settings[key] != value]:
-            raise InputError(
-                f"{folder / 'space.yaml'} must be as the study was begun with it (study.json says "
-                f"how), but its {', '.join(other)} changed; put it back, or begin another study"
-            )
-        data = settings["data"]["settings"]
-        if settings["format"] == LAST_STUDY_FORMAT:
-            data = AS_IT_STANDS.model_dump() | data
-        for kind, saved in (
-            (DataSettings, data),
-            (StudySettings, settings["settings"]),
-            (Resources, settings["resources"]),
-        ):
-            if lacking := [name for name in kind.model_fields if name not in saved]:
-                raise KeyError(", ".join(lacking))  # defaults would make another study of it
-        if not isinstance(settings["space"], str) or not isinstance(
-            settings["data"]["sha256"], str
-        ):
-            raise TypeError("space and sha256 must be text")
-        return replace(
-            space,
-            name=settings["space"],
-            data=DataSettings(**data),
-            study=StudySettings(**settings["settings"]),
-            resources=Resources(**settings["resources"]),
-        )
-    except (KeyError, TypeError, ValidationError) as error:
-        raise InputError(
-            f"{folder / 'study.json'} is damaged: {error}; the trials' records beside it can still "
-            "be read, but not gone on with; bring it back, or begin another study"
-        ) from error
-
-
-def space_as_json(space: SearchSpace) -> dict[str, Any]:
-    """What trials are made of, as study.json has it."""
-    return {
-        "search": {name: entry.to_json() for name, entry in space.search.items()},
-        "fixed": dict(space.fixed),
-        "initial_trials": [dict(point) for point in space.initial_trials],
-    }
-
-
-def collect_settings(space: SearchSpace) -> dict[str, Any]:
+def collect_settings(space: SearchSpace) -> dict[str, object]:
     """All that a study's results depend on, by dotted name."""
     return {
         **{f"data.{key}": value for key, value in space.data.model_dump().items()},
@@ -158,19 +88,21 @@ def collect_settings(space: SearchSpace) -> dict[str, Any]:
     }
 
 
-def compare_settings(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+def compare_settings(first: dict[str, object], second: dict[str, object]) -> list[str]:
     """`study.trials: 20 against 50` for each setting that differs."""
     differing = []
     for key in first:
         if first[key] != second[key]:
             plain = isinstance(first[key], (str, int, float, tuple, type(None), datetime))
             differing.append(
-                f"{key}: {_said(first[key])} against {_said(second[key])}" if plain else key
+                f"{key}: {_format_setting(first[key])} against {_format_setting(second[key])}"
+                if plain
+                else key
             )
     return differing
 
 
-def _said(value: Any) -> str:
+def _format_setting(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
     return str(value)
@@ -185,7 +117,7 @@ def check_settings(folder: StoragePath, before: SearchSpace, asked: SearchSpace)
         )
 
 
-def ask_again(folder: StoragePath, asked: SearchSpace, trials: int | None) -> SearchSpace:
+def repeat_request(folder: StoragePath, asked: SearchSpace, trials: int | None) -> SearchSpace:
     """What a command that may be repeated asks of the study that it began before.
 
     trials: as the command says. Where it says nothing, a study that was extended stays so.
@@ -193,7 +125,7 @@ def ask_again(folder: StoragePath, asked: SearchSpace, trials: int | None) -> Se
     Raises:
         InputError: it is another study, or has more trials than the command says.
     """
-    before = read_space_of(folder)
+    before = read_study_space(folder)
     budget = {"study.trials": trials or max(asked.study.trials, before.study.trials)}
     asked = asked.overridden(budget)
     check_settings(folder, before.overridden(budget), asked)
@@ -214,20 +146,9 @@ def is_complete(folder: StoragePath, trials: Mapping[int, Trial], budget: int) -
     return outcome == "finished" and len(trials) >= budget and not under_way and model.is_file()
 
 
-def check_data(folder: StoragePath, table: Dataset) -> None:
-    """Raises InputError where the table is not the one that the study was begun with."""
-    before: dict[str, Any] = read_json(folder / "study.json")["data"]
-    if before.get("sha256") != table.sha256:
-        raise InputError(
-            f"{folder} was begun with other data: {before.get('source')} of SHA-256 "
-            f"{str(before.get('sha256'))[:12]}..., but {table.source} now has "
-            f"{table.sha256[:12]}...; bring back the first, or begin another study"
-        )
-
-
 def check_trials(folder: StoragePath, trials: int | None) -> None:
     """Raises InputError where a study would go on with a budget that it has exceeded."""
-    there = len(records(folder))
+    there = len(list_records(folder))
     if trials is not None and trials < there:
         raise InputError(
             f"--trials must be at least {there}, since {folder} has records of so many, but got "
@@ -235,39 +156,51 @@ def check_trials(folder: StoragePath, trials: int | None) -> None:
         )
 
 
-def records(folder: StoragePath) -> list[StoragePath]:
-    """The files of a study's trials, in any order."""
-    return [file for file in (folder / "trials").glob("*.json") if file.stem.isdecimal()]
+def return_to_checkpoint(folder: StoragePath, trial: Trial) -> str | None:
+    """Forget the epochs since the trial's last checkpoint: they will run again.
 
-
-def read_trials(folder: StoragePath) -> dict[int, Trial]:
-    """Every trial's record, by number.
-
-    Raises:
-        InputError: records are damaged; a line for each names the file and the way on.
+    Returns:
+        What is to be told where the checkpoint is damaged.
     """
-    files = sorted(records(folder), key=lambda file: int(file.stem))
-    read = map_files(_read_trial, files)
-    trials = {trial.id: trial for trial in read if isinstance(trial, Trial)}
-    damaged = [problem for problem in read if isinstance(problem, str)]
-    if damaged:
-        whole = f"the records of {len(trials)} other trials are whole"
-        raise InputError(
-            "\n".join(
-                [*damaged, f"{whole}; remove what is damaged, and these trials will run again"]
-            )
-        )
-    return trials
+    warning = None
+    trial.state, epochs = "interrupted", 0
+    if trial.checkpoint is not None:
+        from lstm_model.training.state import read_state
+
+        try:
+            _, numbers = read_state(folder / trial.checkpoint)
+            epochs = int(numbers["epoch"])
+        except (InputError, KeyError, TypeError, ValueError) as error:
+            warning = f"the checkpoint of trial {trial.id} is lost, so it starts anew: {error}"
+            trial.checkpoint = None
+    if trial.checkpoint is None:
+        trial.saved = None
+    del trial.history[epochs:]
+    trial.best = trial.saved
+    return warning
 
 
-def _read_trial(file: StoragePath) -> Trial | str:
-    """A trial, or what is wrong with its record."""
-    try:
-        trial = Trial.from_json(read_json(file))
-        if file.name != f"{trial.id}.json":
-            raise ValueError(f"it is of trial {trial.id}")
-    except InputError as error:
-        return str(error)
-    except ValueError as error:
-        return f"{file} is damaged: {error}"
-    return trial
+def remove_leftovers(folder: StoragePath, trials: Mapping[int, Trial]) -> None:
+    """Remove what a kill left behind: half-written files, checkpoints that nobody needs."""
+    for file in (*folder.glob(".*"), *(folder / "trials").glob(".*")):
+        remove_tree(file)
+    needed = {
+        (folder / trial.checkpoint).parent
+        for trial in trials.values()
+        if trial.under_way and trial.checkpoint
+    }
+    for checkpoint in (folder / "checkpoints").glob("*/*"):
+        if checkpoint not in needed:
+            remove_tree(checkpoint)
+
+
+def check_records(folder: StoragePath, space: SearchSpace, trials: Mapping[int, Trial]) -> None:
+    """Raises InputError where the record of a trial that ended has a value outside the space."""
+    for trial in trials.values():
+        if trial.under_way:
+            continue
+        for name, entry in space.search.items():
+            if name in trial.config and (problem := entry.problem(trial.config[name])):
+                file = folder / "trials" / f"{trial.id}.json"
+                value = trial.config[name]
+                raise InputError(f"{file} is damaged: {name} {problem}, but is {value!r}")

@@ -1,8 +1,9 @@
 """Where studies lie: a directory, or what one of pyarrow's file systems reaches, such as S3."""
 
 import fnmatch
+import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -241,3 +242,8 @@ def remove_tree(what: StoragePath) -> None:
 def folder_size(folder: StoragePath) -> int:
     """What the files in a folder take."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def to_json_bytes(content: Mapping[str, object]) -> bytes:
+    """A JSON file, indented for people."""
+    return (json.dumps(content, indent=1) + "\n").encode()

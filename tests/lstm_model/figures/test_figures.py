@@ -295,7 +295,7 @@ def test_residuals_of_one_row_and_of_none_are_drawn() -> None:
 
 def shares(rows: int, units: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(units)
-    return {name: rng.random((rows, units)) for name in ("forget", "retain", "output", "long_term")}
+    return {name: rng.random((rows, units)) for name in ("forget", "input", "output", "long_term")}
 
 
 def test_gates_are_shown_below_what_was_observed() -> None:
@@ -317,7 +317,7 @@ def test_gates_are_shown_below_what_was_observed() -> None:
     hours = left + (np.arange(48) + 0.5) * (right - left) / 48
     np.testing.assert_allclose(hours, TIMES.astype("datetime64[s]").astype(float) / 86400)
     assert len({axes.get_xlim() for axes in (top, heat, retain, output)}) == 1
-    for axes, gate in ((retain, "retain"), (output, "output")):
+    for axes, gate in ((retain, "input"), (output, "output")):
         (mean,) = axes.lines
         np.testing.assert_allclose(np.asarray(mean.get_ydata()), values[gate].mean(axis=1))
         corners = np.asarray(axes.collections[0].get_paths()[0].vertices)[:, 1]

@@ -13,7 +13,7 @@ import pytest
 from lstm_model.arrays import Float64Array
 from lstm_model.data.series import EncodedSeries
 from lstm_model.inference.intervals import Forecasts, Intervals, calibrate
-from lstm_model.training.trainer import HoldoutEvaluator
+from lstm_model.training.evaluator import HoldoutEvaluator
 
 
 def test_quantiles_worked_by_hand() -> None:

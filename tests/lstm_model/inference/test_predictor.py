@@ -10,7 +10,7 @@ from lstm_model import files
 from lstm_model.configuration import Configuration
 from lstm_model.data.series import EncodedSeries
 from lstm_model.errors import InputError
-from lstm_model.inference.predictor import TrainedForecaster, read_state
+from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.trainer import Trainer
 
 SMALL = Configuration(hidden_size=6, num_layers=2, chunk_length=20, context_length=6)
@@ -153,11 +153,6 @@ def rewrite(folder: Path, whole: bool = True, **changes: object) -> None:
     if whole:
         del settings["settings_sha256"]
     (folder / "model.json").write_text(json.dumps(settings | changes))
-
-
-def test_a_missing_state_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"training\.json does not exist"):
-        read_state(tmp_path)
 
 
 def test_files_are_replaced_whole(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ def sigmoid(x: float) -> float:
 
 
 def test_one_step_worked_out_by_hand() -> None:
-    def stage(short_term: float, value: float, bias: float) -> Weights:
-        return Weights(torch.tensor([[short_term]]), torch.tensor([[value]]), torch.tensor([bias]))
+    def stage(short_term: float, x: float, bias: float) -> Weights:
+        return Weights(torch.tensor([[short_term]]), torch.tensor([[x]]), torch.tensor([bias]))
 
     cell = Cell(
         forget=stage(2.70, 1.63, 1.62),
-        retain=stage(2.00, 1.65, 0.62),
+        input=stage(2.00, 1.65, 0.62),
         potential=stage(1.41, 0.94, -0.32),
         output=stage(4.38, -0.19, 0.59),
     )
@@ -51,8 +51,8 @@ def test_values_and_gradients_are_those_of_torch(layer: int) -> None:
     wanted = (inputs, *lstm.parameters())
     theirs = torch.autograd.grad((expected * loss_weights).sum(), wanted)
     ours = torch.autograd.grad((short_term * loss_weights).sum(), wanted)
-    for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one, other)
+    for pair in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(*pair)
 
 
 def test_both_memories_start_at_zero() -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from lstm_model.configuration import Configuration, DataSettings
 from lstm_model.data.series import EncodedSeries
 from lstm_model.model import fast_torch
-from lstm_model.model.fast_torch import AdamW
+from lstm_model.model.fast_torch import AdamW, AdamWTensors
 from lstm_model.training.trainer import Trainer
 
 WAYS: tuple[Literal["private", "public"], ...] = ("private", "public")
@@ -89,7 +89,7 @@ def test_backward_passes_add_the_same_gradients(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("pieces", [1, 3])
 def test_steps_of_adamw_are_the_same(pieces: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    adamw = AdamW(rate=0.01, beta1=0.9, beta2=0.999, weight_decay=0.1, epsilon=1e-8)
+    adamw = AdamW(lr=0.01, beta1=0.9, beta2=0.999, weight_decay=0.1, eps=1e-8)
     results = []
     for way in WAYS:
         monkeypatch.setattr(fast_torch, "override", way)
@@ -99,7 +99,8 @@ def test_steps_of_adamw_are_the_same(pieces: int, monkeypatch: pytest.MonkeyPatc
         for number in range(1, 50):
             gradients = [torch.randn(5, generator=draw) for _ in range(pieces)]
             step, divisor = torch.tensor(float(number)), torch.tensor(1.0 + number % 3)
-            fast_torch.adamw_step(weights, gradients, first, second, step, divisor, adamw)
+            tensors = AdamWTensors(weights, gradients, first, second)
+            fast_torch.adamw_step(tensors, step, divisor, adamw)
         results.append(torch.stack([*weights, *first, *second]))
     assert results[0].abs().max() > 0.1
     torch.testing.assert_close(*results, rtol=1e-5, atol=1e-6)
@@ -210,7 +211,7 @@ def test_missing_names_are_done_without(
     assert not fast_torch.fused_adamw_works("cpu")
 
 
-def test_the_checks_leave_random_numbers_and_recording_as_they_are() -> None:
+def test_the_checks_change_no_state_of_torch() -> None:
     state = torch.get_rng_state()
     for silent in (torch.inference_mode(), torch.no_grad()):
         fast_torch.engine_works.cache_clear()

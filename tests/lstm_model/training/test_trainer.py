@@ -1,11 +1,6 @@
-import gc
 import math
-import weakref
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,117 +8,16 @@ import pandas as pd
 import pytest
 import torch
 
-from lstm_model.configuration import Configuration, DataSettings
+from lstm_model.configuration import DataSettings
 from lstm_model.data.series import EncodedSeries
 from lstm_model.errors import TrainingFailed
-from lstm_model.inference.predictor import read_state, write_state
 from lstm_model.model.forecaster import LSTMForecaster
-from lstm_model.training import trainer as training
-from lstm_model.training.trainer import (
-    MIN_LR_FRACTION,
-    SETTLING_ROWS,
-    Epoch,
-    FoldTrainer,
-    HoldoutEvaluator,
-    Segments,
-    Trainer,
-    _Chunks,
-    learning_rate_at,
-)
+from lstm_model.training.batches import Chunks
+from lstm_model.training.evaluator import HoldoutEvaluator
+from lstm_model.training.trainer import Epoch, FoldTrainer, Trainer
+from tests.lstm_model.training.small import SMALL, trained
 
 HOUR = pd.Timedelta(hours=1)
-SMALL = Configuration(hidden_size=8, chunk_length=20, context_length=6, batch_size=3)
-
-
-def test_every_training_row_lies_in_one_chunk(series: EncodedSeries) -> None:
-    numbered = np.arange(1.0, 361.0, dtype=np.float32)[:, None]
-    chunks = _Chunks(SMALL, replace(series, inputs=numbered), torch.device("cpu"))
-    for offset in range(5):
-        seen: list[float] = []
-        for starts in chunks.shuffled(np.random.default_rng(offset)):
-            inputs, target, weight, _ = chunks.cut(starts)
-            steps, batch = starts.shape
-            assert inputs.shape == (steps, 26, batch, 1)
-            assert target.shape == weight.shape == (steps, 20 * batch, 3)
-            scored = inputs[:, 6:, :, 0]
-            # The context is the six hours before the chunk, in order.
-            inside = scored[:, 0] > 6
-            assert (inputs[:, 5, :, 0][inside] == scored[:, 0][inside] - 1).all()
-            seen += scored[scored > 0].tolist()
-        assert sorted(seen) == list(range(1, 301)), "rows of training, each once, none after it"
-
-
-@pytest.mark.parametrize(
-    ("chunk", "batch", "steps"),
-    [(20, 3, 16), (3, 4, 25), (300, 8, 2), (20, 1, 16)],
-)
-def test_a_short_series_still_has_some_steps_an_epoch(
-    series: EncodedSeries, chunk: int, batch: int, steps: int
-) -> None:
-    """300 rows: 15 or 16 chunks of 20, 100 or 101 of 3, 1 or 2 of 300."""
-    config = SMALL.model_copy(update={"chunk_length": chunk, "batch_size": batch})
-    chunks = _Chunks(config, series, torch.device("cpu"))
-    found = {sum(map(len, chunks.shuffled(np.random.default_rng(seed)))) for seed in range(20)}
-    assert min(found) <= steps <= max(found)
-    assert max(found) - min(found) <= 1
-
-
-def test_what_all_trainings_read_is_made_once(
-    series: EncodedSeries, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Trainer(SMALL, series, max_epochs=1, seed=5)
-
-    def made(*_: object) -> None:
-        raise AssertionError("made again")
-
-    monkeypatch.setattr(training, "HoldoutEvaluator", made)
-    monkeypatch.setattr(np, "pad", made)
-    other = SMALL.model_copy(update={"chunk_length": 30, "context_length": 10})
-    Trainer(other, series, max_epochs=1, seed=6).last.train_epoch()
-    with pytest.raises(AssertionError, match="made again"):
-        Trainer(SMALL, replace(series), max_epochs=1, seed=5)  # the same numbers in another series
-
-
-def test_what_was_made_of_a_series_goes_with_it(
-    series: EncodedSeries, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A worker that is sent one series after another keeps none of them."""
-    made = []
-
-    class Watched(HoldoutEvaluator):
-        def __init__(self, *given: Any) -> None:
-            super().__init__(*given)
-            made.append(weakref.ref(self))
-
-    monkeypatch.setattr(training, "HoldoutEvaluator", Watched)
-    sent = replace(series)
-    Trainer(SMALL, sent, max_epochs=1, seed=5)
-    Trainer(SMALL, sent, max_epochs=1, seed=6)
-    assert [each() is not None for each in made] == [True]
-    del sent
-    gc.collect()
-    assert [each() for each in made] == [None]
-
-
-def test_targets_and_weights_of_a_batch(series: EncodedSeries) -> None:
-    numbered = np.arange(1.0, 361.0, dtype=np.float32)[:, None]
-    target = series.target.copy()
-    target[40:140] = np.nan
-    gap = replace(series, inputs=numbered, target=target)
-    chunks = _Chunks(SMALL, gap, torch.device("cpu"))
-    none = 0
-    for seed in range(5):
-        for starts in chunks.shuffled(np.random.default_rng(seed)):
-            for inputs, aims, weight, observed in zip(*chunks.cut(starts), strict=True):
-                rows = inputs[6:, :, 0].flatten().long().numpy() - 1
-                # The row before the table has no targets, as those have that stand for padding.
-                counts = np.where(rows[:, None] >= 0, gap.training[rows], False)
-                assert observed == counts.any()
-                none += not observed
-                np.testing.assert_allclose(weight, counts / max(1, counts.sum()), rtol=1e-6)
-                expected = np.where(counts, gap.changes[rows] / series.change_scale, 0.0)
-                np.testing.assert_allclose(aims, expected, rtol=1e-5)
-    assert none, "a batch without a target has no weights, but no NaN either"
 
 
 def test_a_batch_without_targets_is_no_step(series: EncodedSeries) -> None:
@@ -131,21 +25,9 @@ def test_a_batch_without_targets_is_no_step(series: EncodedSeries) -> None:
     target = series.target.copy()
     target[20:300] = np.nan
     few = FoldTrainer(SMALL, replace(series, target=target), max_epochs=1, seed=0)
-    done = few.train_epoch()
+    passed = few.train_epoch()
     assert float(few.state()["optimiser.steps"]) in (1, 2), "its 20 rows lie in one chunk or two"
-    assert math.isfinite(done.loss) and math.isfinite(done.gradient_norm)
-
-
-def test_masks_keep_what_the_dropout_says(series: EncodedSeries) -> None:
-    config = SMALL.model_copy(update={"output_dropout": 0.25, "hidden_size": 500})
-    masks = FoldTrainer(config, series, max_epochs=1, seed=0)._masks(
-        torch.zeros(6, 4), np.random.default_rng(0)
-    )
-    assert isinstance(masks, torch.Tensor) and masks.shape == (6, 4, 500)
-    assert masks.unique().tolist() == [0.0, pytest.approx(1 / 0.75)]
-    assert (masks > 0).double().mean() == pytest.approx(0.75, abs=0.015)
-    each = masks.flatten(0, 1)
-    assert len(each.unique(dim=0)) == len(each), "each chunk has a mask of its own"
+    assert math.isfinite(passed.loss) and math.isfinite(passed.gradient_norm)
 
 
 def test_the_head_reads_what_the_masks_leave(
@@ -156,85 +38,31 @@ def test_the_head_reads_what_the_masks_leave(
     for left in (True, False):
         if not left:
             monkeypatch.setattr(
-                FoldTrainer, "_masks", lambda self, starts, _: torch.zeros(*starts.shape, 8)
+                LSTMForecaster, "dropout_masks", lambda *shape: torch.zeros(*shape[2:], 8).unbind()
             )
-        training = FoldTrainer(config, series, max_epochs=2, seed=0)
-        training.train_epoch()
-        assert bool(training.model.head.weight.any()) == left
-        assert training.model.head.bias.all()
+        trainer = FoldTrainer(config, series, max_epochs=2, seed=0)
+        trainer.train_epoch()
+        assert isinstance(trainer.model, LSTMForecaster)
+        assert bool(trainer.model.head.weight.any()) == left
+        assert trainer.model.head.bias.all()
 
 
-def test_however_many_batches_are_gathered_the_weights_are_the_same(
+def test_weights_do_not_depend_on_what_is_gathered(
     series: EncodedSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = []
+    weights = []
     chunk = 26 * 8 + 20 * 3  # numbers
     for most, gathers in ((1, 16), (2 * chunk - 1, 16), (5 * chunk, 4), (10**9, 1)):
-        monkeypatch.setattr("lstm_model.training.trainer.MAX_GATHERED_NUMBERS", most)
+        monkeypatch.setattr("lstm_model.training.batches.MAX_GATHERED_NUMBERS", most)
         config = SMALL.model_copy(update={"output_dropout": 0.2, "batch_size": 1})
-        training = FoldTrainer(config, series, max_epochs=3, seed=1)
-        pieces = training._chunks.shuffled(np.random.default_rng(3))
-        assert len(pieces) == gathers, "300 rows are 15 or 16 chunks"
-        while training.epoch < 3:
-            training.train_epoch()
-        found.append(torch.cat([each.flatten() for each in training.model.state_dict().values()]))
-    assert all(torch.equal(found[0], other) for other in found)
-
-
-def test_an_untrained_forecaster_is_persistence(series: EncodedSeries) -> None:
-    model = LSTMForecaster.seeded(8, SMALL, 3, seed=1)
-    found = HoldoutEvaluator(series).score(model)
-    assert found.skill == 0.0
-    assert found.rmse_by_lead_time.tolist() == HoldoutEvaluator(series).persistence_rmse.tolist()
-
-
-def trained(series: EncodedSeries, epochs: int = 3, **changes: object) -> Trainer:
-    fit = Trainer(SMALL.model_copy(update=changes), series, max_epochs=epochs, seed=5)
-    for _ in fit:
-        pass
-    return fit
-
-
-def test_stretches_forecast_what_one_long_pass_does(series: EncodedSeries) -> None:
-    """Rows that have a whole warm-up behind them, against a pass over the warm-up and the row."""
-    model = trained(series).last.averaged
-    inputs = torch.from_numpy(np.tile(series.inputs, (4, 1)))  # 1,440 rows: several stretches
-    found = Segments(inputs, 200).forecast(model)
-    assert found.shape == (1240, 3)
-    model.eval()
-    with torch.inference_mode():
-        # The first stretch starts at row 200, so its memory starts WARM_UP_ROWS before.
-        one = model(inputs[None, 200 - SETTLING_ROWS : 260], skip=SETTLING_ROWS)[0]
-        np.testing.assert_allclose(found[:60], one, atol=1e-6)
-        long = model(inputs[None])[0, 200:]
-    # Elsewhere the memory started within the last few hundred rows, and has settled since.
-    np.testing.assert_allclose(found, long, atol=2e-2)
-
-
-def test_forecasts_from_the_first_rows_start_with_empty_memories(series: EncodedSeries) -> None:
-    model = trained(series).last.averaged.eval()
-    inputs = torch.from_numpy(series.inputs)
-    padded = torch.cat([torch.zeros(SETTLING_ROWS, 8), inputs])[None]
-    with torch.inference_mode():
-        expected = model(padded, skip=SETTLING_ROWS)[0, :100]
-    np.testing.assert_allclose(Segments(inputs, 0).forecast(model)[:100], expected, atol=1e-6)
-
-
-def test_changing_the_future_moves_no_earlier_forecast(
-    table: pd.DataFrame, settings: Callable[..., DataSettings]
-) -> None:
-    """Training included: only rows before the split may reach the weights."""
-    hour = pd.Timedelta(hours=1)
-    before = EncodedSeries.from_table(table, hour, settings())
-    later = table.copy()
-    later.loc[later.index[330:], ["pm", "temp"]] += 500
-    after = EncodedSeries.from_table(later, hour, settings())
-    forecasts = []
-    for series in (before, after):
-        fit = trained(series)
-        forecasts.append(Segments(torch.from_numpy(series.inputs), 0).forecast(fit.last.averaged))
-    np.testing.assert_array_equal(forecasts[0][:330], forecasts[1][:330])
-    assert (forecasts[0][330:] != forecasts[1][330:]).any()
+        trainer = FoldTrainer(config, series, max_epochs=3, seed=1)
+        starts = Chunks(config, series, torch.device("cpu")).shuffle(np.random.default_rng(3))
+        assert len(starts) == gathers, "300 rows are 15 or 16 chunks"
+        while trainer.epoch < 3:
+            trainer.train_epoch()
+        tensors = trainer.model.state_dict().values()
+        weights.append(torch.cat([tensor.flatten() for tensor in tensors]))
+    assert all(torch.equal(weights[0], other) for other in weights)
 
 
 def test_same_seed_same_numbers_to_the_last_bit(series: EncodedSeries) -> None:
@@ -261,26 +89,6 @@ def test_training_leaves_torchs_generator_alone(series: EncodedSeries) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_saved_between_epochs_it_goes_on_to_the_same_bits(
-    series: EncodedSeries, tmp_path: Path
-) -> None:
-    config = SMALL.model_copy(update={"num_layers": 2, "dropout": 0.3})
-    whole = Trainer(config, series, max_epochs=5, seed=5)
-    reports = [epoch.score.rmse for epoch in whole]
-    first = Trainer(config, series, max_epochs=5, seed=5)
-    for _ in range(2):
-        first.run_epoch()
-    write_state(tmp_path, *first.state())
-    second = Trainer(config, series, max_epochs=5, seed=5)
-    second.load_state(*read_state(tmp_path))
-    assert [epoch.score.rmse for epoch in second] == reports[2:]
-    assert whole.best is not None
-    assert second.best is not None
-    assert second.best.epoch == whole.best.epoch
-    for name, tensor in whole.best.weights.items():
-        assert torch.equal(tensor, second.best.weights[name])
-
-
 def test_the_best_epochs_weights_are_kept(series: EncodedSeries) -> None:
     # A learning rate far too high spoils the model after its best epoch.
     fit = Trainer(SMALL, series, max_epochs=12, seed=5)
@@ -295,25 +103,10 @@ def test_the_best_epochs_weights_are_kept(series: EncodedSeries) -> None:
     assert HoldoutEvaluator(series).score(again).rmse == min(scores)
 
 
-def test_it_learns_a_rule_that_persistence_misses() -> None:
-    """A sine of a day: the next value follows from the last ones, and the change is never zero."""
-    rows = 24 * 80
-    hour = np.arange(rows)
-    frame = pd.DataFrame(
-        {"pm": 50 + 10 * np.sin(2 * np.pi * hour / 24)},
-        index=pd.date_range("2020-01-01", periods=rows, freq="h", name="time"),
-    )
-    made = DataSettings(
-        target="pm",
-        features=("pm",),
-        horizon=2,
-        validation_from=datetime(2020, 3, 1),
-        test_from=datetime(2021, 1, 1),
-    )
-    series = EncodedSeries.from_table(frame, pd.Timedelta(hours=1), made)
+def test_it_learns_a_rule_that_persistence_misses(sine: EncodedSeries) -> None:
     fit = Trainer(
         SMALL.model_copy(update={"learning_rate": 0.03, "output_dropout": 0.0, "hidden_size": 16}),
-        series,
+        sine,
         max_epochs=30,
         seed=0,
     )
@@ -324,14 +117,12 @@ def test_it_learns_a_rule_that_persistence_misses() -> None:
 
 
 @pytest.mark.parametrize("loss", ["mse", "huber", "mae"])
-def test_the_reported_loss_is_the_mean_over_observed_targets(
-    series: EncodedSeries, loss: str
-) -> None:
+def test_reported_loss_is_the_mean_over_targets(series: EncodedSeries, loss: str) -> None:
     """At a learning rate that moves nothing, against the loss of persistence on the rows."""
     # All rows in one chunk: a mean of several batches' means would weigh the rows unequally.
     config = SMALL.model_copy(update={"loss": loss, "learning_rate": 1e-6, "chunk_length": 5000})
     fit = Trainer(config, series, max_epochs=1, seed=0)
-    found = fit.run_epoch().loss
+    reported = fit.run_epoch().loss
     errors = (series.changes / series.change_scale)[series.training]
     size = np.abs(errors)
     expected = {
@@ -339,23 +130,7 @@ def test_the_reported_loss_is_the_mean_over_observed_targets(
         "mae": size,
         "huber": np.where(size < 0.3, size**2 / 0.6, size - 0.15),
     }[loss].mean()
-    assert found == pytest.approx(expected, rel=1e-3)
-
-
-def test_the_schedule_depends_on_the_share_of_epochs_alone(series: EncodedSeries) -> None:
-    config = SMALL.model_copy(update={"learning_rate": 0.01, "warm_up": 0.25})
-    assert learning_rate_at(0.0, config) == pytest.approx(0.01 * MIN_LR_FRACTION)
-    assert learning_rate_at(0.25, config) == pytest.approx(0.01)
-    assert learning_rate_at(1.0, config) == pytest.approx(0.01 * MIN_LR_FRACTION)
-    assert learning_rate_at(0.625, config) == pytest.approx(
-        0.01 * (MIN_LR_FRACTION + (1 - MIN_LR_FRACTION) / 2)
-    )
-    rising = [learning_rate_at(p / 100, config) for p in range(101)]
-    assert rising.index(max(rising)) == 25
-    for epoch in Trainer(config, series, max_epochs=4, seed=0):
-        assert epoch.learning_rate == learning_rate_at(epoch.number / 4, config)
-    no_warm_up = config.model_copy(update={"warm_up": 0.0})
-    assert learning_rate_at(0.0, no_warm_up) == pytest.approx(0.01)
+    assert reported == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(series: EncodedSeries) -> None:
@@ -372,7 +147,7 @@ def test_forecasts_that_are_not_finite_end_the_training(series: EncodedSeries) -
         Trainer(SMALL, replace(series, inputs=inputs), max_epochs=1, seed=0).run_epoch()
 
 
-def test_chunks_in_which_every_target_is_missing_do_no_harm(
+def test_chunks_without_targets_do_no_harm(
     table: pd.DataFrame, settings: Callable[..., DataSettings]
 ) -> None:
     table.loc[table.index[100:200], "pm"] = np.nan
@@ -438,25 +213,13 @@ def test_folds_advance_in_step_and_report_their_mean(folds: EncodedSeries) -> No
         assert torch.equal(tensor, together[-1].best.weights[name])
 
 
-def test_folds_saved_between_epochs_go_on_to_the_same_bits(
-    folds: EncodedSeries, tmp_path: Path
-) -> None:
-    reports = [epoch.score.rmse for epoch in Trainer(SMALL, folds, max_epochs=3, seed=5)]
-    first = Trainer(SMALL, folds, max_epochs=3, seed=5)
-    first.run_epoch()
-    write_state(tmp_path, *first.state())
-    second = Trainer(SMALL, folds, max_epochs=3, seed=5)
-    second.load_state(*read_state(tmp_path))
-    assert [epoch.score.rmse for epoch in second] == reports[1:]
-
-
-def test_a_training_needs_nothing_but_the_training_rows(series: EncodedSeries) -> None:
+def test_a_training_needs_the_training_rows_alone(series: EncodedSeries) -> None:
     """What the final models learn is what a validated training learns, epoch for epoch."""
     fit = Trainer(SMALL, series, max_epochs=3, seed=5)
     alone = FoldTrainer(SMALL, series.learned, max_epochs=3, seed=5)
     assert len(series.learned.target) == len(series.learned.inputs) == series.split
     for _ in range(2):
-        epoch, done = fit.run_epoch(), alone.train_epoch()
-        assert (done.loss, done.learning_rate) == (epoch.loss, epoch.learning_rate)
+        epoch, passed = fit.run_epoch(), alone.train_epoch()
+        assert (passed.loss, passed.learning_rate) == (epoch.loss, epoch.learning_rate)
     for name, tensor in fit.last.averaged.state_dict().items():
         assert torch.equal(tensor, alone.averaged.state_dict()[name])

@@ -43,16 +43,16 @@ def test_the_test_is_from_test_from_to_the_tables_end() -> None:
     assert test.label == "2020-01-05 to 2020-01-05"
 
 
-def test_years_are_named_and_the_test_itself_is_not_repeated() -> None:
+def test_years_are_named_and_the_test_not_repeated() -> None:
     data = settings(validation_from="2022-01-01", test_from="2023-01-01")
     table = made("2020-01-01", 4 * 365 + 1, "1D")
-    found = evaluation_windows(table, data, [2023, 2022, 2021, 2022])
-    assert [span.label for span in found] == ["2023", "2021", "2022"]
-    assert found[1] == EvaluationWindow("2021", datetime(2021, 1, 1), datetime(2022, 1, 1))
+    windows = evaluation_windows(table, data, [2023, 2022, 2021, 2022])
+    assert [window.label for window in windows] == ["2023", "2021", "2022"]
+    assert windows[1] == EvaluationWindow("2021", datetime(2021, 1, 1), datetime(2022, 1, 1))
 
 
 @pytest.mark.parametrize("year", [2019, 2020, 2024])
-def test_years_outside_the_table_or_after_the_test_are_refused(year: int) -> None:
+def test_years_outside_the_table_are_refused(year: int) -> None:
     data = settings(validation_from="2022-01-01", test_from="2023-01-01")
     with pytest.raises(InputError, match=rf"--test-years must lie in the table.*but got {year}"):
         evaluation_windows(made("2020-01-01", 4 * 365 + 1, "1D"), data, [year])
@@ -61,8 +61,8 @@ def test_years_outside_the_table_or_after_the_test_are_refused(year: int) -> Non
 def test_a_test_may_lie_in_the_last_year_that_there_is() -> None:
     data = settings(validation_from="9998-01-01", test_from="9999-01-01")
     table = made("9996-01-01", 4 * 365, "1D")  # to 30 December
-    found = evaluation_windows(table, data, [9998])
-    assert [span.label for span in found] == ["9999-01-01 to 9999-12-30", "9998"]
+    windows = evaluation_windows(table, data, [9998])
+    assert [window.label for window in windows] == ["9999-01-01 to 9999-12-30", "9998"]
     later = data.model_copy(update={"test_from": datetime(9999, 7, 1)})
     with pytest.raises(InputError, match=r"--test-years must lie in the table.*but got 9999"):
         evaluation_windows(table, later, [9999])
@@ -80,7 +80,7 @@ def test_a_test_that_was_never_observed_is_refused() -> None:
         series_for_window(table, settings(), evaluation_windows(table, settings(), [])[0])
 
 
-def test_final_models_learn_from_all_before_and_nothing_after() -> None:
+def test_window_learns_from_all_before_it_alone() -> None:
     table = made("2020-01-01", 120)
     final = series_for_window(
         table,
@@ -115,7 +115,7 @@ def test_errors_stand_at_the_hour_that_is_forecast(period: ForecastErrors) -> No
 
 
 def test_hours_that_were_not_observed_count_for_no_model(period: ForecastErrors) -> None:
-    assert period.rows() == {"1": 23, "2": 23}
+    assert period.rows() == {1: 23, 2: 23}
     for errors in period.errors.values():
         assert np.isnan(errors[:, 4]).all()  # row 100
         assert np.isfinite(np.delete(errors, 4, axis=1)).all()
@@ -123,16 +123,17 @@ def test_hours_that_were_not_observed_count_for_no_model(period: ForecastErrors)
     assert period.mean_errors(PERSISTENCE)[5, 0] == -(100 + 101)
 
 
-def test_metrics_are_of_the_mean_forecast_and_of_each_seed(period: ForecastErrors) -> None:
-    found = period.metrics()
+def test_scores_of_the_mean_forecast_and_each_seed(period: ForecastErrors) -> None:
+    scores = period.scores()
     changes = np.delete(-period.mean_errors(PERSISTENCE)[:, 0], 4)
-    assert found["lstm"]["rmse"]["1"] == pytest.approx(np.sqrt(np.mean((20 - changes) ** 2)))
-    assert found["lstm"]["mae"]["1"] == pytest.approx(np.mean(np.abs(20 - changes)))
-    assert found["lstm"]["seeds"] == 2
-    assert found["lstm"]["rmse_by_seed"]["1"] == pytest.approx(
+    assert scores["lstm"].rmse[1] == pytest.approx(np.sqrt(np.mean((20 - changes) ** 2)))
+    assert scores["lstm"].mae[1] == pytest.approx(np.mean(np.abs(20 - changes)))
+    assert scores["lstm"].seeds == 2
+    assert (scores["lstm"].rmse_by_seed or {})[1] == pytest.approx(
         [np.sqrt(np.mean((each - changes) ** 2)) for each in (10, 30)]
     )
     reference = np.sqrt(np.mean(changes**2))
-    assert found["lstm"]["skill"]["1"] == pytest.approx(1 - found["lstm"]["rmse"]["1"] / reference)
-    assert found[PERSISTENCE]["skill"] == {"1": 0.0, "2": 0.0}
-    assert "seeds" not in found[PERSISTENCE]
+    assert scores["lstm"].skill[1] == pytest.approx(1 - scores["lstm"].rmse[1] / reference)
+    assert scores[PERSISTENCE].skill == {1: 0.0, 2: 0.0}
+    assert scores[PERSISTENCE].seeds is None
+    assert set(scores[PERSISTENCE].to_json()) == {"rmse", "mae", "skill"}

@@ -15,13 +15,14 @@ from lstm_model.data.series import EncodedSeries
 from lstm_model.data.sources import load_dataset
 from lstm_model.errors import TrainingFailed
 from lstm_model.evaluation.metrics import Score
-from lstm_model.training.trainer import FoldTrainer, HoldoutEvaluator, Trainer
+from lstm_model.training.evaluator import HoldoutEvaluator
+from lstm_model.training.trainer import FoldTrainer, Trainer
 from tuning.comparison.finalists import (
     RetrainedTrial,
     SeedRun,
     best_trials,
-    candidates,
     fresh_seeds,
+    rank_retrained,
     refitting_jobs,
     training_jobs,
 )
@@ -44,9 +45,9 @@ def session() -> Iterator[None]:
 
 @pytest.fixture
 def made(space: Callable[..., Path]) -> Made:
-    settled = read_space(str(space(max_epochs=3, horizon=2)))
-    table = load_dataset(settled.data)
-    return settled, EncodedSeries.from_table(table.frame, table.step, settled.data)
+    loaded = read_space(str(space(max_epochs=3, horizon=2)))
+    table = load_dataset(loaded.data)
+    return loaded, EncodedSeries.from_table(table.frame, table.step, loaded.data)
 
 
 def trial(number: int, rmse: float, hidden_size: int = 8, state: str = "finished") -> Trial:
@@ -74,7 +75,7 @@ def test_the_best_trials_are_of_configurations_that_differ() -> None:
     assert [each.id for each in best_trials(trials, 2)] == [1, 0]
 
 
-def test_a_study_in_which_all_trials_failed_has_no_finalist(
+def test_study_of_failed_trials_has_no_finalist(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     handler = signal.getsignal(signal.SIGTERM)
@@ -99,7 +100,7 @@ def test_the_mean_forecast_decides(made: Made) -> None:
     right = float(np.nanmean(series.changes[series.validation]))
     runs = [run(1, 1, right + 2, series), run(2, 3, right + 2, series)]
     runs += [run(1, 4, right + 9, series), run(2, 2, right - 9, series)]
-    ranked = candidates(series, [trial(0, 1.0), trial(1, 2.0)], runs)
+    ranked = rank_retrained(series, [trial(0, 1.0), trial(1, 2.0)], runs)
     assert [candidate.trial.id for candidate in ranked] == [1, 0]
     alone = run(0, 1, right, series).score
     assert ranked[0].score.rmse == pytest.approx(alone.rmse)
@@ -110,10 +111,10 @@ def test_the_mean_forecast_decides(made: Made) -> None:
 def test_a_configuration_that_fails_with_a_seed_is_out(made: Made) -> None:
     _, series = made
     good = run(1, 1, 50.0, series)
-    ranked = candidates(series, [trial(0, 1.0), trial(1, 2.0)], [good, None, good, good])
+    ranked = rank_retrained(series, [trial(0, 1.0), trial(1, 2.0)], [good, None, good, good])
     assert [candidate.trial.id for candidate in ranked] == [1]
     with pytest.raises(TrainingFailed, match="none of trials 0, 1 came to a result"):
-        candidates(series, [trial(0, 1.0), trial(1, 2.0)], [good, None, None, good])
+        rank_retrained(series, [trial(0, 1.0), trial(1, 2.0)], [good, None, None, good])
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_workers_train_what_would_be_trained_here(made: Made) -> None:
     assert heard[-1] == 4
     assert [each.seed for each in runs] == [4, 5, 4, 5]
     # The last: trial 1 with seed 5.
-    fit = Trainer(Configuration(**trials[1].config), series, max_epochs=3, seed=5)
+    fit = Trainer(Configuration.model_validate(trials[1].config), series, max_epochs=3, seed=5)
     scores, forecasts = [], []
     for epoch in fit:
         scores.append(epoch.score.rmse)
@@ -144,14 +145,14 @@ def test_workers_train_what_would_be_trained_here(made: Made) -> None:
     np.testing.assert_array_equal(runs[3].forecasts, forecasts[best])
 
 
-def test_final_models_are_trained_on_all_that_came_before(made: Made) -> None:
+def test_final_models_learn_from_all_that_came_before(made: Made) -> None:
     space, series = made
     nothing = Score(np.ones(1), np.ones(1), np.ones(1))
     finalist = RetrainedTrial(trial(0, 1.0, 6), (SeedRun(1, 2, nothing, []),), nothing)
     jobs = refitting_jobs(space, series, finalist, [4, 5])
     models = run_jobs(jobs, space.resources, StopRequest(), lambda done: None)
     training = FoldTrainer(
-        Configuration(**finalist.trial.config), series.learned, max_epochs=3, seed=5
+        Configuration.model_validate(finalist.trial.config), series.learned, max_epochs=3, seed=5
     )
     for _ in range(2):
         training.train_epoch()

@@ -23,7 +23,8 @@ from lstm_model.data.series import EncodedSeries
 from lstm_model.data.sources import load_dataset
 from lstm_model.errors import TrainingFailed
 from lstm_model.evaluation.baselines import evaluate_baselines
-from lstm_model.inference.predictor import TrainedForecaster, write_state
+from lstm_model.inference.predictor import TrainedForecaster
+from lstm_model.training.state import write_state
 from lstm_model.training.trainer import Epoch, Trainer
 from tuning.ray_backend import callback, environment, fork_server, runner
 from tuning.ray_backend.callback import FAILURES_TO_GIVE_UP, StudyCallback
@@ -37,6 +38,7 @@ from tuning.space.search_space import read_space
 from tuning.study.resume import read_trials
 from tuning.study.study import Study
 from tuning.study.trial import Trial
+from tuning.study.view import StudyView
 
 LINUX = sys.platform == "linux"
 FAILS, DIES, DIES_ONCE, ASKS_TOO_MUCH = 5, 6, 7, 9
@@ -138,8 +140,10 @@ def study(space: Callable[..., Path], tmp_path: Path) -> Callable[..., Study]:
         table = load_dataset(settled.data)
         series = EncodedSeries.from_table(table.frame, table.step, settled.data)
         begun = time.monotonic()
-        made = Study(tmp_path / folder, settled, table, series, evaluate_baselines(series), begun)
-        made.begin([])
+        made = Study(
+            StudyView(tmp_path / folder, settled, table, series, evaluate_baselines(series), begun)
+        )
+        made.create([])
         return made
 
     return make
@@ -192,14 +196,16 @@ def test_a_study_in_which_every_trial_fails_is_given_up(
     made, stop = study([8], trials=7, folder="one-good"), StopRequest()
     run_trials(made, stop, concurrency=lambda: 1, verbose=False, changes=changes)
     assert not stop.hopeless
-    assert made.counts == {"finished": 1, "failed": 6}
+    assert made.view.counts == {"finished": 1, "failed": 6}
 
 
 def assert_own_epochs(made: Study) -> None:
     for trial in made.trials.values():
         settings = made.space.study
         config = Configuration(**trial.config)
-        alone = Trainer(config, made.series, max_epochs=settings.max_epochs, seed=settings.seed)
+        alone = Trainer(
+            config, made.view.series, max_epochs=settings.max_epochs, seed=settings.seed
+        )
         assert [each["loss"] for each in trial.history] == [epoch.loss for epoch in alone]
 
 
@@ -211,7 +217,7 @@ def test_a_trial_that_cannot_be_begun_is_tried_again(
     monkeypatch.setattr(runner, "Trainable", Reluctant)
     made = study([8, 4, 6], max_epochs=1)
     run_trials(made, StopRequest(), concurrency=lambda: 1, verbose=False)
-    assert made.counts == {"finished": 3}
+    assert made.view.counts == {"finished": 3}
     assert Path(os.environ["TMPDIR_OF_TEST"], "refused").exists()
     assert_own_epochs(made)
 
@@ -225,7 +231,7 @@ def test_tune_does_not_write_its_trials_down(
     monkeypatch.setattr(TuneController, "save_to_dir", lambda *given: written(*given))
     made = study([8, 4], max_epochs=5)
     run_trials(made, StopRequest(), concurrency=lambda: 2, verbose=False)
-    assert made.counts == {"finished": 2}
+    assert made.view.counts == {"finished": 2}
     assert written.call_count == 0
 
 
@@ -243,7 +249,7 @@ def test_a_trial_that_is_not_the_best_leaves_no_checkpoint(
             better.append(trial.id)
     assert 0 < len(better) < 5
     assert [trial.id for trial in made.trials.values() if trial.saved] == better
-    assert made.best is made.trials[better[-1]]
+    assert made.view.best is made.trials[better[-1]]
     kept = TrainedForecaster.load(made.folder / "best").validation
     assert kept is not None
     assert kept.rmse == lowest
@@ -468,9 +474,11 @@ def test_a_study_that_was_stopped_ends_as_one_that_was_not(
         if moment:
             again = read_trials(parts.folder)
             parts = Study(
-                *(parts.folder, parts.space, parts.table, parts.series, parts.baselines),
-                begun=0.0,
-                trials=again,
+                StudyView(
+                    *(parts.folder, parts.space, parts.table, parts.series, parts.baselines),
+                    begun=0.0,
+                    trials=again,
+                )
             )
             parts.resume([])
 
@@ -478,7 +486,7 @@ def test_a_study_that_was_stopped_ends_as_one_that_was_not(
     assert [len(found) for found in states] == [1, 2, 3, 5]
     for one, other in zip(whole.trials.values(), parts.trials.values(), strict=True):
         assert (one.config, one.state, one.history, one.best) == (
-            *(other.config, other.state, other.history, other.best),
+            *(other.config, other.state, other.history, other.view.best),
         )
     assert whole.best is not None
     assert parts.best is not None
@@ -518,7 +526,10 @@ def test_a_trial_that_was_resumed_at_its_very_end_is_finished(
     best = made.trials[0].best
 
     fit = Trainer(
-        made.space.configuration(made.space.initial_trials[0]), made.series, max_epochs=3, seed=0
+        made.space.configuration(made.space.initial_trials[0]),
+        made.view.series,
+        max_epochs=3,
+        seed=0,
     )
     for _ in fit:
         pass
@@ -530,9 +541,11 @@ def test_a_trial_that_was_resumed_at_its_very_end_is_finished(
     record.state, record.checkpoint = "running", "checkpoints/0/0/checkpoint_000000"
     made._write(record)
     again = Study(
-        *(made.folder, made.space, made.table, made.series, made.baselines),
-        begun=0.0,
-        trials=read_trials(made.folder),
+        StudyView(
+            *(made.folder, made.space, made.view.table, made.view.series, made.view.baselines),
+            begun=0.0,
+            trials=read_trials(made.folder),
+        )
     )
     again.resume([])
     run_trials(again, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)

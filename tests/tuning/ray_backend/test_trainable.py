@@ -11,7 +11,7 @@ from ray.tune.result import SHOULD_CHECKPOINT
 
 from lstm_model.configuration import AS_IT_STANDS
 from lstm_model.errors import InputError
-from lstm_model.inference.predictor import write_state
+from lstm_model.training.state import write_state
 from tuning.ray_backend import trainable
 from tuning.ray_backend.trainable import Trainable
 

@@ -29,6 +29,7 @@ from tuning.run import conclude
 from tuning.space.search_space import read_space
 from tuning.study.study import Study
 from tuning.study.trial import State
+from tuning.study.view import StudyView
 
 SCREEN = {"TERM": "xterm-256color"}
 
@@ -40,21 +41,23 @@ def study(space: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.Monkey
     table = load_dataset(settled.data)
     series = EncodedSeries.from_table(table.frame, table.step, settled.data)
     made = Study(
-        tmp_path / "air",
-        settled,
-        table,
-        series,
-        evaluate_baselines(series),
-        begun=time.monotonic() - 90,
+        StudyView(
+            tmp_path / "air",
+            settled,
+            table,
+            series,
+            evaluate_baselines(series),
+            begun=time.monotonic() - 90,
+        )
     )
-    made.begin([])
-    assert made.baselines.scores["ridge"].rmse < made.baselines.persistence.rmse
+    made.create([])
+    assert made.view.baselines.scores["ridge"].rmse < made.view.baselines.persistence.rmse
     return made
 
 
 def start(study: Study, id: int, epochs: int = 0, against_ridge: float = 1.0) -> None:
     """A trial under way, its error a share of ridge's."""
-    study.started(
+    study.on_trial_start(
         id,
         {
             "hidden_size": 4 + id % 12,
@@ -66,7 +69,7 @@ def start(study: Study, id: int, epochs: int = 0, against_ridge: float = 1.0) ->
         },
     )
     for epoch in range(1, epochs + 1):
-        study.reported(id, report(epoch, against_ridge * study.baselines.scores["ridge"].rmse))
+        study.on_epoch(id, report(epoch, against_ridge * study.view.baselines.scores["ridge"].rmse))
 
 
 def end(
@@ -77,8 +80,8 @@ def end(
     reason: str | None = None,
 ) -> None:
     start(study, id, 30 if state == "finished" else 15, against_ridge)
-    study.checkpointed(id, checkpoint(study, id))
-    study.ended(id, state, reason)
+    study.on_checkpoint(id, checkpoint(study, id))
+    study.on_trial_end(id, state, reason)
 
 
 def console(width: int, height: int = 24, **options: Any) -> Terminal:
@@ -138,7 +141,7 @@ def test_everything_is_on_the_screen(
     assert re.search(r"; memory \d+\.\d GB, \d+\.\d GB free$", lines[4])
     assert "Best so far: trial 1, better than ridge: RMSE 10.0% lower" in lines
     # The lowest RMSE comes first.
-    baselines, ridge = study.baselines, study.baselines.scores["ridge"].rmse
+    baselines, ridge = study.view.baselines, study.view.baselines.scores["ridge"].rmse
     rows = [line.split()[:2] for line in lines if line.startswith(("trial 1 ", "ridge", "pers"))]
     assert rows[0] == ["trial", "1"]
     assert rows[1] == ["ridge", f"{ridge:.3f}"]
@@ -185,9 +188,9 @@ def test_it_says_plainly_whether_ridge_is_better(
 def test_better_than_a_ridge_that_is_worse_than_persistence_is_not_good(
     study: Study, shown: Progress
 ) -> None:
-    scores = study.baselines.scores
+    scores = study.view.baselines.scores
     swapped = {"persistence": scores["ridge"], "ridge": scores["persistence"]}
-    study.baselines = replace(study.baselines, scores={**scores, **swapped})
+    study.view.baselines = replace(study.view.baselines, scores={**scores, **swapped})
     start(study, 0, 1, 0.99)
     assert "Best so far: trial 0, not yet better than persistence" in frame(shown, 80)
 
@@ -196,9 +199,9 @@ def test_errors_of_any_size_are_told_apart(study: Study, shown: Progress) -> Non
     """Of kg/m3, where persistence errs by some millionths of a thousandth."""
     scores = {
         name: replace(score, rmse_by_lead_time=1e-9 * score.rmse_by_lead_time)
-        for name, score in study.baselines.scores.items()
+        for name, score in study.view.baselines.scores.items()
     }
-    study.baselines = replace(study.baselines, scores=scores)
+    study.view.baselines = replace(study.view.baselines, scores=scores)
     start(study, 0, 1, 0.99)
     start(study, 1, 1, 0.98)
     lines = frame(shown, 80)
@@ -232,9 +235,9 @@ def test_nothing_jumps_between_two_trials(study: Study, shown: Progress) -> None
     start(study, 0, 1)
     start(study, 1, 1)
     tall = len(frame(shown, 80))
-    study.ended(0, "stopped_early")
+    study.on_trial_end(0, "stopped_early")
     assert len(frame(shown, 80)) == tall
-    study.ended(1, "stopped_early")
+    study.on_trial_end(1, "stopped_early")
     assert len(frame(shown, 80)) == tall
     assert frame(shown, 80, last=True)[-1].startswith("persistence")
 
@@ -262,8 +265,8 @@ def test_the_time_left_leaves_earlier_sessions_out(
         assert "left" not in frame(told, 80)[4]
         now += 60
         for epoch in range(1, 31):
-            study.reported(10, report(epoch, 9.0))
-        study.ended(10, "finished")
+            study.on_epoch(10, report(epoch, 9.0))
+        study.on_trial_end(10, "finished")
         start(study, 11, 15)
         # One and a half trials took a minute, eight and a half are to come.
         assert "about 5:40 left" in frame(told, 80)[4]
@@ -280,7 +283,7 @@ def test_no_time_is_promised_while_a_study_is_being_stopped(study: Study) -> Non
         assert re.search(r"gone, about \S+ left;", frame(told, 80)[4])
         stop.append("Ctrl-C")
         assert re.search(r"gone, stopping;", frame(told, 80)[4])
-        study.ended(0, "interrupted")
+        study.on_trial_end(0, "interrupted")
         assert re.search(r"gone;", frame(told, 80)[4])
     finally:
         told.close()
@@ -314,7 +317,7 @@ def test_reports_draw_nothing_and_cost_next_to_nothing(
         reports = [report(epoch, 9.0) for epoch in range(1, 31)] * 334
         began = time.perf_counter()
         for each in reports:
-            study.reported(0, each)
+            study.on_epoch(0, each)
         return time.perf_counter() - began
 
     monkeypatch.setattr(_View, "lines", lines)
@@ -350,13 +353,16 @@ def test_plain_lines_are_one_line_each_at_most_every_five_seconds_plus_news(
     _, out = lines_of(study)
     start(study, 0, 3, 1.1)
     now += 4.9
-    study.reported(0, report(4, 9.0))
+    study.on_epoch(0, report(4, 9.0))
     assert out.getvalue() == (
         "0 of 20 trials done (1 running, 0 finished, 0 stopped early). 0:00 gone\n"
     )
     now += 0.2
-    ridge, persistence = study.baselines.scores["ridge"].rmse, study.baselines.persistence.rmse
-    study.reported(0, report(5, 1.1 * ridge))
+    ridge, persistence = (
+        study.view.baselines.scores["ridge"].rmse,
+        study.view.baselines.persistence.rmse,
+    )
+    study.on_epoch(0, report(5, 1.1 * ridge))
     beside = f"beside persistence {persistence:.3f} and ridge {ridge:.3f}, skill 10.0%"
     assert out.getvalue().splitlines()[1:] == [
         "0 of 20 trials done (1 running, 0 finished, 0 stopped early). Best so far: trial 0, "
@@ -399,10 +405,10 @@ def test_the_most_that_ran_at_once_are_counted(study: Study) -> None:
     assert progress.most_at_once == 0
     for id in (1, 2, 3):
         start(study, id)
-    study.ended(2, "interrupted")
-    study.ended(3, "failed", "by chance")
+    study.on_trial_end(2, "interrupted")
+    study.on_trial_end(3, "failed", "by chance")
     start(study, 2)
-    study.ended(1, "failed", "by chance")
+    study.on_trial_end(1, "failed", "by chance")
     start(study, 4)
     assert progress.most_at_once == 3
 
@@ -549,18 +555,18 @@ ending, outcome = sys.argv[1], "finished"
 try:
     for id in range(20):
         trial = study.trials[id] = Trial(id, {"hidden_size": 8, "loss": "mae"})
-        progress.started(study, trial)
+        progress.on_trial_start(study.view, trial)
         for epoch in range(30):
             rmse = 25 - id / 10
             trial.best = {"epoch": 1, "rmse": rmse, "mae": rmse, "skill": 1 - rmse / 24.86}
             trial.history.append({"epoch": epoch + 1, "rmse": rmse})
-            progress.reported(study, trial)
+            progress.on_epoch(study.view, trial)
         if id % 2 == 0:  # the one before it goes on beside this one
             continue
         for each in (study.trials[id - 1], trial):
             each.state, each.reason = "failed" if each.id == 5 else "finished", "out of memory"
-            study.best = each
-            progress.ended(study, each)
+            study.view.best = each
+            progress.on_trial_end(study.view, each)
         time.sleep(0.15)
         if id == 9:
             print("warning: said on standard error", file=sys.stderr)
@@ -576,8 +582,8 @@ try:
                 sys.exit(3)
 except KeyboardInterrupt:
     outcome = "interrupted"
-study.outcome = outcome
-progress.finished(study)
+study.view.outcome = outcome
+progress.on_study_end(study.view)
 console.print("after it")
 """
 

@@ -23,15 +23,15 @@ from lstm_model.evaluation.baselines import evaluate_baselines
 from lstm_model.figures import forecasts as figures
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.trainer import Trainer
-from tests.tuning.reporting.test_comparison_report import made_up
 from tests.tuning.study.test_study import report
 from tuning.reporting import figure_thread as artist_module
 from tuning.reporting import study_figures
-from tuning.reporting.tensorboard.study_events import COLUMNS, Events, TensorBoard, write_comparison
+from tuning.reporting.tensorboard.study_events import COLUMNS, Events, TensorBoard
 from tuning.space.search_space import read_space
 from tuning.study.storage import RemotePath
 from tuning.study.study import Study
 from tuning.study.trial import State, Trial
+from tuning.study.view import StudyView
 
 Make = Callable[..., Study]
 
@@ -45,9 +45,16 @@ def make(space: Callable[..., Path], tmp_path: Path) -> Iterator[Make]:
         table = load_dataset(settled.data)
         series = EncodedSeries.from_table(table.frame, table.step, settled.data)
         made = Study(
-            tmp_path / "runs" / name, settled, table, series, evaluate_baselines(series), begun=0.0
+            StudyView(
+                tmp_path / "runs" / name,
+                settled,
+                table,
+                series,
+                evaluate_baselines(series),
+                begun=0.0,
+            )
         )
-        made.begin([])
+        made.create([])
         listeners.append(TensorBoard(made))
         made.listeners.append(listeners[-1])
         return made
@@ -76,34 +83,34 @@ def texts(study: Study, tag: str) -> str:
 
 def fit(study: Study, id: int, config: dict[str, Any], state: Any = "finished") -> None:
     """A trial, truly trained, as Ray's workers would report it."""
-    study.started(id, config)
+    study.on_trial_start(id, config)
     space = study.space
     training = Trainer(
-        space.configuration(config), study.series, max_epochs=space.study.max_epochs, seed=id
+        space.configuration(config), study.view.series, max_epochs=space.study.max_epochs, seed=id
     )
     for epoch in training:
         numbers = {"epoch": epoch.number, "loss": epoch.loss, "seconds": epoch.seconds}
         numbers |= {"learning_rate": epoch.learning_rate, "gradient_norm": epoch.gradient_norm}
         best = {"epoch": epoch.best.epoch, **epoch.best.score.as_json()}
-        study.reported(id, numbers | epoch.score.as_json() | {"best": best})
+        study.on_epoch(id, numbers | epoch.score.as_json() | {"best": best})
     folder = study.folder / "checkpoints" / "0" / str(id) / "checkpoint_000000"
     folder.mkdir(parents=True)
     assert training.best is not None
     TrainedForecaster.of(
-        study.series, "pm", training.config, training.best.weights, training.best.score
+        study.view.series, "pm", training.config, training.best.weights, training.best.score
     ).save(folder / "best")
-    study.checkpointed(id, str(folder))
-    study.ended(id, state)
+    study.on_checkpoint(id, str(folder))
+    study.on_trial_end(id, state)
 
 
 def test_every_epochs_curves_are_there(make: Make) -> None:
     study = make("air")
-    study.started(0, ONE_LAYER)
+    study.on_trial_start(0, ONE_LAYER)
     for epoch, rmse in ((1, 9.0), (2, 10.0)):
-        study.reported(0, report(epoch, rmse, best=(1, 9.0)))
+        study.on_epoch(0, report(epoch, rmse, best=(1, 9.0)))
     # Before the trial has ended, and without anybody having closed a file.
     assert curve(study, "running/0000", "validation/rmse") == [(1, 9.0), (2, 10.0)]
-    study.ended(0, "finished")
+    study.on_trial_end(0, "finished")
     run = "trials/0000"
     assert curve(study, run, "validation/rmse") == [(1, 9.0), (2, 10.0)]
     assert curve(study, run, "whole_trial/rmse") == [(1, 9.0), (2, 9.0)]
@@ -115,14 +122,14 @@ def test_every_epochs_curves_are_there(make: Make) -> None:
 
 def test_the_baselines_are_lines_in_the_same_charts(make: Make) -> None:
     study = make("air")
-    rmse = study.baselines.persistence.rmse
+    rmse = study.view.baselines.persistence.rmse
     assert [step for step, _ in curve(study, "persistence", "validation/rmse")] == [1, 2, 3, 4]
     lines = curve(study, "persistence", "validation/rmse")
     assert [value for _, value in lines] == pytest.approx([rmse] * 4)
     step, lowest = curve(study, "persistence", "whole_study/lowest_rmse")[-1]
     assert step == 4
     assert lowest == pytest.approx(rmse)
-    skill = study.baselines.scores["ridge"].skill
+    skill = study.view.baselines.scores["ridge"].skill
     step, first = curve(study, "ridge", "validation/skill")[0]
     assert step == 1
     assert first == pytest.approx(skill)
@@ -144,8 +151,8 @@ def row(study: Study, run: str) -> Any:
 
 def test_a_running_trial_has_its_row_with_conditional_columns(make: Make) -> None:
     study = make("air")
-    study.started(0, ONE_LAYER)
-    study.started(1, TWO_LAYERS)  # nothing has ended, nothing is closed
+    study.on_trial_start(0, ONE_LAYER)
+    study.on_trial_start(1, TWO_LAYERS)  # nothing has ended, nothing is closed
     (first, status), (second, _) = row(study, "running/0000"), row(study, "running/0001")
     assert "dropout" not in first.hparams
     assert second.hparams["dropout"].number_value == 0.25
@@ -167,9 +174,9 @@ def test_a_running_trial_has_its_row_with_conditional_columns(make: Make) -> Non
 )
 def test_how_a_trial_ended_is_in_its_row(make: Make, state: Any, status: int) -> None:
     study = make("air")
-    study.started(0, ONE_LAYER)
-    study.reported(0, report(1, 9.0))
-    study.ended(0, state)
+    study.on_trial_start(0, ONE_LAYER)
+    study.on_epoch(0, report(1, 9.0))
+    study.on_trial_end(0, state)
     start, end = row(study, "trials/0000")
     assert (start.hparams["state"].string_value, end) == (state, status)
     # Else TensorBoard would show the mean of the two.
@@ -178,18 +185,18 @@ def test_how_a_trial_ended_is_in_its_row(make: Make, state: Any, status: int) ->
 
 def test_a_trial_that_goes_on_has_one_row_and_one_curve(make: Make) -> None:
     study = make("air")
-    study.started(0, ONE_LAYER)
+    study.on_trial_start(0, ONE_LAYER)
     for epoch in (1, 2, 3):
-        study.reported(0, report(epoch, 9.0 - epoch))
-    study.ended(0, "interrupted")
+        study.on_epoch(0, report(epoch, 9.0 - epoch))
+    study.on_trial_end(0, "interrupted")
     del study.trials[0].history[1:]  # its last checkpoint was of epoch 1
-    again = TensorBoard(study)
+    again = TensorBoard(study.view)
     study.listeners[:] = [again]
-    study.started(0, ONE_LAYER)
+    study.on_trial_start(0, ONE_LAYER)
     assert not (study.folder / "tensorboard" / "trials" / "0000").exists()
-    study.reported(0, report(2, 5.0))
+    study.on_epoch(0, report(2, 5.0))
     assert curve(study, "running/0000", "validation/rmse") == [(1, 8.0), (2, 5.0)]
-    study.ended(0, "finished")
+    study.on_trial_end(0, "finished")
     assert curve(study, "trials/0000", "validation/rmse") == [(1, 8.0), (2, 5.0)]
     assert row(study, "trials/0000")[0].hparams["state"].string_value == "finished"
     again.close()
@@ -214,9 +221,9 @@ def test_studies_declare_the_same_columns(make: Make) -> None:
 
 def test_simulated_data_are_labelled(make: Make) -> None:
     study = make("air")
-    object.__setattr__(study.table, "simulated", True)
-    object.__setattr__(study.table, "warning", "Beijing's data could not be had (no network)")
-    TensorBoard(study).close()
+    object.__setattr__(study.view.table, "simulated", True)
+    object.__setattr__(study.view.table, "warning", "Beijing's data could not be had (no network)")
+    TensorBoard(study.view).close()
     for tag in ("settings", "outcome"):
         assert "SIMULATED DATA" in texts(study, tag)
     assert "could not be had (no network)" in texts(study, "settings")
@@ -238,7 +245,7 @@ def test_what_won_is_told_and_drawn_of_rows_before_the_test(
     fit(study, 1, ONE_LAYER)
     fit(study, 2, TWO_LAYERS | {"learning_rate": 1e-3}, "stopped_early")
     study.finish("finished")
-    assert study.best is study.trials[1]
+    assert study.view.best is study.trials[1]
     assert set(events(study).Tags()["images"]) == {
         "best model/forecasts, first lead time",
         "best model/forecasts, last lead time",
@@ -314,7 +321,7 @@ def test_the_model_is_drawn_while_the_last_trials_train(make: Make) -> None:
     assert not artist.look(study), "there are trials to come"
     artist.close()
     for id in (1, 2):
-        study.started(id, ONE_LAYER)
+        study.on_trial_start(id, ONE_LAYER)
     assert artist.look(study)
     artist.close()
     assert not artist.look(study), "once"
@@ -324,7 +331,7 @@ def test_the_model_is_drawn_while_the_last_trials_train(make: Make) -> None:
     [(tags, step)] = drawn
     assert {tag.partition("/")[0] for tag in tags} == {"best model"} and step == 1
     for id in (1, 2):
-        study.ended(id, "failed", "NaN")
+        study.on_trial_end(id, "failed", "NaN")
     artist.finish(study)
     assert drawn[1:] == [(["search/history"], 3)]
 
@@ -359,38 +366,13 @@ def test_a_full_disk_is_an_error_at_once(tmp_path: Path, monkeypatch: pytest.Mon
             written.scalars({"a": 1.0}, 1)
 
 
-def test_a_comparison_tells_its_answer(tmp_path: Path) -> None:
-    folder = tmp_path / "air"
-    (folder / "figures").mkdir(parents=True)
-    Image.new("RGB", (30, 20)).save(folder / "figures" / "episode-1.png")
-    history = [{"epoch": 1, "loss": 0.5, "rmse": 9.0, "mae": 4.0, "skill": 0.1}]
-    for _ in range(2):  # what an earlier one wrote is gone
-        write_comparison(folder, made_up(3), {"multivariate": history})
-    root = EventAccumulator(str(folder / "tensorboard")).Reload()
-    [found] = root.Tensors("answer/text_summary")
-    said = found.tensor_proto.string_val[0].decode()
-    assert said.startswith("Eight features forecast better than one.")
-    assert "| univariate" in said
-    [image] = root.Images("comparison/episode-1")
-    assert (image.width, image.height) == (30, 20)
-    layout = root.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
-    assert b"^comparison/test_rmse$" in layout
-    model = EventAccumulator(str(folder / "tensorboard" / "multivariate")).Reload()
-    errors = made_up(3)["models"]["multivariate"]["rmse"]
-    assert [(event.step, event.value) for event in model.Scalars("comparison/test_rmse")] == [
-        (int(lead), pytest.approx(value)) for lead, value in errors.items()
-    ]
-    assert model.Scalars("comparison/finalist_rmse")[0].value == 9.0
-    assert (folder / "tensorboard" / "persistence").is_dir()
-
-
 def test_a_hundred_trials_take_little_room(make: Make) -> None:
     study = make("air")
     for id in range(10):
-        study.started(id, ONE_LAYER)
+        study.on_trial_start(id, ONE_LAYER)
         for epoch in range(1, 31):
-            study.reported(id, report(epoch, 9.0))
-        study.ended(id, "finished")
+            study.on_epoch(id, report(epoch, 9.0))
+        study.on_trial_end(id, "finished")
     folder = study.folder / "tensorboard"
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     assert 10 * size < 5e6, "the rest of 20 MB is for figures"
@@ -405,15 +387,15 @@ def test_events_are_put_where_no_file_grows(make: Make) -> None:
     study.folder = RemotePath(system, "/bucket/air", ("memory:/", ""))
     states: tuple[State, ...] = ("interrupted", "finished")
     for state in states:
-        listener = TensorBoard(study)
+        listener = TensorBoard(study.view)
         trial = study.trials.setdefault(0, Trial(0, ONE_LAYER))
         trial.state = "running"
-        listener.started(study, trial)
+        listener.on_trial_start(study.view, trial)
         trial.report(report(trial.epochs + 1, 9.0))
-        listener.reported(study, trial)
+        listener.on_epoch(study.view, trial)
         trial.state = state
-        listener.ended(study, trial)
-        listener.finished(study)
+        listener.on_trial_end(study.view, trial)
+        listener.on_study_end(study.view)
     study.folder = local.parent / "fetched"
     memory.get("/bucket/air", str(study.folder), recursive=True)
     assert curve(study, "trials/0000", "validation/rmse") == [(1, 9.0), (2, 9.0)]

@@ -5,8 +5,9 @@ from datetime import datetime
 
 import pytest
 
+from lstm_model.errors import InputError
 from tests.tuning.space.spaces import searching, space_of
-from tuning.cli import FLAGS, override
+from tuning.cli import FLAGS, naming_flags
 from tuning.space.search_space import OverrideError, read_space
 
 
@@ -86,9 +87,9 @@ def test_overriding_source_has_no_fallback() -> None:
 def test_overrides_obey_the_rules(changes: dict[str, object], lines: list[str]) -> None:
     """The same lines, which speak of fields to Python and of flags on the command line."""
     space = read_space("multivariate")
-    with pytest.raises(OverrideError) as caught:
-        override(space, changes)
-    assert str(caught.value).split("\n") == lines
+    with pytest.raises(InputError) as shown, naming_flags():
+        space.overridden(changes)
+    assert str(shown.value).split("\n") == lines
     fields = {flag: field for field, flag in FLAGS.items()}
     with pytest.raises(OverrideError) as caught:
         space.overridden(changes)
@@ -109,8 +110,8 @@ def test_fixed_configuration_is_tried_once() -> None:
 def test_all_changes_of_a_block_are_named() -> None:
     """Where the field at fault is none of them."""
     changes = {"data.target": "TEMP", "data.horizon": 2, "data.calendar": ["day_of_week"]}
-    with pytest.raises(OverrideError) as caught:
-        override(read_space("univariate"), changes)
+    with pytest.raises(InputError) as caught, naming_flags():
+        read_space("univariate").overridden(changes)
     assert str(caught.value) == (
         "data.target, --horizon, --calendar: data.features must include the target 'TEMP': the "
         "model forecasts the change from its last value"

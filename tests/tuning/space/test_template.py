@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lstm_model.training.trainer import MIN_STEPS_PER_EPOCH
+from lstm_model.training.batches import MIN_STEPS_PER_EPOCH
 from lstm_model.wording import yaml_text
 from tests.tuning.conftest import Ask
 from tests.tuning.space.tables import table

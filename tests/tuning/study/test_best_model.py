@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 import lstm_model
 from lstm_model.arrays import Float64Array
@@ -17,15 +16,20 @@ from lstm_model.data.series import EncodedSeries
 from lstm_model.data.sources import load_dataset
 from lstm_model.inference.intervals import Intervals, calibrate
 from lstm_model.inference.predictor import TrainedForecaster
-from lstm_model.training.trainer import HoldoutEvaluator, Trainer
-from tests.tuning.study.test_study import CONFIG, folder_of, report
+from lstm_model.training.evaluator import HoldoutEvaluator
+from lstm_model.training.trainer import Trainer
+from tests.builders import copy_of, epoch_report
+from tests.tuning.study.test_study import CONFIG, folder_of
 from tuning.comparison.backtest import EvaluationWindow, ForecastErrors, series_for_window
-from tuning.comparison.finalists import RetrainedTrial, _refit, _train
-from tuning.comparison.pipeline import _completed, coverage
+from tuning.comparison.breakdowns import measure_coverage
+from tuning.comparison.finalists import RetrainedTrial, refit_with_seed, train_with_seed
+from tuning.comparison.pipeline import with_intervals
 from tuning.space.search_space import read_space
-from tuning.study import study as module
+from tuning.study import best_model
+from tuning.study.best_model import BEST_MANIFEST, BestModel
 from tuning.study.study import Study
 from tuning.study.trial import Trial
+from tuning.study.view import StudyView
 
 pytest_plugins = ("tests.tuning.study.test_study",)
 
@@ -39,40 +43,42 @@ def same(a: Intervals | None, b: Intervals) -> bool:
 def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit = Trainer(CHEAP, study.series, max_epochs=2, seed=1)
+    fit = Trainer(CHEAP, study.view.series, max_epochs=2, seed=1)
     *_, last = fit
     folder = folder_of(study) / "checkpoints" / "0" / "0" / "checkpoint_000000"
-    of = TrainedForecaster.of(study.series, "pm", CHEAP, last.best.weights, last.best.score)
+    of = TrainedForecaster.of(study.view.series, "pm", CHEAP, last.best.weights, last.best.score)
     of.save(folder / "best")
-    study.started(0, CONFIG)
-    study.reported(0, report(1, 9.0))
-    study.checkpointed(0, folder)
-    study.ended(0, "finished")
+    study.on_trial_start(0, CONFIG)
+    study.on_epoch(0, epoch_report(1, 9.0))
+    study.on_checkpoint(0, folder)
+    study.on_trial_end(0, "finished")
     study.heartbeat()
     assert lstm_model.load(folder_of(study) / "best").intervals is None, "a better one may follow"
     # Whoever goes on with it makes up for it as well.
     study.release()
-    study = Study(study.folder, study.space, study.table, study.series, study.baselines, 0.0)
+    study = copy_of(study)
     assert study.resume(["--resume"]) == []
-    monkeypatch.setattr(module, "COMPLETE_SECONDS", 0.0)
+    monkeypatch.setattr(best_model, "CALIBRATE_SECONDS", 0.0)
     study.heartbeat()
     best = lstm_model.load(folder_of(study) / "best")
     assert best.validation is not None
     assert best.validation.rmse == last.best.score.rmse
-    forecast = HoldoutEvaluator(study.series).forecast(best.model)
-    assert same(best.intervals, calibrate([(study.series, forecast)]))
+    forecast = HoldoutEvaluator(study.view.series).forecast(best.model)
+    assert same(best.intervals, calibrate([(study.view.series, forecast)]))
     assert best.reading.time == "time"
     assert not best.simulated
     assert best.rows_needed < 336
+    manifest = (folder_of(study) / "best" / BEST_MANIFEST).read_bytes()
     # Nothing of it comes from the test.
-    frame = study.table.frame
+    frame = study.view.table.frame
     hidden = frame[frame.index < study.space.data.test_from].reindex(frame.index)
-    before = study._starts
-    study.table, study._starts = replace(study.table, frame=hidden), None
-    assert study._completed(of).files() == best.files()
-    assert before is not None
-    assert study._starts is not None
-    assert torch.equal(before._inputs, study._starts._inputs)
+    files = best.files()
+    of.save(folder_of(study) / "best")
+    (folder_of(study) / "best" / BEST_MANIFEST).write_bytes(manifest)
+    blind = BestModel(replace(study.view, table=replace(study.view.table, frame=hidden)))
+    assert blind.recover(study.trials) == []
+    blind.calibrate()
+    assert lstm_model.load(folder_of(study) / "best").files() == files
     assert best.forecast(frame).bounds.keys() == {0.8, 0.95}
 
 
@@ -87,16 +93,16 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     table = load_dataset(settled.data)
     series = EncodedSeries.from_table(table.frame, table.step, settled.data)
     assert len(series.folds) == 2
-    runs = [_train(CHEAP, series, 2, seed, "cpu") for seed in (1, 2)]
+    runs = [train_with_seed(CHEAP, series, 2, seed, "cpu") for seed in (1, 2)]
     assert all(runs)
     trial = Trial(0, CHEAP.model_dump(), "finished")
     finalist = RetrainedTrial(trial, tuple(runs), runs[0].score)  # type: ignore[arg-type, union-attr]
     end = table.frame.index[-1] + table.step
     span = EvaluationWindow("test", settled.data.test_from, end.to_pydatetime())
     final = series_for_window(table, settled.data, span)
-    members = [_refit(CHEAP, final.learned, "pm", 2, 2, seed, "cpu") for seed in (1, 2)]
-    study = Study(tmp_path / "air", settled, table, series, None, 0.0)  # type: ignore[arg-type]
-    model = _completed(TrainedForecaster.ensemble(members), study, span, finalist)
+    members = [refit_with_seed(CHEAP, final.learned, "pm", 2, 2, seed, "cpu") for seed in (1, 2)]
+    study = StudyView(tmp_path / "air", settled, table, series, None, 0.0)  # type: ignore[arg-type]
+    model = with_intervals(TrainedForecaster.ensemble(members), study, span, finalist)
 
     means = [np.mean([run.forecasts[fold] for run in runs], axis=0) for fold in range(2)]  # type: ignore[union-attr]
     assert same(model.intervals, calibrate(list(zip(series.folds, means, strict=True))))
@@ -144,10 +150,9 @@ def test_coverage_counted_by_hand() -> None:
             np.testing.assert_allclose(values[:4], forecasts[:4])
             return {0.8: (values - 10, values + 10), 0.95: (values - 20, values + 20)}
 
-    found = coverage(simple(forecasts, observed), "m", Model(), [100.0])  # type: ignore[arg-type]
+    found = measure_coverage(simple(forecasts, observed), "m", Model(), [100.0])  # type: ignore[arg-type]
     shares = {
-        (one["claim"], one["lead_time"], one["forecast_level"]): (one["rows"], one["covered"])
-        for one in found
+        (one.claim, one.lead_time, one.forecast_level): (one.rows, one.covered) for one in found
     }
     assert shares == {
         (0.8, 1, "all"): (4, 0.75),
@@ -163,4 +168,4 @@ def test_coverage_counted_by_hand() -> None:
         (0.95, 2, "below 100"): (3, 1.0),
         (0.95, 2, "100 and more"): (1, 0.0),
     }
-    assert [one["mean_width"] for one in found[:2]] == pytest.approx([20.0, 20.0])
+    assert [one.mean_width for one in found[:2]] == pytest.approx([20.0, 20.0])

@@ -12,7 +12,8 @@ import pytest
 
 from lstm_model.errors import InputError
 from tests.bucket_server import KEYS, Front, create_bucket, server_clock
-from tests.tuning.study.test_study import CONFIG, report
+from tests.builders import copy_of, epoch_report
+from tests.tuning.study.test_study import CONFIG
 from tuning.study import lock as lock_module
 from tuning.study.lock import Lease, LostLease
 from tuning.study.resume import check_name_is_free
@@ -296,7 +297,7 @@ def test_who_waits_enters_when_a_dead_drivers_term_is_over(
 
 def in_bucket(study: Study, folder: RemotePath) -> Study:
     """Such a study, in a bucket."""
-    return Study(folder, study.space, study.table, study.series, study.baselines, 0.0)
+    return copy_of(study, folder)
 
 
 def record(folder: RemotePath, id: int) -> Trial:
@@ -315,18 +316,18 @@ def test_no_record_is_written_over_by_a_driver_whose_server_stalled(
     the first had sent arrives after that.
     """
     first = in_bucket(study, folders[0])
-    first.begin([])
+    first.create([])
     for id in (0, 1):
-        first.started(id, CONFIG)
-        first.reported(id, report(1, 9.0))
-    first.ended(0, "finished")
+        first.on_trial_start(id, CONFIG)
+        first.on_epoch(id, epoch_report(1, 9.0))
+    first.on_trial_end(0, "finished")
     two_fronts[0].stall()
     failures = list[BaseException]()
 
     def end() -> None:
         """As a trial that ends: its record, and what is derived."""
         try:
-            first.ended(1, "finished")
+            first.on_trial_end(1, "finished")
         except OSError as error:
             failures.append(error)
 
@@ -337,10 +338,10 @@ def test_no_record_is_written_over_by_a_driver_whose_server_stalled(
 
     second = in_bucket(study, folders[1])
     second.resume([])
-    second.started(1, CONFIG)
-    second.reported(1, report(1, 5.0))
-    second.reported(1, report(2, 4.0))
-    second.ended(1, "stopped_early")
+    second.on_trial_start(1, CONFIG)
+    second.on_epoch(1, epoch_report(1, 5.0))
+    second.on_epoch(1, epoch_report(2, 4.0))
+    second.on_trial_end(1, "stopped_early")
     second.heartbeat()
 
     two_fronts[0].flow()
@@ -352,7 +353,7 @@ def test_no_record_is_written_over_by_a_driver_whose_server_stalled(
     with pytest.raises(LostLease, match="is run by another process now"):
         first.heartbeat()
     with pytest.raises(LostLease):
-        first.started(2, CONFIG)
+        first.on_trial_start(2, CONFIG)
     with pytest.raises(LostLease):
         first.finish("failed")
 
@@ -369,17 +370,17 @@ def test_what_arrives_late_is_written_over_while_the_second_driver_runs(
     study: Study, folders: list[RemotePath], later: Callable[[float], None]
 ) -> None:
     first = in_bucket(study, folders[0])
-    first.begin([])
-    first.started(0, CONFIG)
-    first.reported(0, report(1, 9.0))
-    first.ended(0, "failed", "out of memory")
+    first.create([])
+    first.on_trial_start(0, CONFIG)
+    first.on_epoch(0, epoch_report(1, 9.0))
+    first.on_trial_end(0, "failed", "out of memory")
     assert isinstance(first._lock, Lease)
     die(first._lock)
     later(TERM + 2)
     second = in_bucket(study, folders[1])
     second.resume([])
-    (folders[0] / "trials" / "0.json").write_bytes(Trial(0, CONFIG, state="running").content())
-    (folders[0] / "trials" / "7.json").write_bytes(Trial(7, CONFIG).content())
+    (folders[0] / "trials" / "0.json").write_bytes(Trial(0, CONFIG, state="running").to_bytes())
+    (folders[0] / "trials" / "7.json").write_bytes(Trial(7, CONFIG).to_bytes())
     second.heartbeat()
     assert record(folders[1], 0) == first.trials[0]
     assert not (folders[1] / "trials" / "7.json").exists(), "the second has not begun it"
@@ -392,13 +393,13 @@ def test_a_slow_server_lets_nobody_in(
     """A driver whose writes take longer than the term, all in all."""
     monkeypatch.setattr(lock_module, "TERM_SECONDS", 2.0)
     first = in_bucket(study, folders[0])
-    first.begin([])
+    first.create([])
     two_fronts[0].seconds = 0.2
     refused = 0
     begun = time.monotonic()
     try:
         for id in range(50):
-            first.started(id, CONFIG)
+            first.on_trial_start(id, CONFIG)
             if time.monotonic() - begun > 3:
                 break
             with pytest.raises(InputError, match="another process"):
@@ -424,24 +425,24 @@ def test_a_study_that_another_process_just_began_is_refused(
         if len(looks) > 1:
             look(folder)
 
-    first.begin([])
-    monkeypatch.setattr("tuning.study.study.refuse_existing", look_too_early)
+    first.create([])
+    monkeypatch.setattr("tuning.study.study.check_name_is_free", look_too_early)
     with pytest.raises(InputError, match="another process"):
-        second.begin([])
+        second.create([])
     first.finish("interrupted")
     settings = (folders[0] / "study.json").read_bytes()
     looks.clear()
     with pytest.raises(InputError, match="exists; go on with it"):
-        second.begin([])
+        second.create([])
     assert (folders[0] / "study.json").read_bytes() == settings
 
 
 def test_a_study_that_cannot_go_on_is_let_go(study: Study, folders: list[RemotePath]) -> None:
     """So that it goes on once it is mended, and not after a term."""
     first = in_bucket(study, folders[0])
-    first.begin([])
-    first.started(0, CONFIG)
-    first.ended(0, "failed", "out of memory")
+    first.create([])
+    first.on_trial_start(0, CONFIG)
+    first.on_trial_end(0, "failed", "out of memory")
     first.release()
     whole = (folders[0] / "trials" / "0.json").read_bytes()
     (folders[0] / "trials" / "0.json").write_bytes(b"{")

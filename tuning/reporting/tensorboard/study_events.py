@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
@@ -51,12 +51,11 @@ from lstm_model.files import read_bytes
 from lstm_model.wording import significant
 from tuning.reporting.figure_thread import FigureThread, PngByTag
 from tuning.reporting.tables import best_rows
-from tuning.study.storage import RemotePath, StoragePath, map_files, relative_to, remove_tree
+from tuning.study.storage import RemotePath, StoragePath, map_files, relative_to
+from tuning.study.summary import summarize_data, summarize_study
 from tuning.study.trial import State, Trial
+from tuning.study.view import Listener, StudyView
 from tuning.wording import format_setting
-
-if TYPE_CHECKING:
-    from tuning.study.study import Study
 
 # Tags of the chart a trial's report goes to, and what HPARAMS shows as columns.
 CURVES = {
@@ -97,7 +96,7 @@ under way; `^air.*best` for one study of many, here `air`.
 """
 
 
-class TensorBoard:
+class TensorBoard(Listener):
     """Writes a study's events as it goes.
 
     Over several studies TensorBoard takes one record of what the HPARAMS columns are. So each
@@ -107,7 +106,7 @@ class TensorBoard:
     written anew where it arrives: a page that is open sees the new state too.
     """
 
-    def __init__(self, study: "Study") -> None:
+    def __init__(self, study: StudyView) -> None:
         self._mirror = Mirror(study.folder / "tensorboard")
         self._folder = self._mirror.folder
         runs = [_number(trial) for trial in study.trials.values() if trial.under_way]
@@ -128,7 +127,7 @@ class TensorBoard:
             self._show, self._mirror.put if self._mirror.is_remote else None
         )
 
-    def started(self, study: "Study", trial: Trial) -> None:
+    def on_trial_start(self, study: StudyView, trial: Trial) -> None:
         if trial.id in self._trials:
             return  # tried again after its worker died: the same run goes on
         place = self._folder / "running" / _number(trial)
@@ -139,13 +138,13 @@ class TensorBoard:
         events.begin_after(trial.epochs)  # those that come now were there before it was cut off
         self._draw(study)
 
-    def reported(self, study: "Study", trial: Trial) -> None:
-        best = trial.best or {}
+    def on_epoch(self, study: StudyView, trial: Trial) -> None:
+        best: Mapping[str, Any] = trial.best or {}
         columns = {**best, "epochs": trial.epochs, "seconds": trial.seconds}
         values = {tag: columns[name] for name, tag in COLUMNS.items()}
         self._trials[trial.id].scalars(_curves(trial.history[-1]) | values, trial.epochs)
 
-    def ended(self, study: "Study", trial: Trial) -> None:
+    def on_trial_end(self, study: StudyView, trial: Trial) -> None:
         events = self._trials.pop(trial.id)
         if trial.reason:
             events.text("why it failed", trial.reason)
@@ -158,7 +157,7 @@ class TensorBoard:
             self._root.scalars({SO_FAR: study.best.rmse}, self._done)
         self._draw(study)
 
-    def finished(self, study: "Study") -> None:
+    def on_study_end(self, study: StudyView) -> None:
         try:
             self._write_best(study)
             self._write_outcome(study)
@@ -177,13 +176,13 @@ class TensorBoard:
         for events in (self._root, *self._trials.values()):
             events.close()
 
-    def _draw(self, study: "Study") -> None:
+    def _draw(self, study: StudyView) -> None:
         """What is new, if it is time to."""
         if self._artist.look(study):
             self._write_best(study)
             self._write_outcome(study)
 
-    def _write_baselines(self, study: "Study") -> None:
+    def _write_baselines(self, study: StudyView) -> None:
         """As long as the trials' curves, so that a chart shows them from end to end."""
         epochs, trials = study.space.study.max_epochs, study.space.study.trials
         for name, score in study.baselines.leading.items():
@@ -195,7 +194,7 @@ class TensorBoard:
                 events.scalars({SO_FAR: score.rmse}, done)
             events.close()
 
-    def _write_best(self, study: "Study") -> None:
+    def _write_best(self, study: StudyView) -> None:
         if study.best is None or (found := (study.best.id, study.best.epochs)) == self._best:
             return
         self._best = found
@@ -205,58 +204,11 @@ class TensorBoard:
             events.scalars(_curves(epoch), number)
         events.close()
 
-    def _write_outcome(self, study: "Study") -> None:
+    def _write_outcome(self, study: StudyView) -> None:
         self._root.text("outcome", _outcome(study))
 
     def _show(self, drawn: PngByTag, step: int) -> None:
         self._root.images(drawn, step)
-
-
-def write_comparison(
-    folder: StoragePath,
-    comparison: Mapping[str, Any],
-    histories: Mapping[str, Sequence[Mapping[str, float]]],
-) -> None:
-    """A comparison's events, once its figures lie in folder/figures.
-
-    Args:
-        histories: the epochs of each finalist's trial, as its record has them.
-    """
-    from tuning.reporting.comparison_report import (
-        summary_markdown,  # brings matplotlib, which a study is to start without
-    )
-
-    remove_tree(folder / "tensorboard")  # of the same comparison, made before
-    mirror = Mirror(folder / "tensorboard")
-    place = mirror.folder
-    root = Events(place)
-    root.add(_layout(_of_comparisons()))
-    root.text("answer", summary_markdown(comparison))
-    files: list[StoragePath] = list((folder / "figures").glob("*.png"))
-    root.images({f"comparison/{file.stem}": file.read_bytes() for file in files}, 0)
-    root.close()
-    first = comparison["lead_times"][0]
-    for model, errors in comparison["models"].items():
-        events = Events(place / model)
-        for lead in comparison["lead_times"]:
-            values = {f"comparison/test_{metric}": errors[metric][str(lead)] for metric in METRICS}
-            events.scalars(values, lead)
-        for one in comparison["breakdowns"]:
-            if one["lead_time"] == first and one["by"] in BREAKDOWNS and model in one["rmse"]:
-                events.scalars({BREAKDOWNS[one["by"]]: one["rmse"][model]}, int(one["group"]))
-        for number, epoch in enumerate(histories.get(model, ()), start=1):
-            events.scalars({FINALIST + name: epoch[name] for name in (*METRICS, "loss")}, number)
-        events.close()
-    mirror.put()
-    mirror.close()
-
-
-# Tags of a comparison: what it breaks down by numbers, and the epochs of a finalist's trial.
-BREAKDOWNS = {
-    "hour of day": "comparison/test_rmse_by_hour",
-    "month": "comparison/test_rmse_by_month",
-}
-FINALIST = "comparison/finalist_"
 
 
 def _of_studies() -> dict[str, dict[str, str]]:
@@ -267,19 +219,6 @@ def _of_studies() -> dict[str, dict[str, str]]:
             "Validation RMSE by epoch": "^validation/rmse$",
             "Training loss by epoch": "^training/loss$",
         },
-    }
-
-
-def _of_comparisons() -> dict[str, dict[str, str]]:
-    return {
-        "Models of a comparison beside one another": {
-            "Test RMSE by hour of the day": f"^{BREAKDOWNS['hour of day']}$",
-            "Test RMSE by month": f"^{BREAKDOWNS['month']}$",
-            "Test RMSE by lead time": "^comparison/test_rmse$",
-            "Test skill by lead time": "^comparison/test_skill$",
-            "Validation RMSE of the finalists by epoch": f"^{FINALIST}rmse$",
-            "Training loss of the finalists by epoch": f"^{FINALIST}loss$",
-        }
     }
 
 
@@ -444,7 +383,7 @@ def _level(events: Events, score: Score, group: str, steps: Iterable[int]) -> No
         events.scalars(values, step)
 
 
-def _write_row(place: Path, study: "Study", trial: Trial) -> None:
+def _write_row(place: Path, study: StudyView, trial: Trial) -> None:
     """The trial's row in HPARAMS, as long as it is in this state."""
     values = {
         "study": study.name,
@@ -529,11 +468,11 @@ def _column(hyperparameter: Hyperparameter) -> HParam:
     return HParam(hyperparameter.name, domain, description=hyperparameter.meaning)
 
 
-def _settings(study: "Study") -> str:
+def _settings(study: StudyView) -> str:
     """Markdown: what was asked for."""
     space = study.space
     searched = {name: entry.describe() for name, entry in space.search.items()}
-    data = study.data() | space.data.model_dump(mode="json")
+    data = summarize_data(study).to_json() | space.data.model_dump(mode="json")
     parts = [
         "What was asked for:",
         _table(space.study.model_dump(), ("budget", "")),
@@ -547,36 +486,35 @@ def _settings(study: "Study") -> str:
     return _warned(study, "\n\n".join(parts))
 
 
-def _outcome(study: "Study") -> str:
+def _outcome(study: StudyView) -> str:
     """Markdown: how it goes or went, and what won beside what it had to beat."""
-    summary = study.summary()
+    summary = summarize_study(study)
     counts = ", ".join(
-        f"{number} {state.replace('_', ' ')}" for state, number in summary["trials"].items()
+        f"{number} {state.replace('_', ' ')}" for state, number in summary.trials.items()
     )
     said = f"{study.name}: {study.outcome}. {counts}."
-    if (best := summary["best"]) is None:
+    if (best := study.best_score) is None or study.best is None:
         return _warned(study, f"### {said}\n\nNo trial has ended with a result yet.\n{HOW_TO_LOOK}")
-    score, trial = best["validation"], study.trials[best["trial"]]
+    trial = study.best
     beside = []
     for name, baseline in study.baselines.leading.items():
-        less = 1 - score["rmse"] / baseline.rmse
+        less = 1 - best["rmse"] / baseline.rmse
         where = "below" if less > 0 else "above"
         beside.append(f"{abs(less):.1%} {where} {study.baselines.title(name)}")
     won = (
-        f"**Trial {trial.id} is the best**: its validation RMSE is {significant(score['rmse'])}, "
+        f"**Trial {trial.id} is the best**: its validation RMSE is {significant(best['rmse'])}, "
         f"{' and '.join(beside)}, at epoch {best['epoch']} of {trial.epochs}."
     )
     rows = [f"| {' | '.join(row)} |" for row in best_rows(study)]
     table = "\n".join(["| model | RMSE | MAE | skill | epochs |", "|---|--:|--:|--:|--:|", *rows])
-    config = _table(
-        {k: format_setting(v) for k, v in trial.config.items()}, (f"trial {trial.id}", "")
-    )
+    settings = {name: format_setting(value) for name, value in trial.config.items()}
+    config = _table(settings, (f"trial {trial.id}", ""))
     # Tables that follow one another would stand as one.
     parts = (f"### {said}", won, table, "What the best trial was given:", config, HOW_TO_LOOK)
     return _warned(study, "\n\n".join(parts))
 
 
-def _warned(study: "Study", markdown: str) -> str:
+def _warned(study: StudyView, markdown: str) -> str:
     if not study.table.simulated:
         return markdown
     return f"**SIMULATED DATA: it says nothing about Beijing**\n\n{markdown}"

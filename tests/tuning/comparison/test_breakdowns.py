@@ -1,0 +1,59 @@
+"""Groups of test hours that are made up here, against answers worked out by hand."""
+
+import numpy as np
+import pytest
+
+from lstm_model.evaluation.baselines import PERSISTENCE
+from tests.tuning.comparison.builders import make_errors
+from tuning.comparison.breakdowns import break_down, find_largest_errors, find_level_edges
+
+
+def test_breakdowns_by_hand() -> None:
+    # Two days across the end of a month, 30 and 31 January, then an hour of February.
+    errors = np.arange(49.0)[None, :, None]
+    errors[0, 7] = np.nan
+    window = make_errors({"a": errors, PERSISTENCE: 2 * errors})
+    wind = np.array(["NW", "SE"], dtype=object)[np.arange(200) % 2]
+    breakdowns = break_down(window, ["a", PERSISTENCE], [35.0, 75.0], {"wind": wind})
+    groups = {(each.by, each.group): each for each in breakdowns}
+    assert groups["month", "2"].rows == 1
+    assert groups["month", "2"].rmse == {"a": 48.0, PERSISTENCE: 96.0}
+    assert groups["month", "1"].rows == 47
+    assert groups["hour of day", "07"].rows == 1  # the first was not observed
+    assert groups["hour of day", "07"].rmse["a"] == 31.0
+    assert groups["hour of day", "00"].rmse["a"] == pytest.approx(np.sqrt((0 + 24**2 + 48**2) / 3))
+    # Levels 0, 20, 40, 60, 80 in turn: two below 35, two from there to 75, each above.
+    rows = {name: groups["level", name].rows for name in ("below 35", "35 to 75", "75 and more")}
+    assert rows == {"below 35": 20, "35 to 75": 19, "75 and more": 9}
+    # Origins are rows 100, 101, ...: even ones have NW.
+    even = np.delete(np.arange(49.0), 7)
+    even = even[even % 2 == 0]
+    assert groups["wind", "NW"].rows == len(even)
+    assert groups["wind", "NW"].rmse["a"] == pytest.approx(np.sqrt(np.mean(even**2)))
+
+
+def test_level_on_an_edge_is_in_the_upper_group() -> None:
+    window = make_errors({PERSISTENCE: np.ones((1, 5, 1))})
+    breakdowns = break_down(window, [PERSISTENCE], [40.0, 75.0], {})
+    rows = {each.group: each.rows for each in breakdowns if each.by == "level"}
+    assert rows == {"below 40": 2, "40 to 75": 2, "75 and more": 1}
+
+
+def test_largest_errors_come_with_their_hours() -> None:
+    errors = np.zeros((1, 40, 1))
+    errors[0, [3, 30], 0] = [-50.0, 60.0]
+    errors[0, 12, 0] = np.nan
+    largest = find_largest_errors(make_errors({PERSISTENCE: errors}), PERSISTENCE, 1)
+    assert len(largest) == 10
+    assert (largest[0].time, largest[0].error) == ("2020-01-31 06:00", 60.0)
+    assert (largest[0].observed, largest[0].forecast) == (130.0, 190.0)
+    assert (largest[1].time, largest[1].error) == ("2020-01-30 03:00", -50.0)
+
+
+def test_level_edges_are_quantiles_of_training() -> None:
+    class Final:
+        target = np.concatenate([np.arange(1.0, 102.0), [9999.0]])
+        split = 101
+
+    assert find_level_edges(Final(), target_is_pm25=True) == [35, 75, 115, 150, 250]  # type: ignore[arg-type]
+    assert find_level_edges(Final(), target_is_pm25=False) == [21, 41, 61, 81, 96]  # type: ignore[arg-type]

@@ -1,0 +1,137 @@
+"""Where the errors are: by month, hour, level and category; the largest; what intervals held."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from lstm_model.arrays import Float64Array, Mask
+from lstm_model.data.series import EncodedSeries
+from lstm_model.inference.predictor import TrainedForecaster
+from lstm_model.wording import distinct
+from tuning.comparison.backtest import ForecastErrors
+from tuning.comparison.result import Breakdown, Coverage, LargestError
+
+# Steps of the air quality index for PM2.5 in ug/m3 (China's HJ 633-2012), and quantiles of the
+# training rows for a target of any other kind.
+AQI_BREAKPOINTS = (35.0, 75.0, 115.0, 150.0, 250.0)
+LEVEL_QUANTILES = (0.2, 0.4, 0.6, 0.8, 0.95)
+N_LARGEST_ERRORS = 10
+
+Categories = Mapping[str, npt.NDArray[np.object_]]
+
+
+def break_down(
+    errors: ForecastErrors,
+    models: Sequence[str],
+    level_edges: Sequence[float],
+    categories: Categories,
+) -> list[Breakdown]:
+    """RMSE of the hours of each month, hour of the day, level and category, by lead time.
+
+    Month and hour are of the hour that is forecast; level and category are what was known at the
+    forecast's origin, since sorting by what came of it would favour models that exaggerate
+    (Lerch et al. 2017, doi:10.1214/16-STS588).
+
+    Args:
+        level_edges: the inner edges between levels, in the target's unit.
+        categories: (rows of the table,) of each categorical column, the last one known.
+    """
+    squares = {model: np.square(errors.mean_errors(model)) for model in models}
+    breakdowns = []
+    for by, group, members in _groups(errors, level_edges, categories):
+        for lead in range(1, errors.horizon + 1):
+            hours = members[:, lead - 1] & errors.known[:, lead - 1]
+            if hours.any():
+                rmse = {
+                    model: float(np.sqrt(squares[model][hours, lead - 1].mean()))
+                    for model in models
+                }
+                breakdowns.append(Breakdown(by, lead, group, int(hours.sum()), rmse))
+    return breakdowns
+
+
+def _groups(
+    errors: ForecastErrors, level_edges: Sequence[float], categories: Categories
+) -> Iterator[tuple[str, str, Mask]]:
+    """(breakdown, group, (T, L) which forecasts are in it)."""
+    month, hour = (np.asarray(each) for each in (errors.times.month, errors.times.hour))
+
+    def at_every_lead(rows: Mask) -> Mask:
+        return np.repeat(rows[:, None], errors.horizon, axis=1)
+
+    for number in np.unique(month):
+        yield "month", str(number), at_every_lead(month == number)
+    for number in np.unique(hour):
+        yield "hour of day", f"{number:02d}", at_every_lead(hour == number)
+    for name, members in group_by_level(errors.levels, level_edges).items():
+        yield "level", name, members
+    for column, of_row in categories.items():
+        at_origin = of_row[errors.origins]
+        for category in sorted({value for value in of_row if isinstance(value, str)}):
+            yield column, category, at_origin == category
+
+
+def group_by_level(values: Float64Array, level_edges: Sequence[float]) -> dict[str, Mask]:
+    """Which of the values, of any shape, lie between which edges; a value on an edge is above."""
+    number = np.searchsorted(level_edges, values, side="right")
+    edges = distinct(level_edges)
+    names = [f"below {edges[0]}"]
+    names += [f"{low} to {high}" for low, high in pairwise(edges)]
+    names += [f"{edges[-1]} and more"]
+    return {name: number == each for each, name in enumerate(names)}
+
+
+def find_level_edges(series: EncodedSeries, target_is_pm25: bool) -> list[float]:
+    """Where levels begin: the air quality index's for PM2.5, else quantiles of the training."""
+    if target_is_pm25:
+        return list(AQI_BREAKPOINTS)
+    target = series.target[: series.split]
+    return sorted({float(q) for q in np.nanquantile(target, LEVEL_QUANTILES)})
+
+
+def find_largest_errors(errors: ForecastErrors, model: str, lead: int) -> list[LargestError]:
+    """The hours that the model missed by most at a lead time."""
+    at_lead = errors.mean_errors(model)[:, lead - 1]
+    order = np.argsort(-np.abs(np.nan_to_num(at_lead)), kind="stable")[:N_LARGEST_ERRORS]
+    return [
+        LargestError(
+            model=model,
+            lead_time=lead,
+            time=f"{errors.times[row]:%Y-%m-%d %H:%M}",
+            observed=float(errors.observed[row]),
+            forecast=float(errors.observed[row] + at_lead[row]),
+            error=float(at_lead[row]),
+        )
+        for row in order
+        if np.isfinite(at_lead[row])
+    ]
+
+
+def measure_coverage(
+    errors: ForecastErrors, name: str, model: TrainedForecaster, level_edges: Sequence[float]
+) -> list[Coverage]:
+    """How many observations lie in a model's prediction intervals.
+
+    By lead time; at the first and the last one by the forecast's own level as well.
+
+    Args:
+        name: the model's in `errors`.
+    """
+    observed = errors.observed[:, None]
+    forecasts = observed + errors.mean_errors(name)
+    coverage = []
+    for claim, (low, high) in model.bounds(forecasts, errors.floors).items():
+        inside, width = (low <= observed) & (observed <= high), high - low
+        for lead in range(1, errors.horizon + 1):
+            at = lead - 1
+            groups = {"all": errors.known[:, at]}
+            if lead in (1, errors.horizon):
+                groups |= group_by_level(forecasts[:, at], level_edges)
+            for level, members in groups.items():
+                rows = members & errors.known[:, at]
+                if count := int(rows.sum()):
+                    held, mean_width = float(inside[rows, at].mean()), float(width[rows, at].mean())
+                    coverage.append(Coverage(name, claim, lead, level, count, held, mean_width))
+    return coverage

@@ -1,0 +1,153 @@
+"""Which pairs of models are tested against each other, in which metrics and at which lead times."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from lstm_model.data.series import EncodedSeries
+from lstm_model.errors import TableError
+from lstm_model.evaluation.baselines import BASELINES, BY_NAME, PERSISTENCE
+from tuning.comparison.backtest import ForecastErrors
+from tuning.comparison.result import PairedTest
+from tuning.comparison.significance import (
+    Metric,
+    check_observations,
+    diebold_mariano,
+    effective_block,
+    holm,
+    paired_difference,
+)
+
+
+def paired_tests(
+    errors: ForecastErrors,
+    pairs: Sequence[tuple[str, str]],
+    metrics: Sequence[Metric],
+    *,
+    block: int,
+    seed: int,
+) -> list[PairedTest]:
+    """Each pair's difference in each metric at every lead time.
+
+    Holm's correction covers the lead times of one pair in one metric: one question.
+
+    Args:
+        block: rows of a block of the bootstrap, and the bandwidth of Diebold-Mariano; both are cut
+            in a short period.
+        seed: of the bootstrap.
+    """
+    return [
+        test
+        for a, b in pairs
+        for metric in metrics
+        for test in _test_family(errors, [(a, b, metric)], block, seed)
+    ]
+
+
+def reference_tests(
+    errors: ForecastErrors, models: Sequence[str], *, block: int, seed: int
+) -> list[PairedTest]:
+    """Each model's difference in RMSE from the baselines that read no features, but persistence.
+
+    Holm's correction covers all of them and all lead times of one model: they are a question of
+    their own, and what they answer moves no other answer.
+    """
+    references = [
+        baseline.name
+        for baseline in BASELINES
+        if baseline.name in errors.errors and baseline.name != PERSISTENCE
+    ]
+    return [
+        test
+        for model in models
+        for test in _test_family(
+            errors, [(model, name, "rmse") for name in references], block, seed
+        )
+    ]
+
+
+def baseline_beside(baseline: str, model: str) -> str:
+    """A baseline's name in a comparison: one that reads features stands beside each model."""
+    return f"{baseline}_{model}" if BY_NAME[baseline].per_features else baseline
+
+
+def bootstrap_replicates(horizon: int) -> int:
+    """How many replicates the bootstrap needs.
+
+    Its smallest p-value times the lead times, which Holm's correction may come to, is at most 0.01.
+    """
+    return max(4000, 100 * horizon)
+
+
+def block_length(step: pd.Timedelta, horizon: int) -> int:
+    """Rows of a block: errors at neighbouring hours are alike, for days; those of one long forecast
+    for its length.
+    """
+    return max(round(pd.Timedelta(days=7) / step), 7 * horizon)
+
+
+def check_test_observations(
+    series: EncodedSeries, label: str, step: pd.Timedelta, seed: int
+) -> None:
+    """Raises TableError where too little of a test period was observed for paired_tests(), before
+    anything is trained for it.
+    """
+    leads = np.arange(1, series.horizon + 1)
+    origins = np.arange(series.split, len(series.target))[:, None] - leads
+    known = np.isfinite(series.changes[origins, leads - 1])
+    block, replicates = block_length(step, series.horizon), bootstrap_replicates(series.horizon)
+    for lead, observed in enumerate(known.T, start=1):
+        try:
+            check_observations(observed, seed=seed, block=block, replicates=replicates)
+        except ValueError as error:
+            raise TableError(
+                f"the test period {label} can't be used, {lead} rows ahead: {error}; "
+                "move test_from, or leave the year out of --test-years"
+            ) from None
+
+
+def _test_family(
+    errors: ForecastErrors, pairs: Sequence[tuple[str, str, Metric]], block: int, seed: int
+) -> list[PairedTest]:
+    """The pairs at every lead time, with Holm's correction for all of these tests."""
+    block = effective_block(len(errors.times), block)
+    tests = [
+        _paired_test(errors, a, b, metric, lead, block, seed)
+        for a, b, metric in pairs
+        for lead in range(1, errors.horizon + 1)
+    ]
+    asymptotic = holm([test.p_value for test in tests])
+    bootstrap = holm([test.p_value_bootstrap for test in tests])
+    return [
+        replace(test, p_value_holm=dm, p_value_bootstrap_holm=p)
+        for test, dm, p in zip(tests, asymptotic, bootstrap, strict=True)
+    ]
+
+
+def _paired_test(
+    errors: ForecastErrors, a: str, b: str, metric: Metric, lead: int, block: int, seed: int
+) -> PairedTest:
+    """One test, not corrected for others."""
+    errors_a, errors_b = (errors.errors[model][:, :, lead - 1] for model in (a, b))
+    replicates = bootstrap_replicates(errors.horizon)
+    bootstrap = paired_difference(
+        errors_a, errors_b, metric, seed=seed, block=block, replicates=replicates
+    )
+    loss = np.square if metric == "rmse" else np.abs
+    loss_a, loss_b = (loss(seeds.mean(axis=0)) for seeds in (errors_a, errors_b))
+    asymptotic = diebold_mariano(loss_a, loss_b, bandwidth=block)
+    return PairedTest(
+        a=a,
+        b=b,
+        metric=metric,
+        lead_time=lead,
+        difference=bootstrap.difference,
+        ci95=(bootstrap.low, bootstrap.high),
+        p_value_bootstrap=bootstrap.p_value,
+        dm_statistic=asymptotic.statistic,
+        p_value=asymptotic.p_value,
+        p_value_holm=asymptotic.p_value,
+        p_value_bootstrap_holm=bootstrap.p_value,
+    )

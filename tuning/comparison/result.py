@@ -1,0 +1,238 @@
+"""What a comparison found, as values; `Comparison.to_json()` is comparison.json.
+
+Fields have the names and the order of comparison.json's keys. Lead times count rows from 1, and
+errors are forecast minus observation in the target's unit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from lstm_model.evaluation.baselines import Baselines
+from lstm_model.evaluation.metrics import Score
+from tuning.comparison.significance import Metric
+from tuning.space.search_space import Value
+from tuning.study.trial import State
+from tuning.wording import lead_name
+
+ByLeadTime = Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class JsonRecord:
+    """An object of a JSON file: its fields in their order, without those at their default."""
+
+    def to_json(self) -> dict[str, object]:
+        """The record as json.dumps() takes it."""
+        values = ((field, getattr(self, field.name)) for field in fields(self))
+        return {field.name: _to_json(value) for field, value in values if value != field.default}
+
+
+def _to_json(value: object) -> object:
+    match value:
+        case JsonRecord():
+            return value.to_json()
+        case Score() | Baselines():
+            return value.as_json()
+        case Mapping():
+            return {str(key): _to_json(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_to_json(each) for each in value]
+    return value
+
+
+@dataclass(frozen=True)
+class DataSource(JsonRecord):
+    """Which table was read."""
+
+    source: str
+    simulated: bool
+    sha256: str | None
+    warning: str | None = None  # that it is another table than was asked for
+    repairs: Sequence[str] = ()  # what was done to its cells
+    doubts: Sequence[str] = ()  # what may be wrong with it
+
+
+@dataclass(frozen=True)
+class ModelScores(JsonRecord):
+    """The errors of a model's mean forecast on the test hours, by lead time."""
+
+    rmse: ByLeadTime
+    mae: ByLeadTime
+    skill: ByLeadTime
+    seeds: int | None = None  # of a model that was trained several times
+    rmse_by_seed: Mapping[int, Sequence[float]] | None = None
+    mae_by_seed: Mapping[int, Sequence[float]] | None = None
+    best_baseline: Mapping[int, str] | None = None  # with the lowest RMSE on validation
+    skill_best_baseline: ByLeadTime | None = None  # 1 - RMSE / that baseline's, on the test hours
+
+
+@dataclass(frozen=True)
+class PairedTest(JsonRecord):
+    """Is model a's error another than b's? Where the difference is below 0, a errs less.
+
+    Holm's corrections are for all tests of the same question.
+    """
+
+    a: str
+    b: str
+    metric: Metric
+    lead_time: int
+    difference: float
+    ci95: tuple[float, float]  # of the bootstrap
+    p_value_bootstrap: float  # on which the verdict rests
+    dm_statistic: float  # of Diebold and Mariano's test
+    p_value: float  # of that test
+    p_value_holm: float
+    p_value_bootstrap_holm: float
+
+
+@dataclass(frozen=True)
+class SeedScore(JsonRecord):
+    """One training's best epoch on validation, and its errors there."""
+
+    seed: int
+    epoch: int
+    score: Score
+
+    def to_json(self) -> dict[str, object]:
+        return {"seed": self.seed, "epoch": self.epoch, **self.score.as_json()}
+
+
+@dataclass(frozen=True)
+class Candidate(JsonRecord):
+    """A trial that was trained again with fresh seeds; all RMSE are of validation."""
+
+    trial: int
+    study_rmse: float  # of the trial itself
+    rmse: float  # of the seeds' mean forecast
+    rmse_by_seed: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Finalist(JsonRecord):
+    """The configuration of a study that was tested."""
+
+    trial: int
+    config: Mapping[str, Value]
+    epochs: int  # of the final models' training
+    features: Sequence[str]
+    calendar: Sequence[str]
+    validation: Score  # of the seeds' mean forecast
+    by_seed: Sequence[SeedScore]
+    candidates: Sequence[Candidate]  # it was chosen from them, and is the first
+    baselines: Baselines  # on validation
+
+
+@dataclass(frozen=True)
+class Importances(JsonRecord):
+    """Each hyperparameter's share of 1 in the RMSE of so many finished trials."""
+
+    trials: int
+    shares: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class StudyFacts(JsonRecord):
+    """The study that a model comes from."""
+
+    folder: str
+    space: str
+    trials: Mapping[State, int]  # counted by state
+    importances: Importances | None  # None where too few trials finished
+
+
+@dataclass(frozen=True)
+class Breakdown(JsonRecord):
+    """The models' RMSE on the test hours that belong to a group, such as month 2."""
+
+    by: str
+    lead_time: int
+    group: str
+    rows: int
+    rmse: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class LargestError(JsonRecord):
+    """A test hour that a model missed by much."""
+
+    model: str
+    lead_time: int
+    time: str
+    observed: float
+    forecast: float
+    error: float
+
+
+@dataclass(frozen=True)
+class YearResult(JsonRecord):
+    """The same test on another year, with models that learned from what came before it."""
+
+    rows: Mapping[int, int]
+    rmse: Mapping[str, ByLeadTime]
+    tests: Sequence[PairedTest]
+
+
+@dataclass(frozen=True)
+class Coverage(JsonRecord):
+    """How many observations a model's prediction intervals held."""
+
+    model: str
+    claim: float  # the share of 1 that they should hold
+    lead_time: int
+    forecast_level: str  # that the forecasts lie in, or "all"
+    rows: int
+    covered: float  # the share of 1 that they held
+    mean_width: float
+
+
+@dataclass(frozen=True)
+class Comparison(JsonRecord):
+    """Which model forecasts better, by how much, and how surely."""
+
+    verdict: str
+    data: DataSource
+    target: str
+    unit: str
+    step: str  # between rows, such as "1 h"
+    train_from: str
+    validation_from: str
+    folds: int
+    test_from: str
+    test_until: str
+    lead_times: Sequence[int]
+    rows: Mapping[int, int]  # that count, by lead time
+    block: int  # rows of a block of the bootstrap
+    models: Mapping[str, ModelScores]  # the LSTMs, persistence, the other baselines
+    tests: Sequence[PairedTest]  # the first is of the question itself
+    finalists: Mapping[str, Finalist]  # by LSTM
+    studies: Mapping[str, StudyFacts]  # by LSTM
+    settings: Mapping[str, Value]
+    breakdowns: Sequence[Breakdown]
+    worst: Sequence[LargestError]
+    years: Mapping[str, YearResult]  # other test years
+    protocol_notes: Sequence[str]  # what a reader has to know to judge the figures
+    versions: Mapping[str, str]
+    command: Sequence[str]
+    created: str
+    coverage: Sequence[Coverage]
+
+    @property
+    def quantity(self) -> str:
+        """The target with its unit: `pm2.5 (ug/m3)`."""
+        return f"{self.target} ({self.unit})" if self.unit else self.target
+
+    @property
+    def outer_lead_times(self) -> list[int]:
+        """The first and the last; one where they are the same."""
+        return sorted({self.lead_times[0], self.lead_times[-1]})
+
+    @property
+    def main_tests(self) -> list[PairedTest]:
+        """The question itself, in RMSE, at every lead time."""
+        a, b = self.tests[0].a, self.tests[0].b
+        return [test for test in self.tests if (test.a, test.b, test.metric) == (a, b, "rmse")]
+
+    def lead_name(self, lead: int) -> str:
+        """`3 h`, or `3 steps of 15 min`."""
+        return lead_name(self.step, lead)

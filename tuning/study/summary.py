@@ -1,0 +1,220 @@
+"""A study's outcome so far: summary.json and trials.csv, which are derived from the records."""
+
+import csv
+import io
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from lstm_model.files import write_file
+from tuning.space.search_space import SearchSpace, Value
+from tuning.study.storage import StoragePath, to_json_bytes
+from tuning.study.trial import Trial
+from tuning.study.view import Outcome, StudyView
+
+# Derived files are rewritten whole: at most this often while trials run, and less often where
+# there are so many trials that it would take more than this share of the time.
+DERIVE_SECONDS = 1.0
+DERIVE_SHARE = 0.02
+
+
+def next_rewrite(begun: float, seconds: float) -> float:
+    """When to rewrite a derived file again whose last rewriting began then and is just done.
+
+    Args:
+        begun: by time.monotonic().
+        seconds: at least so long after it.
+    """
+    return begun + max(seconds, (time.monotonic() - begun) / DERIVE_SHARE)
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """Which data a study reads.
+
+    Attributes:
+        rows: of the whole table, the test's too.
+        repairs, doubts, warning: what was done to the table, and what may be wrong with it.
+    """
+
+    source: str
+    simulated: bool
+    sha256: str
+    features: tuple[str, ...]
+    input_channels: int
+    rows: int
+    repairs: tuple[Mapping[str, object], ...]
+    doubts: tuple[str, ...]
+    warning: str | None
+
+    def to_json(self) -> dict[str, object]:
+        """As summary.json and study.json have it: without what there is nothing of."""
+        facts: dict[str, object] = {
+            "source": self.source,
+            "simulated": self.simulated,
+            "sha256": self.sha256,
+            "features": list(self.features),
+            "input_channels": self.input_channels,
+            "rows": self.rows,
+        }
+        if self.repairs:
+            facts["repairs"] = list(self.repairs)
+        if self.doubts:
+            facts["doubts"] = list(self.doubts)
+        if self.warning:
+            facts["warning"] = self.warning
+        return facts
+
+
+def summarize_data(study: StudyView) -> DataSummary:
+    table = study.table
+    return DataSummary(
+        source=table.source,
+        simulated=table.simulated,
+        sha256=table.sha256,
+        features=tuple(study.space.data.features),
+        input_channels=len(study.series.encoding.channels),
+        rows=len(table.frame),
+        repairs=tuple(repair.as_json() for repair in table.repairs),
+        doubts=tuple(table.doubts),
+        warning=table.warning,
+    )
+
+
+@dataclass(frozen=True)
+class BestSummary:
+    """The best trial: its epoch, and the validation errors of the model in best/ beside those of
+    the baselines (`persistence_rmse` and so on).
+    """
+
+    trial: int
+    config: Mapping[str, Value]
+    epoch: int
+    validation: dict[str, object]
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "trial": self.trial,
+            "config": dict(self.config),
+            "epoch": self.epoch,
+            "validation": self.validation,
+        }
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """The outcome so far.
+
+    Attributes:
+        trials: how many by state.
+        baselines: validation RMSE of each, as `<name>_rmse`.
+        wall_seconds: from the command's start.
+        trial_seconds: that trials spent in training and evaluation, added up.
+    """
+
+    study: str
+    state: Outcome
+    space: str
+    data: DataSummary
+    trials: dict[str, int]
+    best: BestSummary | None
+    baselines: dict[str, object]
+    wall_seconds: float
+    trial_seconds: float
+    disk_bytes: int
+
+    def to_json(self) -> dict[str, object]:
+        """As summary.json has it."""
+        return {
+            "study": self.study,
+            "state": self.state,
+            "space": self.space,
+            "data": self.data.to_json(),
+            "trials": dict(self.trials),
+            "best": self.best and self.best.to_json(),
+            "baselines": self.baselines,
+            "wall_seconds": self.wall_seconds,
+            "trial_seconds": self.trial_seconds,
+            "disk_bytes": self.disk_bytes,
+        }
+
+
+def summarize_study(study: StudyView) -> StudySummary:
+    counts = study.counts
+    return StudySummary(
+        study=study.name,
+        state=study.outcome,
+        space=study.space.name,
+        data=summarize_data(study),
+        trials={state: counts[state] for state in ("finished", "stopped_early", "failed")}
+        | {state: counts[state] for state in ("running", "interrupted") if counts[state]},
+        best=_summarize_best(study),
+        baselines=study.baselines.as_json(),
+        wall_seconds=round(study.wall_seconds, 3),
+        trial_seconds=round(sum(trial.seconds for trial in study.trials.values()), 3),
+        disk_bytes=study.disk_bytes,
+    )
+
+
+def _summarize_best(study: StudyView) -> BestSummary | None:
+    score, baselines = study.best_score, study.baselines
+    if study.best is None or score is None:
+        return None
+    validation: dict[str, object] = {
+        "rmse": score["rmse"],
+        "mae": score["mae"],
+        "skill": score["skill"],
+    }
+    rmse_by_lead_time = {"1": score["rmse"]}
+    if "by_lead_time" in score:
+        rmse_by_lead_time = score["by_lead_time"]["rmse"]
+        validation["by_lead_time"] = score["by_lead_time"] | {
+            f"{name}_rmse": baseline.by_lead_time()["rmse"]
+            for name, baseline in baselines.scores.items()
+        }
+    errors = np.array(list(rmse_by_lead_time.values()), np.float64)
+    validation["skill_best_baseline"] = baselines.skill_beyond(errors)
+    return BestSummary(
+        study.best.id, study.best.config, score["epoch"], validation | baselines.as_json()
+    )
+
+
+class DerivedFiles:
+    """Rewrites summary.json and trials.csv as trials end."""
+
+    def __init__(self, folder: StoragePath) -> None:
+        self._folder = folder
+        self._due = 0.0
+
+    def rewrite(self, study: StudyView) -> None:
+        begun = time.monotonic()
+        summary = summarize_study(study).to_json()
+        write_file(self._folder / "summary.json", to_json_bytes(summary))
+        write_file(self._folder / "trials.csv", trials_csv(study.trials, study.space))
+        self._due = next_rewrite(begun, DERIVE_SECONDS)
+
+    def rewrite_if_due(self, study: StudyView) -> None:
+        """Unless that was done a moment ago."""
+        if time.monotonic() >= self._due:
+            self.rewrite(study)
+
+
+def trials_csv(trials: Mapping[int, Trial], space: SearchSpace) -> bytes:
+    """A row a trial, a column a hyperparameter; empty where there is none in the trial."""
+    names = [*space.search, *space.fixed]
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(
+        ["id", "state", "epochs", "seconds", "rmse", "mae", "skill", "best_epoch", *names, "reason"]
+    )
+    for _, trial in sorted(trials.items()):
+        best = trial.best
+        metrics = [best["rmse"], best["mae"], best["skill"], best["epoch"]] if best else [""] * 4
+        values = [trial.config.get(name, "") for name in names]
+        table.writerow(
+            [trial.id, trial.state, trial.epochs, round(trial.seconds, 3), *metrics, *values]
+            + [trial.reason or ""]
+        )
+    return out.getvalue().encode()
