@@ -6,6 +6,8 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +15,10 @@ import typer
 
 from lstm_model.command import DONE, FAILED, INTERRUPTED
 from lstm_model.errors import InputError, os_error_text
-from tuning.space.located_yaml import format_value
+from tuning.space.search_space import OverrideError
 from tuning.study.result import StudyResult
 from tuning.study.storage import StoragePath, parse_storage_path
+from tuning.wording import format_value
 
 Trials = Annotated[int | None, typer.Option(help="configurations to try")]
 TimeBudget = Annotated[
@@ -49,6 +52,17 @@ PlainRay = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="with Ray's own messages")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="only warnings and errors")]
+
+FLAGS = {
+    "data.source": "--data",
+    "data.calendar": "--calendar",
+    "data.horizon": "--horizon",
+    "study.trials": "--trials",
+    "study.max_epochs": "--max-epochs",
+    "study.seed": "--seed",
+    "resources.cpu": "--cpus-per-trial",
+    "resources.gpu": "--gpus-per-trial",
+}
 
 
 def check_platform() -> None:
@@ -89,6 +103,22 @@ def overrides(
         "resources.cpu": cpus_per_trial,
         "resources.gpu": gpus_per_trial,
     }
+
+
+@contextmanager
+def naming_flags() -> Iterator[None]:
+    """What the library says of a space's fields, said of the flags that changed them."""
+    try:
+        yield
+    except OverrideError as error:
+        raise InputError("\n".join(map(_name_flags, str(error).split("\n")))) from error
+
+
+def _name_flags(line: str) -> str:
+    """`study.trials: must be ...` as `--trials: must be ...`."""
+    fields = re.match(r"[\w.-]+(, [\w.-]+)*", line)
+    end = fields.end() if fields else 0
+    return ", ".join(FLAGS.get(field, field) for field in line[:end].split(", ")) + line[end:]
 
 
 def studies_root(runs: Path, storage: str | None) -> StoragePath:

@@ -63,7 +63,7 @@ def compare(
     Each space's study is RUNS/NAME-SPACE, run first where it isn't there. The comparison is
     written to RUNS/NAME.
     """
-    with report_errors():
+    with report_errors(), cli.naming_flags():
         cli.check_platform()
         address = environment.resolve_address(address)
         environment.set_environment(address)

@@ -75,7 +75,7 @@ def run(
     A flag overrides what the file says. Trials are recorded in RUNS/NAME as they run. With
     --or-resume the same command may be given again and again.
     """
-    with report_errors(), ExitStack() as at_end:
+    with report_errors(), cli.naming_flags(), ExitStack() as at_end:
         cli.check_platform()
         begun = time.monotonic()
         address = environment.resolve_address(address)

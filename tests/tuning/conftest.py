@@ -1,15 +1,18 @@
 """A small study to try things on: a table of 1,500 hours and a space whose trials take a second."""
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from lstm_model.command import run_app
 
 SPACE = """\
 version: 1
@@ -166,3 +169,47 @@ def pair(tmp_path: Path) -> Callable[..., None]:
             (tmp_path / f"{name}.yaml").write_text(text)
 
     return write
+
+
+Ask = Callable[..., str]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working directory; the command's handler of SIGTERM goes with it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    handler = signal.getsignal(signal.SIGTERM)
+    yield tmp_path
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def ask(home: Path, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """What the command new_space says to these arguments, asked in this process, to be quick."""
+
+    from tuning.new_space import app
+
+    def ask(*arguments: object, status: int = 0) -> str:
+        got = run_app(app, [str(each) for each in arguments])
+        said = capsys.readouterr()
+        assert got == status, said.err
+        assert (said.err == "") == (status == 0)
+        return said.err or said.out
+
+    return ask
+
+
+@pytest.fixture
+def accepted(home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str], str]:
+    """What `python -m tuning.run --check` says of a file that it accepts."""
+
+    from tuning.run import app
+
+    def check(space: str) -> str:
+        status = run_app(app, ["--space", space, "--check"])
+        said = capsys.readouterr()
+        assert (status, said.err) == (0, "")
+        return said.out
+
+    return check

@@ -11,7 +11,7 @@ from lstm_model.wording import DIGITS
 from tuning.comparison.result import Comparison, Coverage, PairedTest
 from tuning.comparison.verdict import error_format
 from tuning.reporting.render import Block, ReportFigure, ReportTable, Text, to_markdown
-from tuning.reporting.tables import short
+from tuning.wording import format_setting
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -149,7 +149,7 @@ class ComparisonTables:
             for finalist in finalists.values()
         ]
         names = dict.fromkeys(name for each in facts for name in each)
-        rows = [(name, *(short(each.get(name, "-")) for each in facts)) for name in names]
+        rows = [(name, *(format_setting(each.get(name, "-")) for each in facts)) for name in names]
         headings = ("", *map(label, finalists))
         return ReportTable("Configurations", headings, rows, len(headings))
 

@@ -19,9 +19,9 @@ from rich.text import Text
 
 from lstm_model.command import print_stderr, redirect_to_devnull
 from lstm_model.wording import number_format
-from tuning.reporting.tables import short
 from tuning.study.trial import State, Trial
 from tuning.study.view import Listener, StudyView
+from tuning.wording import format_setting
 
 # Plain lines come at most this often, but a better trial is always told.
 LINE_SECONDS = 5.0
@@ -356,7 +356,7 @@ class _Columns:
 
     def _values(self, trial: Trial) -> str:
         return "".join(
-            f"  {short(trial.config[name]) if name in trial.config else '-':>{space}}"
+            f"  {format_setting(trial.config[name]) if name in trial.config else '-':>{space}}"
             for name, space in self._names
         )
 

@@ -7,10 +7,11 @@ from rich.console import Console
 from lstm_model.command import print_stderr
 from lstm_model.evaluation.baselines import BY_NAME
 from lstm_model.wording import significant
-from tuning.reporting.tables import FIGURE_DIGITS, best_table, short
+from tuning.reporting.tables import FIGURE_DIGITS, best_table
 from tuning.shell import command_for_shell, resume_command
 from tuning.study.result import StudyResult
 from tuning.study.view import StudyView
+from tuning.wording import format_setting
 
 
 def print_study_result(result: StudyResult, console: Console) -> None:
@@ -46,7 +47,7 @@ def print_study_result(result: StudyResult, console: Console) -> None:
 def _print_best(study: StudyView, console: Console) -> None:
     assert study.best is not None
     console.print(best_table(study))
-    config = ", ".join(f"{key} {short(value)}" for key, value in study.best.config.items())
+    config = ", ".join(f"{key} {format_setting(value)}" for key, value in study.best.config.items())
     console.print(f"Best trial    {study.best.id}: {config}", soft_wrap=True)
     if study.table.simulated:
         console.print("The data are SIMULATED: these figures say nothing about Beijing.")

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from lstm_model.wording import DIGITS, number_format
-from tuning.space.search_space import ParameterRange, SearchSpace, Value
+from tuning.space.search_space import SearchSpace
 from tuning.wording import step_name
 
 if TYPE_CHECKING:
@@ -99,26 +99,9 @@ def print_plan(
         left = len(space.initial_trials) - study.trials
         say("", f"the last {left} of {len(space.initial_trials)} initial trials won't be tried")
     for name, entry in space.search.items():
-        say("search", f"{name}: {in_words(entry)}")
+        say("search", f"{name}: {entry.describe()}")
     for name, value in space.fixed.items():
         say("fixed", f"{name}: {value}")
-
-
-def in_words(entry: ParameterRange) -> str:
-    """What of a hyperparameter is searched."""
-    if entry.kind == "categorical":
-        values = ", ".join(map(str, entry.choices))
-    else:
-        values = f"{entry.low:g} to {entry.high:g}"
-    step = f" in steps of {entry.step:g}" if entry.step else ""
-    when = "".join(
-        f", where {parent} is {' or '.join(map(str, took))}" for parent, took in entry.when.items()
-    )
-    return f"{values}{step}{' (log)' if entry.log else ''}{when}"
-
-
-def short(value: Value) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _span(series: "EncodedSeries", start: int, stop: int) -> str:

@@ -2,32 +2,33 @@
 
 Numbers are those of YAML 1.2 (`1e-4`, `.5`, `+3`), only true and false are booleans, and every
 other plain word stays text: `yes`, `5:30`, `0o17`, `1_000`, `2013-01-01`. Keys are always text.
-Anchors, aliases, tags, merge keys, several documents and keys given twice are mistakes.
-
-At the end, the words in which mistakes speak of values, keys and names.
+Anchors, aliases, tags, merge keys, several documents and keys given twice are problems.
 """
 
-import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import yaml
 
-KeyPath = tuple[str | int, ...]
+from tuning.wording import KeyPath, format_value, key_name
 
 DEEPEST = 20  # a search space nests four deep; the limit keeps the reader from Python's own
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
+_INFINITY = ("inf", "Inf", "INF")
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
+    **{f"{sign}.{inf}": float(f"{sign}inf") for sign in ("", "+", "-") for inf in _INFINITY},
     **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
 }
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+UNREADABLE = object()  # stands for a value that a problem has been reported for
 
 
 class Position(NamedTuple):
@@ -37,54 +38,65 @@ class Position(NamedTuple):
     column: int
 
 
-class Mistake(NamedTuple):
-    """What is wrong, and where."""
+class Problem(NamedTuple):
+    """A rule that is broken, and where.
 
-    place: Position
-    text: str
+    `rule` says what must be, and what came: as a clause of which the value at `path` is the
+    subject, or as a whole sentence about the key there. `place` goes before the path's.
+    """
 
+    path: KeyPath
+    rule: str
+    sentence: bool = False
+    place: Position | None = None
 
-class Unreadable:
-    """Stands for a value that a mistake has been reported for."""
-
-
-UNREADABLE = Unreadable()
+    @property
+    def text(self) -> str:
+        return self.rule if self.sentence else f"{key_name(self.path)} {self.rule}"
 
 
 @dataclass
 class Located:
-    """A file's plain data, the places of its parts, and what is wrong with it as YAML."""
+    """A file's plain data, the places of its parts, and what is wrong with it as YAML.
+
+    Attributes:
+        data: dicts, lists, texts, numbers; UNREADABLE where the text isn't YAML at all.
+        keys, values: where each key and each value begins.
+    """
 
     data: object = UNREADABLE
     keys: dict[KeyPath, Position] = field(default_factory=dict)
     values: dict[KeyPath, Position] = field(default_factory=dict)
-    mistakes: list[Mistake] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def report(self, place: Position, text: str) -> None:
+        self.problems.append(Problem((), text, True, place))
 
 
 def read_yaml(text: str) -> Located:
-    """Read one document; where the text isn't YAML at all, `data` is UNREADABLE."""
-    found = Located()
+    """Read one document, gathering what is wrong with it."""
+    located = Located()
     loader: yaml.SafeLoader | None = None
     try:
         loader = yaml.SafeLoader(text)
-        found.data = _Composer(loader, found).document()
+        located.data = _Composer(loader, located).document()
     except yaml.reader.ReaderError as error:
-        before = text[: error.position]
-        line = before.count("\n") + 1
-        place = Position(line, len(before) - before.rfind("\n"))
-        found.mistakes.append(
-            Mistake(place, f"character U+{ord(text[error.position]):04X} can't stand in YAML")
-        )
+        character = f"character U+{ord(text[error.position]):04X} can't stand in YAML"
+        located.report(end_of(text[: error.position]), character)
     except yaml.MarkedYAMLError as error:
-        found.mistakes.append(_syntax_mistake(error))
+        located.report(*_syntax_problem(error))
     except _TooDeep as error:
-        found.mistakes.append(Mistake(error.place, f"nested deeper than {DEEPEST} levels"))
+        located.report(error.place, f"nested deeper than {DEEPEST} levels")
     except (ValueError, OverflowError):  # such as "\U00110000", which PyYAML hands to chr()
         assert loader is not None
-        found.mistakes.append(
-            Mistake(_place(loader.get_mark()), "an escape or a version number that can't be read")
-        )
-    return found
+        place = _place(loader.get_mark())
+        located.report(place, "an escape or a version number that can't be read")
+    return located
+
+
+def end_of(text: str) -> Position:
+    """Where what comes after `text` begins."""
+    return Position(text.count("\n") + 1, len(text) - text.rfind("\n"))
 
 
 class _TooDeep(Exception):
@@ -98,49 +110,43 @@ class _Composer:
     Events come before aliases are resolved, so a file can't grow as it is read.
     """
 
-    def __init__(self, loader: yaml.SafeLoader, found: Located) -> None:
+    def __init__(self, loader: yaml.SafeLoader, located: Located) -> None:
         self.events: Iterator[yaml.Event] = iter(loader.get_event, None)
-        self.found = found
+        self.located = located
         self.depth = 0
 
     def document(self) -> object:
-        data: object = None
-        documents = 0
+        documents: list[object] = []
         for event in self.events:
             if isinstance(event, yaml.DocumentStartEvent):
-                documents += 1
-                if documents > 1:
-                    self.mistake(
-                        event, "a second document; a search space is one: remove the '---'"
-                    )
+                if documents:
+                    text = "a second document; a search space is one: remove the '---'"
+                    self.report(event, text)
                     break
-                data = self.value(next(self.events), ())
-        return data
+                documents.append(self.value(next(self.events), ()))
+        return documents[0] if documents else None
 
     def value(self, event: yaml.Event, path: KeyPath | None) -> object:
         """The value that begins with `event`; a path of None leaves its places out."""
         place = _place(event.start_mark)
         if path is not None:
-            self.found.values[path] = place
+            self.located.values[path] = place
         assert isinstance(event, yaml.NodeEvent)
         if isinstance(event, yaml.AliasEvent):
-            self.mistake(event, f"aliases aren't read: write out what '*{event.anchor}' stands for")
+            self.report(event, f"aliases aren't read: write out what '*{event.anchor}' stands for")
             return UNREADABLE
         assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)
         if event.anchor is not None:
-            self.mistake(event, f"anchors aren't read: remove '&{event.anchor}'")
+            self.report(event, f"anchors aren't read: remove '&{event.anchor}'")
         if event.tag is not None:
-            self.mistake(event, "tags aren't read: remove the word that begins with '!'")
+            self.report(event, "tags aren't read: remove the word that begins with '!'")
         if isinstance(event, yaml.ScalarEvent):
             return self.scalar(event)
         if self.depth == DEEPEST:
             raise _TooDeep(place)
         self.depth += 1
-        data = (
-            self.sequence(path)
-            if isinstance(event, yaml.SequenceStartEvent)
-            else self.mapping(path)
-        )
+        is_list = isinstance(event, yaml.SequenceStartEvent)
+        data = self.sequence(path) if is_list else self.mapping(path)
         self.depth -= 1
         return data
 
@@ -161,13 +167,12 @@ class _Composer:
             key = self.key(event)
             value_path = None if key is None or key in first or path is None else (*path, key)
             if key is not None and key in first:
-                self.mistake(
-                    event, f"{format_value(key)} is given twice, first on line {first[key].line}"
-                )
+                before = f"first on line {first[key].line}"
+                self.report(event, f"{format_value(key)} is given twice, {before}")
             elif key is not None:
                 first[key] = _place(event.start_mark)
                 if value_path is not None:
-                    self.found.keys[value_path] = first[key]
+                    self.located.keys[value_path] = first[key]
             value = self.value(next(self.events), value_path)
             if key is not None:
                 items.setdefault(key, value)
@@ -176,56 +181,45 @@ class _Composer:
     def key(self, event: yaml.Event) -> str | None:
         """A key's text, or None where it can't be one."""
         if not isinstance(event, yaml.ScalarEvent):
-            self.mistake(event, "a key must be a plain name")
+            self.report(event, "a key must be a plain name")
             if isinstance(event, yaml.CollectionStartEvent):
-                self.skip(_place(event.start_mark))
+                self.value(event, None)
             return None
         if event.anchor is not None or event.tag is not None:
-            self.mistake(event, "a key must be a plain name, without an anchor or a tag")
+            self.report(event, "a key must be a plain name, without an anchor or a tag")
         if event.value == "<<" and event.style is None:
-            self.mistake(event, "merge keys aren't read: write out the keys that '<<' stands for")
+            self.report(event, "merge keys aren't read: write out the keys that '<<' stands for")
             return None
         return self.text(event)
 
-    def skip(self, place: Position) -> None:
-        """Pass over the rest of a list or block that has begun at `place`."""
-        depth = 1
-        while depth:
-            event = next(self.events)
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEEPEST:
-                raise _TooDeep(place)
-
     def scalar(self, event: yaml.ScalarEvent) -> object:
-        plain = event.style is None
         text = event.value
-        if plain and text in _WORDS:
+        if event.style is not None:  # in quotes, or a block of text
+            return self.text(event)
+        if text in _WORDS:
             return _WORDS[text]
-        if plain and _INT.fullmatch(text):
+        if _INT.fullmatch(text):
             # Python refuses to read more than 4,300 digits; no rule accepts a number of 300.
             sign = -1 if text[0] == "-" else 1
             return sign * int(text.lstrip("+-0")[:300] or "0")
-        if plain and _FLOAT.fullmatch(text):
+        if _FLOAT.fullmatch(text):
             return float(text)
-        if plain and _INFINITE.fullmatch(text):
-            return float(text.replace(".", ""))
         return self.text(event)
 
     def text(self, event: yaml.ScalarEvent) -> str:
         if _SURROGATE.search(event.value):
-            self.mistake(event, "half a character: \\ud800 to \\udfff stand for nothing alone")
+            self.report(event, "half a character: \\ud800 to \\udfff stand for nothing alone")
         return _SURROGATE.sub("?", event.value)
 
-    def mistake(self, event: yaml.Event, text: str) -> None:
-        self.found.mistakes.append(Mistake(_place(event.start_mark), text))
+    def report(self, event: yaml.Event, text: str) -> None:
+        self.located.report(_place(event.start_mark), text)
 
 
 def _place(mark: Any) -> Position:  # PyYAML's two kinds of mark share no type
     return Position(mark.line + 1, mark.column + 1)
 
 
-def _syntax_mistake(error: yaml.MarkedYAMLError) -> Mistake:
+def _syntax_problem(error: yaml.MarkedYAMLError) -> tuple[Position, str]:
     """PyYAML's complaint in plain words."""
     problem = (error.problem or "not readable").replace("'<stream end>'", "the end of the file")
     context = error.context or ""
@@ -251,46 +245,4 @@ def _syntax_mistake(error: yaml.MarkedYAMLError) -> Mistake:
         text = "this doesn't fit the lines above: check the indentation and the quotes"
     else:
         text = f"not readable as YAML: {problem}"
-    return Mistake(_place(mark) if mark else Position(1, 1), text)
-
-
-def format_value(value: object) -> str:
-    """A value as a message shows it: short, on one line, in YAML's words."""
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return "true" if value else "false"
-        case list() | tuple():
-            return "a list" if value else "an empty list"
-        case dict():
-            return "a block of keys" if value else "an empty block"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:40]}…{text[-10:]}"
-
-
-def key_name(path: KeyPath) -> str:
-    """A path as a message names it: `data.horizon`, `each of data.features`."""
-    text = ".".join(part for part in path if isinstance(part, str))
-    return f"each of {text}" if path and isinstance(path[-1], int) else text
-
-
-def closest_match(name: str, options: Iterable[str]) -> str | None:
-    """The option that `name` was probably meant to be."""
-    return next(iter(difflib.get_close_matches(name.lower(), options, n=1)), None)
-
-
-def suggestion(name: str, options: Collection[str], otherwise: str) -> str:
-    """What to write instead of an unknown `name`."""
-    guess = closest_match(name, options)
-    if guess is not None:
-        return f"; did you mean {guess!r}?"
-    return (
-        "; a colon needs a space after it" if ":" in name else f"; {otherwise} {', '.join(options)}"
-    )
-
-
-def missing(needed: Iterable[str], given: Collection[str], legal: Collection[str]) -> list[str]:
-    """The needed keys that aren't given, save those that a misspelt key was meant to be."""
-    guesses = {closest_match(key, legal) for key in given if key not in legal}
-    return [key for key in needed if key not in given and key not in guesses]
+    return (_place(mark) if mark else Position(1, 1)), text

@@ -22,7 +22,7 @@ from lstm_model.data.csv_table import (
 from lstm_model.data.diagnosis import diagnose_times
 from lstm_model.data.suspicion import find_sentinels, is_sentinel, meaning_of_empty
 from lstm_model.errors import InputError, TableError
-from tuning.space.located_yaml import closest_match
+from tuning.wording import closest_match
 
 # With fewer rows a search would choose by luck; and validation and test shall hold three horizons.
 LEAST_ROWS, LEAST_HORIZONS = 100, 25
@@ -86,8 +86,8 @@ def propose(
         raise InputError("\n".join(_no_column(file, name, header) for name in unknown))
     texts = read_texts(raw, file, header)
     reader = _Reader(texts, file)
-    candidates = [clock] if clock else clocks(texts, file)
-    parts, times, step = dated(candidates, texts, file, raw, horizon)
+    candidates = [clock] if clock else find_clocks(texts, file)
+    parts, times, step = read_first_clock(candidates, texts, file, raw, horizon)
     observed = reader.read(target, times, step, target=True).dropna()
     least = max(LEAST_ROWS, LEAST_HORIZONS * horizon)
     if len(observed) < least:
@@ -96,7 +96,7 @@ def propose(
             f"take a fifth each, but has {len(observed)}; gather more"
             + (", or ask for a smaller --horizon" if least > LEAST_ROWS else "")
         )
-    validation_from, test_from = splits(pd.DatetimeIndex(observed.index))
+    validation_from, test_from = propose_splits(pd.DatetimeIndex(observed.index))
     left_out: dict[str, str] = {}
     chosen = []
     for name in header if features is None else features:
@@ -109,7 +109,7 @@ def propose(
                 raise
             left_out[name] = str(error).removeprefix(f"{file}: ")
             continue
-        why = None if features is not None else useless(column, validation_from)
+        why = None if features is not None else reason_to_leave_out(column, validation_from)
         if why is None:
             chosen.append(name)
         else:
@@ -200,7 +200,7 @@ def missing_texts(cells: "pd.Series[Any]") -> tuple[str, ...]:
     return tuple(kinds) if all(map(MISSING_TEXT.fullmatch, kinds)) else ()
 
 
-def clocks(texts: pd.DataFrame, file: str) -> list[tuple[str, ...]]:
+def find_clocks(texts: pd.DataFrame, file: str) -> list[tuple[str, ...]]:
     """What may be the clock: each column of times, and one in parts; raises where nothing may."""
     row = {str(name): str(value) for name, value in texts.iloc[0].items()}
     candidates: list[tuple[str, ...]] = [(name,) for name in row if CLOCK.fullmatch(row[name])]
@@ -209,17 +209,17 @@ def clocks(texts: pd.DataFrame, file: str) -> list[tuple[str, ...]]:
     if len(parts) >= 3:
         candidates.append(parts)
     if not candidates:
-        shown = ", ".join(f"{name} = {value[:60]!r}" for name, value in row.items())
+        cells = ", ".join(f"{name} = {value[:60]!r}" for name, value in row.items())
         advice = (diagnose_times(file, name, texts[name].tolist()) for name in row)
         raise InputError(
             f"{file}: the clock must be a column of times such as 2013-01-31 13:00, year first, or "
             f"the columns year, month, day and then any of hour, minute, second, but the first row "
-            f"has {shown}" + "".join(f"\n{text}" for text in list(filter(None, advice))[:1])
+            f"has {cells}" + "".join(f"\n{text}" for text in list(filter(None, advice))[:1])
         )
     return candidates
 
 
-def dated(
+def read_first_clock(
     clocks: Sequence[Sequence[str]], texts: pd.DataFrame, file: str, raw: bytes, horizon: int
 ) -> tuple[Sequence[str], pd.DatetimeIndex, pd.Timedelta]:
     """The first clock that is one, its times, and the step between them.
@@ -227,16 +227,16 @@ def dated(
     Raises:
         TableError: none is: what is wrong with the first.
     """
-    broken: list[TableError] = []
+    errors: list[TableError] = []
     for clock in clocks:
         try:
             return clock, *read_clock(texts, clock_columns(clock), file, raw, horizon)
         except TableError as error:
-            broken.append(error)
-    raise broken[0]
+            errors.append(error)
+    raise errors[0]
 
 
-def useless(column: "pd.Series[Any]", validation_from: pd.Timestamp) -> str | None:
+def reason_to_leave_out(column: "pd.Series[Any]", validation_from: pd.Timestamp) -> str | None:
     """Why a column can't help a forecast, or None."""
     times, values = pd.DatetimeIndex(column.index), column.dropna()
     part, rows = str(column.name).casefold(), len(values)
@@ -255,7 +255,7 @@ def useless(column: "pd.Series[Any]", validation_from: pd.Timestamp) -> str | No
     return None
 
 
-def splits(observed: pd.DatetimeIndex) -> tuple[pd.Timestamp, pd.Timestamp]:
+def propose_splits(observed: pd.DatetimeIndex) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Where validation and test begin, from the times with a target.
 
     With a year, else a month, a day or an hour, where that leaves each part long enough.
@@ -274,8 +274,10 @@ def splits(observed: pd.DatetimeIndex) -> tuple[pd.Timestamp, pd.Timestamp]:
     return validation_from, test_from
 
 
-def calendar(found: Proposal) -> list[str]:
+def propose_calendar(proposal: Proposal) -> list[str]:
     """The periods of two rows or more that training sees twice."""
-    day, span = pd.Timedelta(days=1), found.validation_from - found.frame.index[0]
+    day, span = pd.Timedelta(days=1), proposal.validation_from - proposal.frame.index[0]
     periods = {"hour_of_day": day, "day_of_week": 7 * day, "day_of_year": 365 * day}
-    return [name for name, long in periods.items() if 2 * found.step <= long and 2 * long <= span]
+    return [
+        name for name, long in periods.items() if 2 * proposal.step <= long and 2 * long <= span
+    ]

@@ -1,32 +1,39 @@
-"""The rules of a search space's blocks and entries, and how a broken one is told."""
+"""What a search-space file may hold: its blocks, and the ranges of what is searched.
 
-import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+A rule is told as a clause whose subject is the value at fault, such as "must be at most 1024".
+Rules across a block's keys begin with the key at fault.
+"""
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import asdict
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple, TypeVar
+from functools import partial
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+import pydantic
+from pydantic import BaseModel, BeforeValidator, Field, PlainValidator, ValidationInfo
+from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
-from lstm_model.configuration import HYPERPARAMETERS, Hyperparameter, Reading
-from tuning.space.located_yaml import (
-    KeyPath,
-    closest_match,
-    format_value,
-    key_name,
-    missing,
-    suggestion,
-)
+from lstm_model.configuration import HYPERPARAMETERS, DataSettings, Hyperparameter
+from tuning.wording import format_number
 
 Value = int | float | str
-M = TypeVar("M", bound=BaseModel)
+Document = dict[str, Any]  # plain data by their keys, as YAML has them
+ENTRY_KEYS = dict.fromkeys(("type", "low", "high", "log", "step", "choices", "when"))
+_CLOSED = pydantic.ConfigDict(extra="forbid")
+_EXACT = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class StudySettings(BaseModel):
-    """How long a study searches, and by which methods."""
+    """How long a study searches, and by which methods.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    The makers of samplers are in tuning/search/samplers.py, those of schedulers in
+    tuning/ray_backend/schedulers.py: another method is a name here and a maker there.
+    """
+
+    model_config = _EXACT
 
     trials: int = Field(50, ge=1, le=100_000, description="configurations to try")
     max_epochs: int = Field(40, ge=1, le=10_000, description="longest training of a trial")
@@ -38,14 +45,14 @@ class StudySettings(BaseModel):
 class Resources(BaseModel):
     """Each trial's share of the machine."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = _EXACT
 
     cpu: float = Field(1.0, gt=0, le=1024, description="cores of each trial")
     gpu: float = Field(
         0.0, ge=0, le=1024, description="GPUs of each trial; below 1, trials share one"
     )
 
-    @field_validator("gpu")
+    @pydantic.field_validator("gpu")
     @classmethod
     def _whole_above_one(cls, gpu: float) -> float:
         if gpu > 1 and gpu != int(gpu):
@@ -53,186 +60,231 @@ class Resources(BaseModel):
         return gpu
 
 
-@dataclass(frozen=True)
-class ParameterRange:
-    """One searched hyperparameter: its range or choices, and when it exists.
+def read_value(legal: Hyperparameter, value: Any) -> Any:
+    """A value in the hyperparameter's own type: 0 as 0.0 for one that is a float."""
+    if rule := legal.problem(value):
+        raise ValueError(rule)
+    return float(value) if legal.kind == "float" else value
 
-    `low`, `high`, `log` and `step` belong to the kinds int and float, `choices` to categorical.
+
+# An entry is read with its hyperparameter as the validation's context; without one, as from
+# Python, its values are not held against anything.
+
+
+def _read_bound(value: Any, info: ValidationInfo) -> Any:
+    return read_value(info.context, value) if info.context else value
+
+
+def _read_step(value: Any, info: ValidationInfo) -> Any:
+    whole = info.context is not None and info.context.kind == "int"
+    number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if not number or not (1 if whole else 1e-9) <= value < float("inf"):
+        raise ValueError(f"must be {'a whole number of at least 1' if whole else 'at least 1e-09'}")
+    if info.data.get("log"):
+        raise ValueError("can't go with log: true")
+    return value if whole or not info.context else float(value)
+
+
+def _read_choices(values: Any) -> Any:
+    if not isinstance(values, list | tuple) or not values:
+        raise ValueError("must be a list of values")
+    return values
+
+
+def _read_different(choices: tuple[Value, ...]) -> tuple[Value, ...]:
+    for index, choice in enumerate(choices):
+        if choice in choices[:index]:
+            raise PydanticCustomError("item", "must differ from the others", {"index": index})
+    return choices
+
+
+def _read_conditions(value: Any) -> dict[str, tuple[Any, ...]]:
+    """`{num_layers: 2}` as {"num_layers": (2,)}. Values that no parent can take stay."""
+    if not isinstance(value, dict) or not value:
+        raise ValueError("must name a parent and its value, as in {num_layers: 2}")
+    conditions = {}
+    for parent, taken in value.items():
+        values = tuple(taken) if isinstance(taken, list | tuple) else (taken,)
+        legal = HYPERPARAMETERS.get(parent)
+        if legal and not any(map(legal.problem, values)):
+            values = tuple(dict.fromkeys(read_value(legal, value) for value in values))
+        conditions[parent] = values
+    return conditions
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class _Entry:
+    """One searched hyperparameter, and when it exists.
+
     `when` maps parents to the values that they must have taken, all of them at once.
     """
 
-    name: str
-    kind: Literal["int", "float", "categorical"]
-    low: float | None = None
-    high: float | None = None
-    log: bool = False
-    step: float | None = None
-    choices: tuple[Value, ...] = ()
-    when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    when: Annotated[dict[str, tuple[Any, ...]], PlainValidator(_read_conditions)] = Field(
+        default_factory=dict, kw_only=True
+    )
+    # The hyperparameter's, once the entry stands in a space.
+    name: str = Field("", init=False, kw_only=True)
+
+    def named(self, name: str) -> Self:
+        """The entry as that of this hyperparameter."""
+        entry = copy(self)
+        object.__setattr__(entry, "name", name)
+        return entry
 
     def active(self, point: Mapping[str, Value]) -> bool:
         """Whether the hyperparameter exists, given what was chosen for those declared above it."""
         return all(name in point and point[name] in took for name, took in self.when.items())
 
+    def describe(self) -> str:
+        """What is searched, in words: `16 to 64 (log), where num_layers is 2`."""
+        when = (
+            f", where {parent} is {' or '.join(map(str, taken))}"
+            for parent, taken in self.when.items()
+        )
+        return self._values() + "".join(when)
+
+    def _values(self) -> str:
+        raise NotImplementedError
+
+    def to_json(self) -> dict[str, object]:
+        """As study.json has it: with every key that a range or a list of choices may have."""
+        absent = {"low": None, "high": None, "log": False, "step": None, "choices": ()}
+        return {"name": "", "kind": "", **absent, "when": {}} | asdict(self)
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class _Range(_Entry):
+    low: Annotated[int | float, BeforeValidator(_read_bound)]
+    high: Annotated[int | float, BeforeValidator(_read_bound)]
+    log: pydantic.StrictBool = False
+    step: Annotated[int | float | None, BeforeValidator(_read_step)] = None
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Self:
+        low, high, step, whole = self.low, self.high, self.step, isinstance(self, IntRange)
+        if low > high:
+            raise ValueError(f"low must be at most high, which is {format_number(high)}")
+        if step is not None and distance_from_grid(low, high, step):
+            raise ValueError("step must divide high - low into whole steps")
+        if self.log and (low < 1 if whole else low <= 0):
+            raise ValueError(f"low must be {'at least 1' if whole else 'above 0'} with log: true")
+        return self
+
     def problem(self, value: object) -> str | None:
         """The rule of this entry that `value` breaks, as a clause, or None."""
         illegal = HYPERPARAMETERS[self.name].problem(value)
-        if self.kind == "categorical":
-            fits = illegal is None and value in self.choices
-            return None if fits else f"must be one of {', '.join(map(str, self.choices))}"
-        assert self.low is not None and self.high is not None
         if not isinstance(value, int | float) or isinstance(value, bool):
             return illegal
-        if not self.low <= value <= self.high:  # catches NaN too
-            return f"must lie from {format_number(self.low)} to {format_number(self.high)}"
+        low, high, step = self.low, self.high, self.step
+        if not low <= value <= high:  # catches NaN too
+            return f"must lie from {format_number(low)} to {format_number(high)}"
         # Optuna's own tolerance: it hands out 0.1 + 0.2, which isn't quite 0.3.
-        if self.step is not None and distance_from_grid(self.low, value, self.step) > 1e-8:
-            return (
-                f"must be {format_number(self.low)} plus whole steps of {format_number(self.step)}"
-            )
+        if step is not None and distance_from_grid(low, value, step) > 1e-8:
+            return f"must be {format_number(low)} plus whole steps of {format_number(step)}"
         return illegal
 
-
-# Pydantic's errors in the project's words
-
-
-class Fault(NamedTuple):
-    """A broken rule: a clause about the value at `path`, or a whole sentence about its key."""
-
-    path: KeyPath
-    text: str
-    sentence: bool = False
-
-    def text_for(self, named: bool) -> str:
-        """The text, with its subject unless that is `named` already."""
-        return self.text if named or self.sentence else f"{key_name(self.path)} {self.text}"
+    def _values(self) -> str:
+        step = f" in steps of {self.step:g}" if self.step else ""
+        return f"{self.low:g} to {self.high:g}{step}{' (log)' if self.log else ''}"
 
 
-_RULES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "int_type": lambda _: "must be a whole number",
-    "float_type": lambda _: "must be a number",
-    "finite_number": lambda _: "must be a finite number",
-    "greater_than": lambda limits: f"must be above {format_number(limits['gt'])}",
-    "greater_than_equal": lambda limits: f"must be at least {format_number(limits['ge'])}",
-    "less_than_equal": lambda limits: f"must be at most {format_number(limits['le'])}",
-    "string_type": lambda _: "must be text",
-    "string_unicode": lambda _: "must be text",
-    "string_too_short": lambda _: "must not be empty",
-    "tuple_type": lambda _: "must be a list",
-    "too_short": lambda _: "must name at least one",
-    "datetime_type": lambda _: "must be a date such as 2013-01-01",
-    "value_error": lambda context: str(context["error"]),
-}
+@dataclass(frozen=True, config=_CLOSED)
+class IntRange(_Range):
+    """Whole numbers from `low` to `high`, both of them included."""
+
+    kind: Literal["int"] = Field(default="int", alias="type", kw_only=True)
 
 
-def validate_all(
-    model: type[M], block: str, values: Mapping[str, Any]
-) -> tuple[M | None, list[Fault]]:
-    """The settings, or None and every rule that is broken.
+@dataclass(frozen=True, config=_CLOSED)
+class FloatRange(_Range):
+    """Numbers from `low` to `high`, both of them included."""
 
-    Pydantic checks the rules across keys only once each key is right by itself; so what is wrong
-    gives way to something harmless, and the check runs again.
-    """
-    given = frozenset(values)
-    values = dict(values)
-    faults: list[Fault] = []
-    while True:
-        try:
-            settings = model.model_validate(values)
-            return (None if faults else settings), faults
-        except ValidationError as error:
-            found = dict.fromkeys(_faults(model, block, values, given, error))
-        new = [fault for fault in found if fault not in faults]
-        if not new:
-            return None, faults
-        faults += new
-        needed = [key for key, info in model.model_fields.items() if info.is_required()]
-        for key in [
-            *(str(fault.path[1]) for fault in new),
-            *(k for k in needed if k not in values),
-        ]:
-            _mend(values, key)
+    kind: Literal["float"] = Field(default="float", alias="type", kw_only=True)
 
 
-def _mend(values: dict[str, Any], key: str) -> None:
-    names = values.get("features")
-    if (
-        key == "features"
-        and isinstance(names, list | tuple)
-        and all(isinstance(n, str) for n in names)
-    ):
-        values["features"] = list(dict.fromkeys(names))
-        if len(values["features"]) < len(names):
-            return
-    if key in ("features", "target"):
-        values.update(target="any", features=["any"])
-        for block in Reading.model_fields:  # what names columns
-            values.pop(block, None)
-    elif key in ("validation_from", "test_from"):
-        values[key] = datetime.min if key == "validation_from" else datetime.max
-        values.pop("folds", None)  # none but one fits between these
-    else:
-        values.pop(key, None)
+@dataclass(frozen=True, config=_CLOSED)
+class Choices(_Entry):
+    """Any of some values, without an order."""
+
+    choices: Annotated[
+        tuple[Annotated[Any, BeforeValidator(_read_bound)], ...],
+        BeforeValidator(_read_choices),
+        pydantic.AfterValidator(_read_different),
+    ]
+    kind: Literal["categorical"] = Field(default="categorical", alias="type", kw_only=True)
+
+    def problem(self, value: object) -> str | None:
+        """The rule of this entry that `value` breaks, as a clause, or None."""
+        illegal = HYPERPARAMETERS[self.name].problem(value)
+        fits = illegal is None and value in self.choices
+        return None if fits else f"must be one of {self._values()}"
+
+    def _values(self) -> str:
+        return ", ".join(map(str, self.choices))
 
 
-def _faults(
-    model: type[BaseModel],
-    block: str,
-    values: Mapping[str, Any],
-    given: Collection[str],
-    error: ValidationError,
-) -> list[Fault]:
-    fields = model.model_fields
-    faults = []
-    for item in error.errors(include_url=False):
-        where, kind, came = item["loc"], item["type"], item["input"]
-        if kind == "missing":
-            for key in missing([str(where[0])], given, fields):
-                text = f"{block} needs {key}: {fields[key].description}"
-                faults.append(Fault((block, key), text, sentence=True))
-        elif kind == "extra_forbidden":
-            key = str(where[0])
-            text = f"no key {format_value(key)} in {block}{suggestion(key, fields, 'its keys are')}"
-            faults.append(Fault((block, key), text, sentence=True))
-        elif not where:  # a rule across keys, whose message begins with the key at fault
-            key, _, clause = str(item["ctx"]["error"]).partition(" ")
-            faults.append(Fault((block, key), clause))
-        elif kind == "too_short" and came:
-            pass  # its items are wrong, and reported
-        elif len(where) > 1 and isinstance(where[1], str):  # a branch of `time`'s union
-            value = format_value(values[str(where[0])])
-            clause = f"must be a column or a list of columns, but got {value}"
-            faults.append(Fault((block, where[0]), clause))
-        else:
-            faults.append(Fault((block, *where), _clause(kind, item.get("ctx", {}), came)))
-    return faults
+ParameterRange = IntRange | FloatRange | Choices
+_RANGES: Mapping[str, type] = {"int": IntRange, "float": FloatRange, "categorical": Choices}
 
 
-def _clause(kind: str, context: Mapping[str, Any], came: object) -> str:
-    if kind == "literal_error":
-        options = re.findall(r"'([^']*)'", context["expected"])
-        guess = closest_match(came, options) if isinstance(came, str) else None
-        rule = (
-            f"must be one of {', '.join(options)}" if len(options) > 1 else f"must be {options[0]}"
-        )
-        return f"{rule}, but got {format_value(came)}" + (
-            f"; did you mean {guess!r}?" if guess else ""
-        )
-    worded = _RULES.get(kind)
-    clause = (
-        f"{worded(context) if worded else 'must be something else'}, but got {format_value(came)}"
+def kinds_of(name: str) -> list[str]:
+    """The types that an entry of this hyperparameter may have."""
+    return list(dict.fromkeys((HYPERPARAMETERS[name].kind, "categorical")))
+
+
+def _read_entry(legal: Hyperparameter, value: Any) -> ParameterRange:
+    """By its type; where that is wrong or missing, by what its other keys are meant to be."""
+    keys = value if isinstance(value, dict) else {}
+    kind = keys.get("type")
+    if kind not in kinds_of(legal.name):
+        kind = "categorical" if "choices" in keys else legal.kind
+    adapter: pydantic.TypeAdapter[ParameterRange] = pydantic.TypeAdapter(_RANGES[kind])
+    return adapter.validate_python(value, context=legal).named(legal.name)
+
+
+def _by_name(read: Callable[[Hyperparameter, Any], Any]) -> PlainValidator:
+    """Reads a block whose keys are hyperparameters, in the file's order."""
+    fields: Document = {
+        name: (Annotated[Any, PlainValidator(partial(read, legal))], None)
+        for name, legal in HYPERPARAMETERS.items()
+    }
+    model = pydantic.create_model("_Block", __config__=_CLOSED, **fields)
+
+    def read_block(value: Any) -> Document:
+        block = model.model_validate(value)
+        return {name: getattr(block, name) for name in value}
+
+    return PlainValidator(read_block)
+
+
+def _read_version(value: Any) -> Any:
+    if type(value) is not int or value != 1:
+        raise ValueError("must be 1")
+    return value
+
+
+def _read_point(value: Any) -> Any:
+    if not isinstance(value, dict) or not value:
+        raise ValueError("must give hyperparameters, as in {hidden_size: 64}")
+    return value
+
+
+class SpaceFile(BaseModel):
+    """The blocks of a search-space file. The rules across them are in reader.py."""
+
+    model_config = _EXACT
+
+    version: Annotated[int, BeforeValidator(_read_version)] = Field(
+        description="the format of this file, which is 1"
     )
-    if kind == "string_type" and isinstance(came, int | float):
-        return f"{clause}; quotes make it text"
-    return clause
-
-
-def format_number(number: float) -> str:
-    return f"{number:.12g}"
-
-
-def coerce(legal: Hyperparameter, value: Value) -> Value:
-    return float(value) if legal.kind == "float" else value
+    data: DataSettings = Field(
+        description="which table, what is forecast from which columns, and where the splits meet"
+    )
+    study: StudySettings = StudySettings()
+    resources: Resources = Resources()
+    search: Annotated[dict[str, ParameterRange], _by_name(_read_entry)] = {}
+    fixed: Annotated[dict[str, Value], _by_name(read_value)] = {}
+    initial_trials: list[Annotated[Document, BeforeValidator(_read_point)]] = []
 
 
 def distance_from_grid(low: float, value: float, step: float) -> Fraction:

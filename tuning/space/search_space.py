@@ -1,4 +1,4 @@
-"""YAML -> SearchSpace, every mistake named with its line.
+"""YAML -> SearchSpace, every problem named with its line.
 
     read_space("multivariate")             a file that ships with the project
     read_space("spaces/mine.yaml")         a file of one's own
@@ -11,17 +11,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
-from typing import Any
 
 from lstm_model.configuration import HYPERPARAMETERS, Configuration, DataSettings
 from lstm_model.errors import InputError, os_error_text
 from lstm_model.files import read_bytes
-from tuning.space.located_yaml import Mistake, Position, closest_match, format_value
-from tuning.space.reader import Reader
-from tuning.space.schema import ParameterRange, Resources, StudySettings, Value, validate_all
+from tuning.space.reader import read_blocks
+from tuning.space.schema import Document, ParameterRange, Resources, StudySettings, Value
+from tuning.space.validation import validate_all
+from tuning.wording import closest_match, format_value
 
 __all__ = [
-    "FLAGS",
+    "OverrideError",
     "ParameterRange",
     "Resources",
     "SearchSpace",
@@ -33,20 +33,14 @@ __all__ = [
 ]
 
 LARGEST = 1_000_000  # bytes; a search space takes a few thousand
-FLAGS = {
-    "data.source": "--data",
-    "data.calendar": "--calendar",
-    "data.horizon": "--horizon",
-    "study.trials": "--trials",
-    "study.max_epochs": "--max-epochs",
-    "study.seed": "--seed",
-    "resources.cpu": "--cpus-per-trial",
-    "resources.gpu": "--gpus-per-trial",
-}
 
 
 class SpaceError(InputError):
-    """A search space, or a flag that overrides it, breaks rules: one line for each mistake."""
+    """A search space breaks rules: one line for each problem."""
+
+
+class OverrideError(SpaceError):
+    """Changes to a search space break rules: each line begins with the fields that were changed."""
 
 
 @dataclass(frozen=True)
@@ -76,34 +70,40 @@ class SearchSpace:
         }
 
     def overridden(self, changes: Mapping[str, object]) -> "SearchSpace":
-        """The space with command-line flags applied: `{"study.trials": 5, "data.source": "x.csv"}`.
+        """The space with some of its settings changed, such as {"study.trials": 5}.
 
-        None stands for a flag that wasn't given. A source that a flag names has no fallback: who
-        asks for it wants that one or an error. SpaceError names the flags that break rules.
+        None stands for what isn't changed. A new data.source has no fallback: who asks for it
+        wants that one or an error.
+
+        Raises:
+            OverrideError: the changes break rules.
         """
-        given = {key: value for key, value in changes.items() if value is not None}
-        settings: dict[str, Any] = {}
+        given = {field: value for field, value in changes.items() if value is not None}
+        document: Document = {"version": 1}
+        for name in ("data", "study", "resources"):
+            document[name] = getattr(self, name).model_dump()
+        if "data.source" in given:
+            document["data"]["fallback"] = None
+        for field, value in given.items():
+            block, _, key = field.partition(".")
+            document[block][key] = value
+        file, problems = validate_all(document)
         lines = []
-        for block in ("data", "study", "resources"):
-            old = getattr(self, block)
-            new = {k.partition(".")[2]: v for k, v in given.items() if k.startswith(f"{block}.")}
-            flags = ", ".join(FLAGS.get(f"{block}.{key}", f"{block}.{key}") for key in new)
-            if block == "data" and "source" in new:
-                new.setdefault("fallback", None)
-            settings[block], faults = validate_all(type(old), block, {**old.model_dump(), **new})
-            for fault in faults:
-                key = ".".join(map(str, fault.path[:2]))
-                # A change may break a rule at a key that it doesn't name.
-                named = key in given and not fault.sentence
-                lines.append(f"{FLAGS.get(key, key) if named else flags}: {fault.text_for(named)}")
+        for problem in problems:
+            field = ".".join(map(str, problem.path[:2]))
+            if field in given and not problem.sentence:
+                lines.append(f"{field}: {problem.rule}")
+            else:  # a change may break a rule at a field that it doesn't name
+                block = f"{problem.path[0]}."
+                fields = ", ".join(field for field in given if field.startswith(block))
+                lines.append(f"{fields}: {problem.text}")
         trials = given.get("study.trials", 1)
         if not self.search and not lines and trials != 1:
-            lines.append(
-                f"--trials: must be 1 where nothing is searched, but got {format_value(trials)}"
-            )
+            rule = "must be 1 where nothing is searched"
+            lines.append(f"study.trials: {rule}, but got {format_value(trials)}")
         if lines:
-            raise SpaceError("\n".join(lines))
-        return replace(self, **settings)
+            raise OverrideError("\n".join(lines))
+        return replace(self, data=file.data, study=file.study, resources=file.resources)
 
 
 def shipped_spaces() -> dict[str, FilePath]:
@@ -117,7 +117,7 @@ def shipped_spaces() -> dict[str, FilePath]:
 def read_space(name: str) -> SearchSpace:
     """Read a search space: a path, or the name of a shipped one, with or without `.yaml`.
 
-    SpaceError holds every mistake of the file, in its order, a line each.
+    SpaceError holds every problem of the file, in its order, a line each.
     """
     path, label = _find(name)
     return parse_space(_read_bytes(path, label), label, os.path.dirname(path))
@@ -126,21 +126,20 @@ def read_space(name: str) -> SearchSpace:
 def parse_space(raw: bytes, label: str, folder: str) -> SearchSpace:
     """A search space from its text; a relative source lies in `folder`.
 
-    SpaceError holds every mistake, as read_space() has them.
+    SpaceError holds every problem, as read_space() has them.
     """
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = raw[: error.start].decode("utf-8")
-        place = Position(before.count("\n") + 1, len(before) - before.rfind("\n"))
-        rule = f"must be UTF-8 text, but got the byte 0x{raw[error.start]:02x}"
-        raise SpaceError(_line(label, Mistake(place, rule))) from None
-    reader = Reader(text)
-    parts = reader.parts(folder)
-    if parts is None:
-        ordered = sorted(dict.fromkeys(reader.mistakes), key=lambda mistake: mistake.place)
-        raise SpaceError("\n".join(_line(label, mistake) for mistake in ordered))
-    return SearchSpace(FilePath(label).name, text, **parts)
+    file, problems = read_blocks(raw)
+    if file is None:
+        lines = (f"{label}:{place.line}:{place.column}: {text}" for place, text in problems)
+        raise SpaceError("\n".join(lines))
+    data = file.data
+    beside = os.path.join(folder, data.source)
+    if data.source not in ("beijing", "simulated") and os.path.exists(beside):
+        data = data.model_copy(update={"source": beside})
+    name, text, trials = FilePath(label).name, raw.decode(), tuple(file.initial_trials)
+    return SearchSpace(
+        name, text, data, file.study, file.resources, file.search, file.fixed, trials
+    )
 
 
 def _find(name: str) -> tuple[str, str]:
@@ -171,7 +170,3 @@ def _read_bytes(path: str, label: str) -> bytes:
     if len(raw) > LARGEST:
         raise SpaceError(f"{label}: must be at most 1 MB, but got more; is it a search space?")
     return raw
-
-
-def _line(label: str, mistake: Mistake) -> str:
-    return f"{label}:{mistake.place.line}:{mistake.place.column}: {mistake.text}"

@@ -4,7 +4,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -36,7 +36,7 @@ def library_versions() -> dict[str, str]:
 def space_as_json(space: SearchSpace) -> dict[str, object]:
     """What trials are drawn from."""
     return {
-        "search": {name: asdict(entry) for name, entry in space.search.items()},
+        "search": {name: entry.to_json() for name, entry in space.search.items()},
         "fixed": dict(space.fixed),
         "initial_trials": [dict(point) for point in space.initial_trials],
     }

@@ -16,7 +16,7 @@ from lstm_model.files import read_json
 from tuning.reporting.study_result import print_study_result
 from tuning.reporting.tables import print_plan
 from tuning.shell import resume_command
-from tuning.space.search_space import FLAGS, Resources, SearchSpace, read_space
+from tuning.space.search_space import OverrideError, Resources, SearchSpace, read_space
 from tuning.study.manifest import read_study_space
 from tuning.study.records import list_records
 from tuning.study.result import StudyResult
@@ -320,9 +320,9 @@ def _resolve_space(
 
 
 def _resolve_study(study: str, changes: Mapping[str, object], root: StoragePath) -> Resolved:
-    changed = [FLAGS[key] for key, value in changes.items() if value is not None]
+    changed = [key for key, value in changes.items() if value is not None]
     if changed:
-        raise InputError(
+        raise OverrideError(
             f"{', '.join(changed)} can't change in a study that exists: leave it out, or compare "
             "spaces with --space"
         )

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lstm_model.errors import InputError
-from tuning.space.search_space import FLAGS, SearchSpace, read_space
+from tuning.space.search_space import OverrideError, SearchSpace, read_space
 from tuning.study.manifest import read_study_space
 from tuning.study.resume import check_trials, find_study, is_study, repeat_request
 from tuning.study.storage import StoragePath
@@ -86,10 +86,10 @@ def _check_repeatable(or_resume: bool, name: str | None, resume: str | None) -> 
 
 def _check_changes(changes: Mapping[str, object], name: str | None) -> None:
     """Raises InputError where a study that goes on is asked to be another one."""
-    values = {FLAGS[key]: value for key, value in changes.items() if key != "study.trials"}
-    fixed = [flag for flag, value in {**values, "--name": name}.items() if value is not None]
+    values = {key: value for key, value in changes.items() if key != "study.trials"}
+    fixed = [field for field, value in {**values, "--name": name}.items() if value is not None]
     if fixed:
-        raise InputError(
+        raise OverrideError(
             f"{', '.join(fixed)} can't change when a study goes on: leave it out, or begin "
             "another study with --space"
         )

@@ -21,7 +21,8 @@ from tuning.search.searcher import (
     to_distribution,
     to_frozen_trial,
 )
-from tuning.space.search_space import ParameterRange, SearchSpace, read_space
+from tuning.space.schema import Choices, FloatRange, IntRange, ParameterRange
+from tuning.space.search_space import SearchSpace, read_space
 from tuning.study.trial import State, Trial
 
 
@@ -302,19 +303,19 @@ def test_tpe_asks_as_optunas_own_would(monkeypatch: pytest.MonkeyPatch) -> None:
     ("entry", "expected"),
     [
         (
-            ParameterRange("hidden_size", "int", 16, 128, log=True),
+            IntRange(16, 128, log=True),
             optuna.distributions.IntDistribution(16, 128, log=True),
         ),
         (
-            ParameterRange("context_length", "int", 24, 72, step=24),
+            IntRange(24, 72, step=24),
             optuna.distributions.IntDistribution(24, 72, step=24),
         ),
         (
-            ParameterRange("dropout", "float", 0.0, 0.4, step=0.1),
+            FloatRange(0.0, 0.4, step=0.1),
             optuna.distributions.FloatDistribution(0.0, 0.4, step=0.1),
         ),
         (
-            ParameterRange("loss", "categorical", choices=("mse", "mae")),
+            Choices(("mse", "mae")),
             optuna.distributions.CategoricalDistribution(("mse", "mae")),
         ),
     ],

@@ -13,6 +13,6 @@ def keys_of(message: str) -> dict[str, Any]:
     hint = message.rpartition("in the data block: ")[2].splitlines()[0].partition("; if")[0]
     assert re.match(KEYS, hint), message
     located = read_yaml(hint)
-    assert not located.mistakes
+    assert not located.problems
     assert isinstance(located.data, dict)
     return located.data

@@ -50,11 +50,12 @@ from lstm_model.evaluation.metrics import Score
 from lstm_model.files import read_bytes
 from lstm_model.wording import significant
 from tuning.reporting.figure_thread import FigureThread, PngByTag
-from tuning.reporting.tables import best_rows, in_words, short
+from tuning.reporting.tables import best_rows
 from tuning.study.storage import RemotePath, StoragePath, map_files, relative_to
 from tuning.study.summary import summarize_data, summarize_study
 from tuning.study.trial import State, Trial
 from tuning.study.view import Listener, StudyView
+from tuning.wording import format_setting
 
 # Tags of the chart a trial's report goes to, and what HPARAMS shows as columns.
 CURVES = {
@@ -470,7 +471,7 @@ def _column(hyperparameter: Hyperparameter) -> HParam:
 def _settings(study: StudyView) -> str:
     """Markdown: what was asked for."""
     space = study.space
-    searched = {name: in_words(entry) for name, entry in space.search.items()}
+    searched = {name: entry.describe() for name, entry in space.search.items()}
     data = summarize_data(study).to_json() | space.data.model_dump(mode="json")
     parts = [
         "What was asked for:",
@@ -506,7 +507,8 @@ def _outcome(study: StudyView) -> str:
     )
     rows = [f"| {' | '.join(row)} |" for row in best_rows(study)]
     table = "\n".join(["| model | RMSE | MAE | skill | epochs |", "|---|--:|--:|--:|--:|", *rows])
-    config = _table({k: short(v) for k, v in trial.config.items()}, (f"trial {trial.id}", ""))
+    settings = {name: format_setting(value) for name, value in trial.config.items()}
+    config = _table(settings, (f"trial {trial.id}", ""))
     # Tables that follow one another would stand as one.
     parts = (f"### {said}", won, table, "What the best trial was given:", config, HOW_TO_LOOK)
     return _warned(study, "\n\n".join(parts))

@@ -1,0 +1,202 @@
+"""A search space's blocks held against the schema: every broken rule, in the project's words."""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from copy import deepcopy
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from lstm_model.configuration import HYPERPARAMETERS, Reading
+from tuning.space.located_yaml import Problem
+from tuning.space.schema import ENTRY_KEYS, Document, SpaceFile, kinds_of
+from tuning.wording import KeyPath, closest_match, format_number, format_value, key_name, suggestion
+
+_MODELS: Document = {
+    block: SpaceFile.model_fields[block].annotation for block in ("data", "study", "resources")
+}
+_HARMLESS: Document = {
+    "target": "any",
+    "features": ["any"],
+    "validation_from": datetime.min,
+    "test_from": datetime.max,
+}
+_BLOCK = "must be a block of keys"
+_RULES: Mapping[str, Callable[[Document], str]] = {
+    **dict.fromkeys(("model_type", "dict_type", "dataclass_type"), lambda _: _BLOCK),
+    "bool_type": lambda _: "must be true or false",
+    "int_type": lambda _: "must be a whole number",
+    "float_type": lambda _: "must be a number",
+    "finite_number": lambda _: "must be a finite number",
+    "greater_than": lambda limits: f"must be above {format_number(limits['gt'])}",
+    "greater_than_equal": lambda limits: f"must be at least {format_number(limits['ge'])}",
+    "less_than_equal": lambda limits: f"must be at most {format_number(limits['le'])}",
+    **dict.fromkeys(("string_type", "string_unicode"), lambda _: "must be text"),
+    "string_too_short": lambda _: "must not be empty",
+    "list_type": lambda _: "must be a list of points",
+    "tuple_type": lambda _: "must be a list",
+    "too_short": lambda _: "must name at least one",
+    "datetime_type": lambda _: "must be a date such as 2013-01-01",
+}
+
+
+def validate_all(document: Document) -> tuple[SpaceFile, list[Problem]]:
+    """The blocks, and every rule that is broken; without what breaks rules, where any is.
+
+    Pydantic checks the rules across keys only once each key is right by itself; so what is wrong
+    is taken out, or gives way to something harmless, and the check runs again.
+    """
+    mended = deepcopy(document)
+    problems: dict[Problem, None] = {}
+    seen: set[KeyPath] = set()
+    while True:
+        try:
+            return SpaceFile.model_validate(mended), list(problems)
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+            errors.sort(key=lambda item: item["type"] == "missing")  # told last at the same place
+        items = [_locate(item, document) for item in errors]
+        for path, problem in items:
+            if problem:
+                problems[problem] = None
+            # What a key is missing from goes in the second turn.
+            _mend(mended, path[:-1] if path in seen else path)
+        seen.update(path for path, _ in items)
+
+
+def value_at(document: Any, path: KeyPath) -> Any:
+    """What stands at a path, or None."""
+    for key in path:
+        try:
+            document = document[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return document
+
+
+def missing(needed: Iterable[str], given: Collection[str], legal: Collection[str]) -> list[str]:
+    """The needed keys that aren't given, save those that a misspelt key was meant to be."""
+    guesses = {closest_match(key, legal) for key in given if key not in legal}
+    return [key for key in needed if key not in given and key not in guesses]
+
+
+def unknown_key(path: KeyPath, where: str = "") -> Problem:
+    """What is said of a key that is none of its block's."""
+    block, key = path[:-1], format_value(path[-1])
+    text, options = f"no hyperparameter {key}", "there are"
+    if not block:
+        text, options = f"no block {key}", "the blocks are"
+    elif _is_entry(block) or block[0] in _MODELS:
+        text, options = f"no key {key} in {key_name(block)}", "its keys are"
+    also = suggestion(str(path[-1]), _legal_keys(block), options)
+    return Problem(path, f"{where}{text}{also}", sentence=True)
+
+
+def _is_entry(path: KeyPath) -> bool:
+    return len(path) == 2 and path[0] == "search"
+
+
+def _legal_keys(block: KeyPath) -> Mapping[str, object]:
+    if _is_entry(block):
+        return ENTRY_KEYS
+    model = _MODELS.get(str(block[0])) if block else SpaceFile
+    return HYPERPARAMETERS if model is None else model.model_fields
+
+
+def _locate(item: ErrorDetails, document: Document) -> tuple[KeyPath, Problem | None]:
+    """Where one of pydantic's errors lies, and what is said of it, if that isn't said elsewhere."""
+    path, kind, context = item["loc"], item["type"], item.get("ctx", {})
+    if kind == "missing":
+        return path, _missing_key(path, document)
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        return path, _foreign_key(path, document)
+    rule = item["msg"].removeprefix("Value error, ")
+    if kind == "item":
+        path = (*path, context["index"])
+    elif kind == "value_error" and (_is_entry(path) or (len(path) == 1 and path[0] in _MODELS)):
+        key, _, rule = rule.partition(" ")  # a rule across keys begins with the one at fault
+        path = (*path, key)
+        if path[0] in _MODELS:
+            return path, Problem(path, rule)
+    elif path[0] == "data" and len(path) > 2 and isinstance(path[2], str):  # a branch of a union
+        path, rule = path[:2], "must be a column or a list of columns"
+    elif kind in _RULES:
+        rule = _RULES[kind](context)
+    came = value_at(document, path)
+    if kind == "too_short" and came:
+        return path, None  # its items are wrong, and reported
+    if rule.startswith("can't"):
+        return path, Problem(path, f"{key_name(path)} {rule}", sentence=True)
+    also = ""
+    if kind == "literal_error":
+        rule, also = _choice(path, context["expected"], came)
+    elif kind == "string_type" and isinstance(came, int | float):
+        also = "; quotes make it text"
+    elif rule == _BLOCK and isinstance(came, str) and ":" in came:
+        also = "; a colon needs a space after it"
+    return path, Problem(path, f"{rule}, but got {format_value(came)}{also}")
+
+
+def _choice(path: KeyPath, expected: str, came: object) -> tuple[str, str]:
+    if _is_entry(path[:-1]):
+        return f"must be {' or '.join(kinds_of(str(path[1])))}", ""
+    options = re.findall(r"'([^']*)'", expected)
+    guess = closest_match(came, options) if isinstance(came, str) else None
+    rule = f"must be {'one of ' if len(options) > 1 else ''}{', '.join(options)}"
+    return rule, f"; did you mean {guess!r}?" if guess else ""
+
+
+def _missing_key(path: KeyPath, document: Document) -> Problem | None:
+    block, key = path[:-1], str(path[-1])
+    keys = value_at(document, block) or {}
+    if not missing([key], keys, _legal_keys(block)):
+        return None
+    if _is_entry(block):
+        if keys.get("type") not in kinds_of(str(block[1])):
+            return None  # what it is meant to be is anyone's guess
+        why = f"{key}, as its type is {keys['type']}"
+    else:
+        model = _MODELS[str(block[0])] if block else SpaceFile
+        why = f"{key}: {model.model_fields[key].description}"
+    return Problem(path, f"{key_name(block) or 'the file'} needs {why}", sentence=True)
+
+
+def _foreign_key(path: KeyPath, document: Document) -> Problem | None:
+    if not _is_entry(path[:-1]) or path[-1] not in ENTRY_KEYS:
+        return unknown_key(path)
+    kind = value_at(document, (*path[:-1], "type"))
+    legal = kind in kinds_of(str(path[1]))
+    return Problem(path, f"{key_name(path)} can't go with type {kind}", True) if legal else None
+
+
+def _mend(document: Document, path: KeyPath) -> None:
+    """Take out what is wrong, or put something harmless in its place."""
+    if path[0] == "version":
+        document["version"] = 1
+    elif path[0] == "data" and len(path) > 1:
+        _mend_data(document["data"], str(path[1]))
+    elif path[0] == "data":
+        document["data"] = dict(_HARMLESS)
+    else:
+        path = path[: {"search": 3, "initial_trials": 1}.get(str(path[0]), 2)]
+        block = value_at(document, path[:-1])
+        if isinstance(block, dict):
+            block.pop(path[-1], None)
+
+
+def _mend_data(values: Document, key: str) -> None:
+    names: Any = values.get("features")
+    listed = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    if key == "features" and listed and len(set(names)) < len(names):
+        values["features"] = list(dict.fromkeys(names))
+    elif key in ("features", "target"):
+        for other in Reading.model_fields:  # what names columns
+            values.pop(other, None)
+        values.update(target="any", features=["any"])
+    elif key in _HARMLESS:
+        values[key] = _HARMLESS[key]
+        values.pop("folds", None)  # none but one fits between these
+    else:
+        values.pop(key, None)
