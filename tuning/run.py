@@ -350,7 +350,7 @@ def conduct(
             raise
         if last:
             session.begin_to_end()
-        done = study.best is not None and not stop.hopeless
+        done = study.best is not None and not stop.all_failed
         try:
             study.finish("interrupted" if stop.signal else "finished" if done else "failed")
         except OSError as error:
@@ -432,7 +432,7 @@ def conclude(study: "Study", stop: "StopRequest", console: Console) -> int:
 
     counts = study.counts
     reasons = [trial.reason for trial in study.trials.values() if trial.state == "failed"]
-    if stop.hopeless:
+    if stop.all_failed:
         print_stderr(
             f"error: {study.name} was ended, because all of its first {counts['failed']} trials "
             f"failed, the first with: {reasons[0]}"

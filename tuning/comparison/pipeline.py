@@ -48,7 +48,7 @@ from tuning.reporting.comparison_figures import draw_comparison
 from tuning.reporting.comparison_report import write_report
 from tuning.reporting.tables import step_name
 from tuning.reporting.tensorboard.study_events import write_comparison
-from tuning.search.searcher import hyperparameter_importances
+from tuning.search.optuna_trials import hyperparameter_importances
 from tuning.study.storage import StoragePath
 from tuning.study.study import LIBRARIES, Study
 

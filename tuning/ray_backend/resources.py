@@ -31,8 +31,8 @@ def max_concurrent_trials(
         InputError: not even one fits on a Ray of our own.
     """
     if cluster:
-        return lambda: limit or _fitting(cpu, gpu) + 1
-    fitting = _fitting(cpu, gpu)
+        return lambda: limit or _trials_that_fit(cpu, gpu) + 1
+    fitting = _trials_that_fit(cpu, gpu)
     if fitting < 1:
         have = ray.cluster_resources()
         raise InputError(
@@ -51,7 +51,7 @@ def find_crowd(at_once: int, cpu: float, gpu: float, cluster: bool = False) -> s
     have = ray.cluster_resources()
     cores = have.get("CPU", 0.0)
     if cluster:
-        at_once = min(at_once, _fitting(cpu, gpu))
+        at_once = min(at_once, _trials_that_fit(cpu, gpu))
     elif hasattr(os, "sched_getaffinity"):
         # Ray counts a machine's cores, or a container's, but not how many of them a batch system or
         # taskset leaves to this process.
@@ -92,7 +92,7 @@ def gpus_here() -> float:
     return float(ray.cluster_resources().get("GPU", 0))
 
 
-def _fitting(cpu: float, gpu: float) -> int:
+def _trials_that_fit(cpu: float, gpu: float) -> int:
     """How many trials fit on what Ray has now."""
     have = ray.cluster_resources()
     fits: list[int] = [math.floor(have.get("CPU", 0) / cpu + 1e-9)]
@@ -109,7 +109,7 @@ def check_shared_storage(root: StoragePath) -> None:
     Raises:
         InputError: it can't be written, or a node does not see what another one wrote.
     """
-    others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != _here()]
+    others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != _this_node()]
     if isinstance(root, Path) and not others:
         return  # the study's folder is about to be made there
     root = root.resolve()
@@ -123,7 +123,7 @@ def check_shared_storage(root: StoragePath) -> None:
             raise InputError(
                 f"{root} can't be written: {os_error_text(error)}; choose another --storage"
             ) from error
-        call = ray.remote(num_cpus=0, max_retries=0)(_seen)
+        call = ray.remote(num_cpus=0, max_retries=0)(_probe_storage)
         asked = {
             call.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -148,11 +148,11 @@ def check_shared_storage(root: StoragePath) -> None:
             remove_tree(probe)
 
 
-def _here() -> str:
+def _this_node() -> str:
     return str(ray.get_runtime_context().get_node_id())
 
 
-def _seen(probe: StoragePath, name: str) -> str | None:
+def _probe_storage(probe: StoragePath, name: str) -> str | None:
     """On a node: what is wrong with the storage there."""
     try:
         if (probe / "driver").read_bytes() != b"driver":

@@ -1,13 +1,14 @@
 """ASHA and its peers: which trials go on and which stop early."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
+from tuning.search.searcher import Suggestion, TrialResult
 from tuning.space.search_space import StudySettings
 from tuning.study.trial import Trial
 
@@ -26,29 +27,40 @@ def grace_period(max_epochs: int) -> int:
     return max(1, math.ceil(GRACE_FRACTION * max_epochs))
 
 
-def decision_epochs(settings: StudySettings) -> frozenset[int]:
-    """The epochs after which the scheduler may stop a trial: it has to hear of each by itself."""
-    if settings.scheduler == "median":
-        return frozenset(range(1, settings.max_epochs + 1))
-    rungs: list[int] = []
-    if settings.scheduler == "asha":
-        rung = grace_period(settings.max_epochs)
-        while rung < settings.max_epochs:
-            rungs.append(rung)
+class ResumableASHA(AsyncHyperBandScheduler):  # type: ignore[misc]
+    """Asynchronous successive halving (Li et al. 2020, "A System for Massively Parallel
+    Hyperparameter Tuning", arXiv:1810.05934), as Tune has it.
+
+    Its rungs fill again with what a resumed trial did before.
+    """
+
+    def __init__(self, max_epochs: int) -> None:
+        super().__init__(
+            time_attr="epoch",
+            metric="rmse",
+            mode="min",
+            max_t=max_epochs,
+            grace_period=grace_period(max_epochs),
+            reduction_factor=REDUCTION_FACTOR,
+        )
+
+    @staticmethod
+    def rungs(max_epochs: int) -> frozenset[int]:
+        """The epochs at which trials are compared."""
+        rungs = set()
+        rung = grace_period(max_epochs)
+        while rung < max_epochs:
+            rungs.add(rung)
             rung *= REDUCTION_FACTOR
-    return frozenset(rungs)
-
-
-class _ASHA(AsyncHyperBandScheduler):  # type: ignore[misc]
-    """Its rungs fill again with what a resumed trial did before."""
+        return frozenset(rungs)
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         super().on_trial_add(tune_controller, trial)
-        for result in _past(trial):
+        for result in _earlier_results(trial):
             self.on_trial_result(tune_controller, trial, result)
 
 
-class _Median(FIFOScheduler):  # type: ignore[misc]
+class MedianStopping(FIFOScheduler):  # type: ignore[misc]
     """The median stopping rule (Golovin et al. 2017, "Google Vizier: A Service for Black-Box
     Optimization", doi:10.1145/3097983.3098043).
 
@@ -58,17 +70,17 @@ class _Median(FIFOScheduler):  # type: ignore[misc]
     for others: it would need a checkpoint and a worker anew.
     """
 
-    def __init__(self, grace_period: int) -> None:
-        """grace_period: epochs that every trial runs; running means begin there too."""
+    def __init__(self, max_epochs: int) -> None:
         super().__init__()
-        self._grace_period = grace_period
+        # Running means begin there too.
+        self._grace_period = grace_period(max_epochs)
         self._curves: dict[str, dict[int, float]] = {}  # RMSE by epoch, by trial
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        for result in _past(trial):
+        for result in _earlier_results(trial):
             self._keep(trial, result)
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: TrialResult) -> str:
         self._keep(trial, result)
         epoch, lowest = result["epoch"], min(self._curves[trial.trial_id].values())
         if epoch < self._grace_period:
@@ -83,11 +95,11 @@ class _Median(FIFOScheduler):  # type: ignore[misc]
         stops = len(means) >= MIN_TRIALS_FOR_MEDIAN and not lowest <= median(means)
         return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)
 
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        if "rmse" in result:  # not in that of a trial that ends before its first epoch
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: TrialResult) -> None:
+        if "rmse" in result:
             self._keep(trial, result)
 
-    def _keep(self, trial: Any, result: dict[str, Any]) -> None:
+    def _keep(self, trial: Any, result: TrialResult) -> None:
         self._curves.setdefault(trial.trial_id, {})[result["epoch"]] = result["rmse"]
 
     def _running_mean(self, curve: dict[int, float], epoch: int) -> float:
@@ -95,49 +107,64 @@ class _Median(FIFOScheduler):  # type: ignore[misc]
         return fmean(values) if values else math.nan
 
 
-def _past(trial: Any) -> list[dict[str, Any]]:
-    """The results that a trial had before the study was resumed."""
-    return [
-        {"epoch": epoch, "rmse": rmse}
-        for epoch, rmse in enumerate(trial.config.get("past", ()), start=1)
-    ]
+def _earlier_results(trial: Any) -> list[TrialResult]:
+    """What a trial reported before the study was resumed."""
+    errors = trial.config.get("best_rmse_by_epoch", ())
+    return [{"epoch": epoch, "rmse": rmse} for epoch, rmse in enumerate(errors, start=1)]
+
+
+@dataclass(frozen=True)
+class SchedulerSpec:
+    """A scheduler that a space file may name.
+
+    Attributes:
+        create: makes one, of max_epochs. Its time is `epoch`, its metric `rmse`, of TrialResult.
+        decision_epochs: of max_epochs, the epochs after which it may stop a trial.
+    """
+
+    create: Callable[[int], TrialScheduler]
+    decision_epochs: Callable[[int], frozenset[int]]
+
+
+SCHEDULERS = {
+    "asha": SchedulerSpec(ResumableASHA, ResumableASHA.rungs),
+    "median": SchedulerSpec(MedianStopping, lambda epochs: frozenset(range(1, epochs + 1))),
+    "none": SchedulerSpec(lambda _: FIFOScheduler(), lambda _: frozenset()),
+}
+
+
+def decision_epochs(settings: StudySettings) -> frozenset[int]:
+    """The epochs after which the scheduler may stop a trial: it has to hear of each by itself."""
+    return SCHEDULERS[settings.scheduler].decision_epochs(settings.max_epochs)
+
+
+@dataclass
+class _PastTrial:
+    """As much of Tune's trial as a scheduler looks at, of one that ended before."""
+
+    trial_id: str
+    config: Suggestion
+    status: str = "TERMINATED"
 
 
 def create_scheduler(settings: StudySettings, past: Iterable[Trial] = ()) -> TrialScheduler:
-    """asha, median or none, told of the trials that have ended.
+    """The scheduler that the settings name, which knows the `past` trials that have ended.
 
     Time is the project's own epoch, so that a resumed trial goes on counting. The metric is the
     lowest RMSE so far, which is what a trial is worth: its best epoch's weights are kept.
     """
-    chosen = _scheduler(settings)
+    scheduler = SCHEDULERS[settings.scheduler].create(settings.max_epochs)
     for record in past:
         if record.history and not record.under_way:
-            trial = _Ended(f"past {record.id}", {"past": record.best_rmse_by_epoch})
-            chosen.on_trial_add(None, trial)
-            last = {"epoch": record.epochs, "rmse": record.rmse}
-            chosen.on_trial_complete(None, trial, last)
-    return chosen
-
-
-@dataclass
-class _Ended:
-    """What a scheduler looks at in a trial."""
-
-    trial_id: str
-    config: dict[str, Any]
-    status: str = "TERMINATED"
-
-
-def _scheduler(settings: StudySettings) -> TrialScheduler:
-    if settings.scheduler == "asha":
-        return _ASHA(
-            time_attr="epoch",
-            metric="rmse",
-            mode="min",
-            max_t=settings.max_epochs,
-            grace_period=grace_period(settings.max_epochs),
-            reduction_factor=REDUCTION_FACTOR,
-        )
-    if settings.scheduler == "median":
-        return _Median(grace_period(settings.max_epochs))
-    return FIFOScheduler()
+            trial = _PastTrial(
+                f"past {record.id}",
+                {
+                    "trial": record.id,
+                    "hyperparameters": record.config,
+                    "best_rmse_by_epoch": record.best_rmse_by_epoch,
+                },
+            )
+            scheduler.on_trial_add(None, trial)
+            last: TrialResult = {"epoch": record.epochs, "rmse": record.rmse}
+            scheduler.on_trial_complete(None, trial, last)
+    return scheduler

@@ -21,6 +21,7 @@ import ray
 from lstm_model.command import print_stderr
 from lstm_model.errors import InputError
 from tuning.ray_backend import environment, fork_server, watchdog
+from tuning.ray_backend.changes import Changes
 from tuning.ray_backend.fork_server import ForkServer
 from tuning.ray_backend.patches import (
     AGENTS,
@@ -28,7 +29,6 @@ from tuning.ray_backend.patches import (
     FORK,
     OF_START,
     OF_TRIALS,
-    Changes,
     changed_start,
     choose_changes,
     setup_worker_script,
@@ -160,16 +160,16 @@ def ray_session(
             advice = "`ray status` says what the cluster has"
         else:
             advice = _start(changes, verbose, server, at_end)
-        begin_to_end = at_end.enter_context(_shutdown())
+        begin_to_end = at_end.enter_context(shutdown_at_end())
         changes = changes | choose_changes(plain, own=own, among=OF_TRIALS)
-        if AGENTS in changes and not all(each in changes for each in AGENTS.needs):
+        if AGENTS in changes and not all(change in changes for change in AGENTS.needs):
             # Found out after the start, since Tune is imported while Ray's workers start. The
             # fork server listens to one Ray.
             ray.shutdown()
             changes = changes.without(AGENTS, "it needs what is left out")
             changes = changes.without(FORK, "Ray was started anew")
             advice = _start(changes, verbose, None, at_end)
-            begin_to_end = at_end.enter_context(_shutdown())
+            begin_to_end = at_end.enter_context(shutdown_at_end())
         if verbose:
             for change in CHANGES:
                 if problem := changes.left_out.get(change.name):
@@ -177,15 +177,15 @@ def ray_session(
         yield Session(changes, own, advice, begin_to_end)
 
 
-def _level(verbose: bool) -> int:
+def _log_level(verbose: bool) -> int:
     # Tune prints the traceback of each trial's error, which its record gives the reason of.
     return logging.INFO if verbose else logging.CRITICAL
 
 
 def _connect(address: str, verbose: bool) -> None:
-    _reach(address)
+    _check_address(address)
     try:
-        ray.init(address=address, logging_level=_level(verbose), log_to_driver=verbose)
+        ray.init(address=address, logging_level=_log_level(verbose), log_to_driver=verbose)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(
             f"--address must name a running Ray cluster, but got {address!r}: {error}"
@@ -198,7 +198,7 @@ def _start(changes: Changes, verbose: bool, server: ForkServer | None, at_end: E
     Returns:
         Where to look for what is wrong with it.
     """
-    temporary = at_end.enter_context(_temporary_folder())
+    temporary = at_end.enter_context(temporary_folder())
     logs = f"Ray's logs are in {temporary}/session_latest/logs"
     retry = retry_plain(changes)
     variables = dict(LOCAL_ENVIRONMENT)
@@ -207,7 +207,7 @@ def _start(changes: Changes, verbose: bool, server: ForkServer | None, at_end: E
         variables[fork_server.SOCKET_VARIABLE] = os.path.join(temporary, "fork")
         variables[fork_server.SETUP] = str(setup_worker_script())
         server.listen(variables[fork_server.SOCKET_VARIABLE])
-    at_end.enter_context(environment.variables(_authentication()))
+    at_end.enter_context(environment.variables(_token_variables()))
     try:
         with (
             environment.variables(variables),
@@ -217,7 +217,7 @@ def _start(changes: Changes, verbose: bool, server: ForkServer | None, at_end: E
             ray.init(
                 address="local",  # whatever RAY_ADDRESS says
                 include_dashboard=False,
-                logging_level=_level(verbose),
+                logging_level=_log_level(verbose),
                 log_to_driver=verbose,
                 _temp_dir=temporary,
                 _skip_env_hook=True,  # which could ask for other environments than ours
@@ -233,7 +233,7 @@ def _start(changes: Changes, verbose: bool, server: ForkServer | None, at_end: E
     return logs
 
 
-def _authentication() -> dict[str, str | None]:
+def _token_variables() -> dict[str, str | None]:
     """A token of this command's own, where the user has not set one."""
     if TOKEN in os.environ or TOKEN_FILE in os.environ:
         return {AUTHENTICATION: None}
@@ -249,7 +249,7 @@ def _keep_logs(temporary: str) -> Path:
 
 
 @contextmanager
-def _shutdown() -> Iterator[Callable[[], None]]:
+def shutdown_at_end() -> Iterator[Callable[[], None]]:
     """Ends Ray at the end, or from the call on that it yields: most of that is to wait for Ray's
     processes.
     """
@@ -272,7 +272,7 @@ def _shutdown() -> Iterator[Callable[[], None]]:
             gc.enable()
 
 
-def _reach(address: str) -> None:
+def _check_address(address: str) -> None:
     """Ray itself would try for minutes.
 
     Raises:
@@ -292,9 +292,9 @@ def _reach(address: str) -> None:
 
 
 @contextmanager
-def _temporary_folder() -> Iterator[str]:
+def temporary_folder() -> Iterator[str]:
     """A folder that is gone afterwards; those that killed commands left behind are gone before."""
-    _sweep()
+    _remove_leftovers()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=TEMPORARY))
     # Held before it has its name, so that no other command takes it for one that was left behind.
     held = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
@@ -307,7 +307,7 @@ def _temporary_folder() -> Iterator[str]:
         os.close(held)
 
 
-def _sweep() -> None:
+def _remove_leftovers() -> None:
     """Remove the folders whose command was killed: nobody holds their lock any more."""
     for left in TEMPORARY.glob(f"{PREFIX}*"):
         try:

@@ -16,7 +16,7 @@ from tuning.comparison import verdict as compared
 from tuning.comparison.backtest import ForecastErrors
 from tuning.reporting.figure_thread import PngByTag, StudySnapshot
 from tuning.reporting.tables import step_name
-from tuning.search.searcher import hyperparameter_importances
+from tuning.search.optuna_trials import hyperparameter_importances
 
 # For a page that shows them side by side; a report's figures are finer.
 DPI = 100

@@ -32,7 +32,7 @@ from lstm_model.data.sources import Dataset
 from lstm_model.errors import InputError, os_error_text
 from lstm_model.evaluation.baselines import Baselines
 from lstm_model.files import read_bytes, read_json, write_file, write_folder
-from tuning.search.searcher import Journal
+from tuning.search.optuna_trials import Journal
 from tuning.space.search_space import SearchSpace
 from tuning.study.lock import Lock, LostLease, hold
 from tuning.study.resume import (

@@ -6,13 +6,43 @@ import re
 from dataclasses import dataclass, field, fields
 from itertools import accumulate
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict
 
 from pydantic import TypeAdapter, ValidationError
 
 from lstm_model.errors import InputError
 
 State = Literal["running", "finished", "stopped_early", "failed", "interrupted"]
+
+
+class BestScore(TypedDict):
+    """The validation errors of an epoch: means over the lead times, in the target's unit.
+
+    `by_lead_time` has each metric by lead time, where there are several.
+    """
+
+    epoch: int
+    rmse: float
+    mae: float
+    skill: float
+    by_lead_time: NotRequired[dict[str, dict[str, float]]]
+
+
+class EpochReport(TypedDict):
+    """What a worker says of one epoch.
+
+    `best` is of the epoch with the lowest RMSE so far, `seconds` the time of this one.
+    """
+
+    epoch: int
+    loss: float
+    rmse: float
+    mae: float
+    skill: float
+    learning_rate: float
+    gradient_norm: float
+    best: BestScore | None
+    seconds: float
 
 
 @dataclass
