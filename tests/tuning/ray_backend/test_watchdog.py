@@ -21,7 +21,7 @@ from tuning.ray_backend.watchdog import RayFailed, watch
 SCRIPT = """\
 import ctypes, os, runpy, sys
 from tuning.ray_backend import environment, watchdog
-environment.prepare()
+environment.set_environment()
 watchdog.INTERRUPT_SECONDS = 0.5
 import ray
 from tuning.ray_backend import runner
