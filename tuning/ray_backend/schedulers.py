@@ -1,14 +1,15 @@
 """ASHA and its peers: which trials go on and which stop early."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count, takewhile
 from statistics import fmean, median
-from typing import Any
+from typing import Any, NamedTuple
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
-from tuning.search.searcher import Suggestion, TrialResult
+from tuning.search.searcher import TrialResult
 from tuning.space.search_space import StudySettings
 from tuning.study.trial import Trial
 
@@ -47,12 +48,9 @@ class ResumableASHA(AsyncHyperBandScheduler):  # type: ignore[misc]
     @staticmethod
     def rungs(max_epochs: int) -> frozenset[int]:
         """The epochs at which trials are compared."""
-        rungs = set()
-        rung = grace_period(max_epochs)
-        while rung < max_epochs:
-            rungs.add(rung)
-            rung *= REDUCTION_FACTOR
-        return frozenset(rungs)
+        grace = grace_period(max_epochs)
+        rungs = (grace * REDUCTION_FACTOR**power for power in count())
+        return frozenset(takewhile(lambda rung: rung < max_epochs, rungs))
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         super().on_trial_add(tune_controller, trial)
@@ -113,19 +111,14 @@ def _earlier_results(trial: Any) -> list[TrialResult]:
     return [{"epoch": epoch, "rmse": rmse} for epoch, rmse in enumerate(errors, start=1)]
 
 
-@dataclass(frozen=True)
-class SchedulerSpec:
-    """A scheduler that a space file may name.
+class SchedulerSpec(NamedTuple):
+    """Both are functions of max_epochs."""
 
-    Attributes:
-        create: makes one, of max_epochs. Its time is `epoch`, its metric `rmse`, of TrialResult.
-        decision_epochs: of max_epochs, the epochs after which it may stop a trial.
-    """
-
-    create: Callable[[int], TrialScheduler]
-    decision_epochs: Callable[[int], frozenset[int]]
+    create: Callable[[int], TrialScheduler]  # time is TrialResult's epoch, the metric its rmse
+    decision_epochs: Callable[[int], frozenset[int]]  # after which it may stop a trial
 
 
+# By their names in a space file.
 SCHEDULERS = {
     "asha": SchedulerSpec(ResumableASHA, ResumableASHA.rungs),
     "median": SchedulerSpec(MedianStopping, lambda epochs: frozenset(range(1, epochs + 1))),
@@ -143,7 +136,7 @@ class _PastTrial:
     """As much of Tune's trial as a scheduler looks at, of one that ended before."""
 
     trial_id: str
-    config: Suggestion
+    config: Mapping[str, list[float]]
     status: str = "TERMINATED"
 
 
@@ -156,14 +149,8 @@ def create_scheduler(settings: StudySettings, past: Iterable[Trial] = ()) -> Tri
     scheduler = SCHEDULERS[settings.scheduler].create(settings.max_epochs)
     for record in past:
         if record.history and not record.under_way:
-            trial = _PastTrial(
-                f"past {record.id}",
-                {
-                    "trial": record.id,
-                    "hyperparameters": record.config,
-                    "best_rmse_by_epoch": record.best_rmse_by_epoch,
-                },
-            )
+            errors = {"best_rmse_by_epoch": record.best_rmse_by_epoch}
+            trial = _PastTrial(f"past {record.id}", errors)
             scheduler.on_trial_add(None, trial)
             last: TrialResult = {"epoch": record.epochs, "rmse": record.rmse}
             scheduler.on_trial_complete(None, trial, last)

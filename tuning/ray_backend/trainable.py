@@ -166,23 +166,14 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
                 raise
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             epoch = self._trainer.epoch if self._trainer else 0
-            return {
-                "epoch": epoch,
-                "rmse": math.nan,
-                "reports": reports,
-                "reason": reason,
-                "done": True,
-            }
+            failed: TrialResult = {"epoch": epoch, "rmse": math.nan, "reports": reports}
+            return {**failed, "reason": reason, "done": True}
         assert trainer.best is not None
-        result: TrialResult = {
-            "epoch": trainer.epoch,
-            "rmse": trainer.best.score.rmse,
-            "reports": reports,
-            "done": trainer.epoch >= self._max_epochs,
-        }
-        if self.checkpoint_timer.is_due() and not result["done"]:
+        rmse, done = trainer.best.score.rmse, trainer.epoch >= self._max_epochs
+        result: TrialResult = {"epoch": trainer.epoch, "rmse": rmse, "reports": reports}
+        if self.checkpoint_timer.is_due() and not done:
             result["should_checkpoint"] = True
-        return result
+        return {**result, "done": done}
 
     def _epochs_to_decision(self, epoch: int) -> int:
         """How many are left to the next one that a step ends with, or to the trial's end."""

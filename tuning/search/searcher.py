@@ -109,9 +109,9 @@ class OptunaSearcher(NotPickled, Searcher):  # type: ignore[misc]
         """Tell Optuna of a trial that goes on as if it had chosen its configuration now."""
         names = [name for name in self._space.search if name in record.config]
         self._study.enqueue_trial({name: record.config[name] for name in names})
-        trial = self._live[trial_id] = self._study.ask()
-        for name in names:
-            suggest_value(trial, name, to_distribution(self._space.search[name]))
+        self._live[trial_id] = self._study.ask(
+            {name: to_distribution(self._space.search[name]) for name in names}
+        )
         return {
             "trial": record.id,
             "hyperparameters": record.config,
@@ -133,13 +133,9 @@ class OptunaSearcher(NotPickled, Searcher):  # type: ignore[misc]
         for name, parameter in self._space.search.items():
             if parameter.active(point):
                 point[name] = suggest_value(trial, name, to_distribution(parameter))
-        suggestion: Suggestion = {
-            "trial": number,
-            "hyperparameters": {**self._space.fixed, **point},
-        }
-        if not self._any_ended:
-            suggestion["checkpoint_soon"] = True
-        return suggestion
+        config = {**self._space.fixed, **point}
+        suggestion: Suggestion = {"trial": number, "hyperparameters": config}
+        return suggestion if self._any_ended else {**suggestion, "checkpoint_soon": True}
 
     def on_trial_complete(
         self, trial_id: str, result: TrialResult | None = None, error: bool = False
