@@ -115,12 +115,12 @@ def choose_changes(
     reasons: dict[str, str] = {}
     candidates = [change for change in among if own or not change.own]
     for change in candidates:
-        named = unwanted & {each.name for each in (change, *change.needs)}
+        named = unwanted & {needed.name for needed in (change, *change.needs)}
         if plain or named:
             reasons[change.name] = "--plain-ray" if plain else f"{PLAIN} names {min(named)}"
         elif problem := first_problem(change):
             reasons[change.name] = problem
-    return Changes(frozenset(each.name for each in candidates) - set(reasons), reasons)
+    return Changes(frozenset(change.name for change in candidates) - set(reasons), reasons)
 
 
 def unwanted_changes() -> set[str]:
@@ -174,8 +174,8 @@ LISTEN_PORT = "--dashboard_agent_listen_port=-1"
 
 def process_class(changes: Changes) -> type:
     class Process(subprocess.Popen[bytes]):
-        """One of Ray's, in a session of its own. Ctrl-C, `timeout` and batch systems signal to a
-        whole process group. The command ends its trials in order, and then Ray.
+        """One of Ray's, in a session of its own: Ctrl-C, `timeout` and batch systems signal to a
+        whole process group, and the command ends its trials in order before Ray.
 
         The raylet starts no worker before both agents have told it their ports, which takes them
         seconds. It insists on a process for each, and ends when one of them does: `cat` lives

@@ -60,16 +60,12 @@ _token = secrets.token_hex(32)
 class Session:
     """A Ray that is there.
 
-    Attributes:
-        changes: what is done otherwise than Ray does it.
-        own: whether it is the command's own, and no cluster.
-        advice: where to look for what is wrong with it.
-        begin_to_end: begins to end it, while the caller goes on with what needs no Ray.
+    begin_to_end() begins to end it, while the caller goes on with what needs no Ray.
     """
 
-    changes: Changes
-    own: bool
-    advice: str
+    changes: Changes  # what is done otherwise than Ray does it
+    own: bool  # the command's own, and no cluster
+    advice: str  # where to look for what is wrong with it
     begin_to_end: Callable[[], None]
 
     @contextmanager
@@ -95,20 +91,20 @@ class Session:
                 retry(problem)
             print_stderr(f"warning: {problem}. {HINT}")
 
-        # Without agents a Ray that wants them would be dead after half a minute, and this process
-        # with it.
-        hurried = AGENTS in self.changes
-        seconds = watchdog.AGENTLESS_SECONDS if hurried else watchdog.WAIT_SECONDS
+        seconds = watchdog.WAIT_SECONDS
+        if AGENTS in self.changes:
+            # A Ray that wants them would be dead after half a minute, and this process with it.
+            seconds = watchdog.AGENTLESS_SECONDS
         with watch("first worker", self.advice, give_up, seconds) as end:
 
-            def begin() -> None:
+            def first_started() -> None:
                 nonlocal begun
                 if not begun:
                     end()
                 begun = True
 
             try:
-                yield begin
+                yield first_started
             except (InputError, OSError):
                 raise
             except Exception as error:
@@ -223,8 +219,8 @@ def _start(changes: Changes, verbose: bool, server: ForkServer | None, at_end: E
                 _skip_env_hook=True,  # which could ask for other environments than ours
             )
     except Exception as error:
-        kept = _keep_logs(temporary)
-        problem = f"Ray does not start: {str(error).strip() or repr(error)}; its logs are in {kept}"
+        text, folder = str(error).strip() or repr(error), _keep_logs(temporary)
+        problem = f"Ray does not start: {text}; its logs are in {folder}"
         with suppress(Exception):
             ray.shutdown()
         if retry:
@@ -241,20 +237,20 @@ def _token_variables() -> dict[str, str | None]:
 
 
 def _keep_logs(temporary: str) -> Path:
-    """Put Ray's folder where the next command does not remove it."""
-    kept = Path(tempfile.mkdtemp(prefix="lstm-failed-ray-", dir=TEMPORARY))
+    """Copy Ray's logs to a folder that the next command does not remove."""
+    folder = Path(tempfile.mkdtemp(prefix="lstm-failed-ray-", dir=TEMPORARY))
     with suppress(OSError):
-        shutil.copytree(Path(temporary, "session_latest", "logs"), kept, dirs_exist_ok=True)
-    return kept
+        shutil.copytree(Path(temporary, "session_latest", "logs"), folder, dirs_exist_ok=True)
+    return folder
 
 
 @contextmanager
 def shutdown_at_end() -> Iterator[Callable[[], None]]:
-    """Ends Ray at the end, or from the call on that it yields: most of that is to wait for Ray's
+    """Ends Ray at the block's end, or from the yielded call on: most of it is to wait for Ray's
     processes.
     """
     early = threading.Thread(target=ray.shutdown, name="shutdown")
-    collecting = gc.isenabled()
+    collects = gc.isenabled()
 
     def begin_to_end() -> None:
         # What Tune has left behind are rings of objects that hold Ray's. One that was collected
@@ -268,16 +264,12 @@ def shutdown_at_end() -> Iterator[Callable[[], None]]:
         if early.ident is not None:
             early.join()
         ray.shutdown()
-        if collecting:
+        if collects:
             gc.enable()
 
 
 def _check_address(address: str) -> None:
-    """Ray itself would try for minutes.
-
-    Raises:
-        InputError: nobody listens at `address`.
-    """
+    """Raises InputError where nobody listens at `address`: Ray itself would try for minutes."""
     if address == "auto":
         return
     rule = f"--address must name a running Ray cluster, auto or host:port, but got {address!r}"
@@ -297,32 +289,32 @@ def temporary_folder() -> Iterator[str]:
     _remove_leftovers()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=TEMPORARY))
     # Held before it has its name, so that no other command takes it for one that was left behind.
-    held = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+    lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         os.rename(folder / ".lock", folder / LOCK)
         yield str(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(held)
+        os.close(lock)
 
 
 def _remove_leftovers() -> None:
     """Remove the folders whose command was killed: nobody holds their lock any more."""
-    for left in TEMPORARY.glob(f"{PREFIX}*"):
+    for folder in TEMPORARY.glob(f"{PREFIX}*"):
         try:
-            lock = os.open(left / LOCK, os.O_RDWR)
+            lock = os.open(folder / LOCK, os.O_RDWR)
         except FileNotFoundError:
             # Not yet held; or removed before the last of a killed Ray's processes wrote there.
             with suppress(OSError):
-                if time.time() - left.stat().st_mtime > LOCK_SECONDS:
-                    shutil.rmtree(left, ignore_errors=True)
+                if time.time() - folder.stat().st_mtime > LOCK_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
             continue
         except OSError:
             continue  # of another user
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
         except BlockingIOError:
             pass
         finally:
