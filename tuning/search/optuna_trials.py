@@ -145,7 +145,7 @@ class Journal:
         self._study.add_trial(to_frozen_trial(record, self._space))
         self._entries_by_trial[record.id] = self._journal.entries[before:]
 
-    def content(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """The file, with trials in the order of their numbers.
 
         Optuna numbers trials as they come. Where all trials are there its numbers are ours.

@@ -591,7 +591,7 @@ class Study:
             write_file(self.folder / "trials.csv", trials_csv(self.trials, self.space))
             self._derive_at = _next(now, DERIVE_SECONDS)
         if last or (now := time.monotonic()) >= self._journal_at:
-            write_file(self.folder / "optuna.journal", self._journal.content())
+            write_file(self.folder / "optuna.journal", self._journal.to_bytes())
             self._journal_at = _next(now, JOURNAL_SECONDS)
 
 

@@ -54,7 +54,7 @@ def test_journal_opens_in_optuna(tiny: SearchSpace, tmp_path: Path) -> None:
         record = ended_trial(number, suggest(searcher, number)["hyperparameters"], state)
         record.reason = "the loss is not finite" if state == "failed" else None
         journal.add(record)
-    (tmp_path / "optuna.journal").write_bytes(journal.content())
+    (tmp_path / "optuna.journal").write_bytes(journal.to_bytes())
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / "optuna.journal")))
     study = optuna.load_study(study_name="air", storage=storage)
     assert [t.state for t in study.trials] == [
