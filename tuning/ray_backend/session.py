@@ -118,11 +118,7 @@ class Session:
 
 @contextmanager
 def ray_session(
-    address: str | None,
-    verbose: bool,
-    server: ForkServer | None = None,
-    *,
-    plain: bool = False,
+    address: str | None, verbose: bool, server: ForkServer | None = None, *, plain: bool = False
 ) -> Iterator[Session]:
     """A Ray of this command's own, or the cluster at `address`.
 

@@ -186,13 +186,9 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
 
         folder, trainer = Path(checkpoint_dir), self._trainer
         if trainer is not None and trainer.best is not None:
+            best, config = trainer.best, trainer.config
             forecaster = TrainedForecaster.of(
-                self._series,
-                self._target,
-                trainer.config,
-                trainer.best.weights,
-                trainer.best.score,
-                self._reading,
+                self._series, self._target, config, best.weights, best.score, self._reading
             )
             forecaster.save(folder / "best")
             write_state(folder, *trainer.state())

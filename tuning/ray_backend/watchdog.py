@@ -85,11 +85,7 @@ def _signals() -> Iterator[int | None]:
 
 
 def _watch(
-    end: int,
-    signals: int | None,
-    problem: str,
-    give_up: Callable[[str], object],
-    seconds: float,
+    end: int, signals: int | None, problem: str, give_up: Callable[[str], object], seconds: float
 ) -> None:
     sources = [end] if signals is None else [end, signals]
     deadline, interrupted = time.monotonic() + seconds, False

@@ -99,10 +99,7 @@ class SubsampledStorage(InMemoryStorage):
             self._open.add(id)
 
     def get_all_trials(
-        self,
-        study_id: int,
-        deepcopy: bool = True,
-        states: Container[TrialState] | None = None,
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         if len(self._ended) <= MAX_HISTORY:
             return super().get_all_trials(study_id, deepcopy, states)
