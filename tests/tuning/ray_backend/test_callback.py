@@ -39,7 +39,7 @@ def recorded(
     return StudyCallback(study, StopRequest()), events
 
 
-def test_trial_is_written_down_once_its_slot_has_another(
+def test_trial_is_written_once_its_slot_has_another(
     recorded: tuple[StudyCallback, Events],
 ) -> None:
     callback, events = recorded
@@ -96,7 +96,7 @@ def test_nothing_is_deferred_past_tunes_last_step(create_study: Callable[..., St
     assert states_after_last_step_of(1) == ["stopped_early", "stopped_early"]
 
 
-def test_interruption_leaves_deferred_events_of_other_trials(
+def test_interruption_keeps_other_trials_events(
     create_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study, ended = create_study([8, 4, 6]), list[int]()

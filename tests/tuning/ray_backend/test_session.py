@@ -21,7 +21,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_a_killed_command_left_behind_is_removed(temporary: Path) -> None:
+def test_folder_of_a_killed_command_is_removed(temporary: Path) -> None:
     left = temporary / "lstm-ray-left"
     (left / "session_1").mkdir(parents=True)
     (left / "lock").touch()
@@ -36,7 +36,7 @@ def test_what_a_killed_command_left_behind_is_removed(temporary: Path) -> None:
     assert list(temporary.iterdir()) == [other]
 
 
-def test_the_folder_of_a_command_that_runs_is_left_alone(temporary: Path) -> None:
+def test_folder_of_a_running_command_is_left_alone(temporary: Path) -> None:
     running = temporary / "lstm-ray-running"
     running.mkdir()
     with (running / "lock").open("w") as held:

@@ -158,7 +158,7 @@ def test_worker_that_may_be_spoilt_is_not_used_again(error: RuntimeError, own: b
 @pytest.mark.parametrize(
     ("soon", "saved_after"), [(True, [1, 3, 7, 15, 25, 35]), (False, [10, 20, 30, 40])]
 )
-def test_first_checkpoints_come_soon_while_no_trial_ended(
+def test_first_checkpoints_come_soon(
     soon: bool, saved_after: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()

@@ -128,7 +128,7 @@ fixed: {hidden_size: 1024, num_layers: 2}
 
 @linux
 @pytest.mark.slow
-def test_ctrl_c_does_not_wait_for_an_epoch_that_takes_minutes(tmp_path: Path) -> None:
+def test_ctrl_c_does_not_wait_for_a_long_epoch(tmp_path: Path) -> None:
     (tmp_path / "endless.yaml").write_text(ENDLESS)
     endless = [sys.executable, "-m", "tuning.run", "--space", "endless.yaml", "--name", "air"]
     record = tmp_path / "runs" / "air" / "trials" / "0.json"

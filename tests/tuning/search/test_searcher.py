@@ -48,7 +48,7 @@ def test_checkpoints_come_soon_until_a_trial_ended(tiny: SearchSpace) -> None:
     assert "checkpoint_soon" not in suggest(again, "a")
 
 
-def test_suggestions_lie_in_the_space_and_conditions_hold(tiny: SearchSpace) -> None:
+def test_suggestions_lie_in_the_space(tiny: SearchSpace) -> None:
     searcher = create_searcher(tiny)
     layers = set()
     for number in range(30):
@@ -120,7 +120,7 @@ def test_end_told_twice_counts_once(tiny: SearchSpace) -> None:
 
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("max_history", [500, 10])
-def test_search_from_records_goes_on_as_if_uninterrupted(
+def test_search_from_records_goes_on_as_before(
     space: Callable[..., Path], name: str, max_history: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Be its past shown to the sampler whole or in part."""
@@ -146,7 +146,7 @@ def test_search_from_records_goes_on_as_if_uninterrupted(
     assert [trial.config for trial in parts.values()] == [trial.config for trial in whole.values()]
 
 
-def test_interrupted_trial_comes_first_with_its_checkpoint(tiny: SearchSpace) -> None:
+def test_interrupted_trial_comes_first(tiny: SearchSpace) -> None:
     searcher = create_searcher(tiny)
     records = []
     for number in range(3):
