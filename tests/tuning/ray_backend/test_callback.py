@@ -14,6 +14,7 @@ from lstm_model.errors import TrainingFailed
 from tuning.ray_backend.callback import StudyCallback
 from tuning.ray_backend.stopping import StopRequest
 from tuning.study.study import Study
+from tuning.study.trial import EpochReport
 
 Events = list[tuple[Any, ...]]
 
@@ -24,8 +25,18 @@ def ray_trial(number: int, **facts: Any) -> Any:
     return SimpleNamespace(config=config, last_result={"epoch": 1}, **facts)
 
 
-def report(epoch: int) -> Any:
-    return {"epoch": epoch, "seconds": 1.0, "best": {"epoch": 1, "rmse": 9.0}}
+def report(epoch: int) -> EpochReport:
+    return {
+        "epoch": epoch,
+        "loss": 0.5,
+        "rmse": 9.0,
+        "mae": 7.0,
+        "skill": 0.1,
+        "learning_rate": 0.01,
+        "gradient_norm": 1.0,
+        "best": {"epoch": 1, "rmse": 9.0, "mae": 7.0, "skill": 0.1},
+        "seconds": 1.0,
+    }
 
 
 @pytest.fixture
