@@ -34,7 +34,8 @@ from tuning.ray_backend.schedulers import create_scheduler  # noqa: E402
 from tuning.ray_backend.session import ray_session  # noqa: E402
 from tuning.ray_backend.stopping import StopRequest  # noqa: E402
 from tuning.reporting.tensorboard.study_events import TensorBoard  # noqa: E402
-from tuning.search.searcher import Journal, OptunaSearcher  # noqa: E402
+from tuning.search.optuna_trials import Journal  # noqa: E402
+from tuning.search.searcher import OptunaSearcher  # noqa: E402
 from tuning.study.lock import CLAIM  # noqa: E402
 from tuning.study.manifest import check_data, read_study_space  # noqa: E402
 from tuning.study.resume import check_trials  # noqa: E402

@@ -32,7 +32,6 @@ environment.set_environment()
 
 import optuna  # noqa: E402 (Ray reads its settings when it is imported)
 from optuna.samplers import RandomSampler  # noqa: E402
-from ray.tune.result import DONE  # noqa: E402
 
 from lstm_model.data.series import EncodedSeries  # noqa: E402
 from lstm_model.data.sources import load_dataset  # noqa: E402
@@ -44,7 +43,8 @@ from tuning.ray_backend.session import ray_session  # noqa: E402
 from tuning.ray_backend.stopping import StopRequest  # noqa: E402
 from tuning.ray_backend.trainable import Trainable  # noqa: E402
 from tuning.reporting.tensorboard.study_events import TensorBoard  # noqa: E402
-from tuning.search.searcher import Journal, OptunaSearcher, to_distribution  # noqa: E402
+from tuning.search.optuna_trials import Journal, suggest_value, to_distribution  # noqa: E402
+from tuning.search.searcher import OptunaSearcher, Suggestion, TrialResult  # noqa: E402
 from tuning.space.search_space import SearchSpace, read_space  # noqa: E402
 from tuning.study.best_model import BestModel  # noqa: E402
 from tuning.study.records import read_trials  # noqa: E402
@@ -82,11 +82,11 @@ class Trivial(Trainable):
 
     _fresh = True
 
-    def _begin(self, config: dict[str, Any]) -> None:
-        super()._begin(config)
+    def begin_trial(self, suggestion: Suggestion) -> None:
+        super().begin_trial(suggestion)
         self._epoch = 0
 
-    def step(self) -> dict[str, Any]:
+    def step(self) -> TrialResult:
         if self._fresh:
             # The first worker would be free again before the others are up, and take every trial:
             # it waits for them. The clock begins with the first report.
@@ -95,12 +95,12 @@ class Trivial(Trainable):
             while len(list(self._folder.glob("up-*"))) < WORKERS:
                 time.sleep(0.01)
         self._epoch += 1
-        rmse = made_up_error(self._suggested["config"])
+        rmse = made_up_error(self.suggestion["hyperparameters"])
         return {
             "epoch": self._epoch,
             "rmse": rmse,
             "reports": [made_up_report(self._epoch, rmse)],
-            DONE: self._epoch >= self._max_epochs,
+            "done": self._epoch >= self._max_epochs,
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -144,7 +144,7 @@ def past(space: SearchSpace, count: int) -> Iterator[Trial]:
         trial, config = asked.ask(), dict(space.fixed)
         for name, entry in space.search.items():
             if entry.active(config):
-                config[name] = trial._suggest(name, to_distribution(entry))
+                config[name] = suggest_value(trial, name, to_distribution(entry))
         rmse = made_up_error(config) + random.gauss(0.0, 0.1)
         longest = space.study.max_epochs
         epochs = longest if number % 3 == 0 else longest // 2
@@ -170,7 +170,8 @@ def asking(space: SearchSpace, counts: list[int]) -> dict[int, float]:
             asked = searcher.suggest(str(number))
             times.append(time.perf_counter() - begun)
             assert isinstance(asked, dict)
-            result = {"rmse": made_up_error(asked["config"]), "epoch": space.study.max_epochs}
+            error = made_up_error(asked["hyperparameters"])
+            result: TrialResult = {"rmse": error, "epoch": space.study.max_epochs}
             searcher.on_trial_complete(str(number), result)
         found[count] = median(times)
     return found

@@ -37,6 +37,7 @@ from ray import tune  # noqa: E402 (Ray reads its settings when it is imported)
 from lstm_model.command import exit_without_teardown, run_app  # noqa: E402
 from tuning import run  # noqa: E402
 from tuning.ray_backend.trainable import Trainable  # noqa: E402
+from tuning.search.searcher import TrialResult  # noqa: E402
 from tuning.study.study import Study  # noqa: E402
 from tuning.study.trial import Trial  # noqa: E402
 from tuning.study.view import Listener, StudyView  # noqa: E402
@@ -50,7 +51,7 @@ KINDS = {"real": 100, "one-second": 100, "plain": 8}
 class OneSecond(Trainable):
     """Trains an epoch, as short as it may be, and holds it until a second has passed."""
 
-    def step(self) -> dict[str, Any]:
+    def step(self) -> TrialResult:
         begun = time.monotonic()
         result = super().step()
         time.sleep(max(0.0, 1.0 - (time.monotonic() - begun)))
@@ -62,8 +63,8 @@ class OneSecond(Trainable):
 class PlainOneSecond(OneSecond):
     """The same for Tune itself: its configuration is the hyperparameters alone."""
 
-    def _begin(self, config: dict[str, Any]) -> None:
-        super()._begin({"trial": 0, "config": config})
+    def begin_trial(self, suggestion: Any) -> None:
+        super().begin_trial({"trial": 0, "hyperparameters": suggestion})
 
 
 class Clock(Listener):

@@ -34,7 +34,7 @@ from lstm_model.data.series import EncodedSeries  # noqa: E402
 from lstm_model.data.sources import load_dataset  # noqa: E402
 from lstm_model.training.trainer import Trainer  # noqa: E402
 from tuning.ray_backend.schedulers import create_scheduler  # noqa: E402
-from tuning.search.searcher import OptunaSearcher  # noqa: E402
+from tuning.search.searcher import OptunaSearcher, TrialResult  # noqa: E402
 from tuning.space.search_space import SearchSpace, read_space  # noqa: E402
 
 SEARCHES = {"tpe, asha": ("tpe", "asha"), "random, none": ("random", "none")}
@@ -76,10 +76,9 @@ def searched(space: SearchSpace, search: str, seed: int, seconds: float) -> dict
         trial = Running(name, {})
         judge.on_trial_add(None, trial)
         trials += 1
-        result: dict[str, Any] = {}
-        for epoch in Trainer(
-            Configuration(**asked["config"]), series, max_epochs=EPOCHS, seed=seed + trials
-        ):
+        result: TrialResult = {}
+        config = Configuration.model_validate(asked["hyperparameters"])
+        for epoch in Trainer(config, series, max_epochs=EPOCHS, seed=seed + trials):
             now = time.monotonic()
             if now >= over:
                 break

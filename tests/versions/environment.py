@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 EXTRAS = ("baselines", "cluster")
 # What the tests below need; their own versions are not what is tried.
 TOOLS = ("hypothesis", "psutil", "pytest")
-TESTS = ("tests/tuning/ray_backend", "tests/tuning/search/test_searcher.py")
+TESTS = ("tests/tuning/ray_backend", "tests/tuning/search")
 # What is tried is what was installed, by no other path.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 STUDY = ("--data", "simulated", "--trials", "3", "--max-epochs", "2")

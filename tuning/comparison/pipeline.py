@@ -35,7 +35,7 @@ from tuning.comparison.result import (
 from tuning.comparison.significance import effective_block
 from tuning.comparison.verdict import coverage_sentence, write_verdict
 from tuning.ray_backend.jobs import Job
-from tuning.search.searcher import hyperparameter_importances
+from tuning.search.optuna_trials import hyperparameter_importances
 from tuning.space.search_space import Resources
 from tuning.study.manifest import library_versions
 from tuning.study.view import StudyView

@@ -17,7 +17,7 @@ known here, the script becomes what Ray would have started, which then imports a
 import sys
 
 if __name__ == "__main__" and not sys.flags.safe_path:
-    del sys.path[0]  # this file's folder, whose statistics.py is not Python's
+    del sys.path[0]  # this file's folder, which other modules are not to come from
 
 import gc
 import importlib
@@ -31,7 +31,7 @@ import subprocess
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 # Tell the script where the server listens, and which script Ray would have started.
 SOCKET_VARIABLE, SETUP = "LSTM_TUNING_FORK_SERVER", "LSTM_TUNING_SETUP_WORKER"
@@ -58,13 +58,22 @@ OOM_SCORE_FILE = "/proc/self/oom_score_adj"
 HARMLESS_THREADS = {"jemalloc_bg_thd"}
 
 
+class WorkerRequest(TypedDict):
+    """What a worker is to run as, and what a script sends for one."""
+
+    arguments: list[str]  # the script, and its arguments
+    environment: dict[str, str]
+    folder: str
+    oom: str  # what OOM_SCORE_FILE holds
+
+
 class ForkServer:
     """The command's end of it. The server starts with it, and ends with end() or the command."""
 
     def __init__(self) -> None:
         environment = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join(each or os.getcwd() for each in sys.path),
+            "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
             "OPENBLAS_NUM_THREADS": "1",  # numpy's threads would be lost in a fork
         }
         if sys.flags.no_user_site:
@@ -99,40 +108,41 @@ def serve(control: socket.socket) -> None:
     gc.disable()  # imports make none, and it would be looked for again and again
     for name in MODULES:
         importlib.import_module(name)
-    if not _threads() <= HARMLESS_THREADS:
+    if not _other_threads() <= HARMLESS_THREADS:
         return
-    _, given, *_ = socket.recv_fds(control, 1, 1)
-    if not given:
+    _, descriptors, *_ = socket.recv_fds(control, 1, 1)
+    if not descriptors:
         return
-    listener = socket.socket(fileno=given[0])
+    listener = socket.socket(fileno=descriptors[0])
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
     gc.freeze()  # memory that is not looked at stays shared
     gc.enable()
     while control not in select.select([control, listener], [], [])[0]:
         connection, _ = listener.accept()
         with connection, suppress(OSError, ValueError, EOFError):
-            streams, request = _received(connection)
+            streams, request = _receive_request(connection)
             if os.fork() == 0:
                 control.close()
                 listener.close()
                 connection.sendall(RUNS)
-                _become(connection, streams, **request)
+                _run_worker(connection, streams, request)
             for stream in streams:
                 os.close(stream)
 
 
-def _threads() -> set[str]:
+def _other_threads() -> set[str]:
     """The names of this process's threads but the main one."""
     task = "/proc/self/task"
-    found = set()
+    names = set()
     for thread in os.listdir(task):
         if int(thread) != os.getpid():
             with suppress(FileNotFoundError), open(f"{task}/{thread}/comm") as file:
-                found.add(file.read().strip())
-    return found
+                names.add(file.read().strip())
+    return names
 
 
-def _received(connection: socket.socket) -> tuple[list[int], dict[str, Any]]:
+def _receive_request(connection: socket.socket) -> tuple[list[int], WorkerRequest]:
+    """The worker's standard streams, and what it is to run."""
     first, streams, *_ = socket.recv_fds(connection, 65536, 3)
     if len(streams) != 3:
         raise EOFError
@@ -142,15 +152,8 @@ def _received(connection: socket.socket) -> tuple[list[int], dict[str, Any]]:
     return streams, json.loads(b"".join(parts))
 
 
-def _become(
-    connection: socket.socket,
-    streams: list[int],
-    arguments: list[str],
-    environment: dict[str, str],
-    folder: str,
-    oom: str,
-) -> None:
-    """Run the script that `arguments` begin with, as if Python had been started with them.
+def _run_worker(connection: socket.socket, streams: list[int], request: WorkerRequest) -> None:
+    """Run the requested script as if Python had been started with it.
 
     connection: closed by the end of this process, however it comes.
     """
@@ -162,13 +165,13 @@ def _become(
             os.dup2(stream, number)
             os.close(stream)
         os.environ.clear()
-        os.environ.update(environment)
-        os.chdir(folder)
+        os.environ.update(request["environment"])
+        os.chdir(request["folder"])
         with suppress(OSError):
-            Path(OOM_SCORE_FILE).write_text(oom)
+            Path(OOM_SCORE_FILE).write_text(request["oom"])
         importlib.import_module(TRAINABLE)
-        sys.argv = arguments
-        runpy.run_path(arguments[0], run_name="__main__")
+        sys.argv = request["arguments"]
+        runpy.run_path(sys.argv[0], run_name="__main__")
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -187,29 +190,29 @@ def _become(
 def main() -> None:
     """A worker as the raylet asks for it: forked, or in this process as Ray would start it."""
     with suppress(OSError, LookupError, ValueError):
-        if _forked(sys.argv[1:], os.environ[SOCKET_VARIABLE]):
+        if _fork_worker(sys.argv[1:], os.environ[SOCKET_VARIABLE]):
             return
     os.execv(sys.executable, [sys.executable, os.environ[SETUP], *sys.argv[1:]])  # noqa: S606
 
 
-def _forked(command: list[str], listener: str) -> bool:
-    """Whether the server made a worker that runs.
+def _fork_worker(command: list[str], listener: str) -> bool:
+    """Ask the server for a worker, and say whether one runs.
 
     Raises:
         OSError, LookupError, ValueError: it can't be asked, or not for such a worker.
     """
-    options = [each for each in command if each.startswith((LANGUAGE, CONTEXT))]
-    rest = [each for each in command if each not in options]
-    context = dict(each.split("=", 1) for each in options).get(CONTEXT, "{}")
-    variables = _variables_of(json.loads(context or "{}"))
-    script = next((number for number, each in enumerate(rest) if not each.startswith("-")), 0)
+    options = [part for part in command if part.startswith((LANGUAGE, CONTEXT))]
+    rest = [part for part in command if part not in options]
+    context = dict(option.split("=", 1) for option in options).get(CONTEXT, "{}")
+    variables = _requested_variables(json.loads(context or "{}"))
+    script = next((number for number, part in enumerate(rest) if not part.startswith("-")), 0)
     # Python's own flags come first; the server has this one, and others it may not have.
     if not set(rest[:script]) <= {"-s"}:
         return False
     raylet = os.getppid()
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(listener)
-        request = {
+        request: WorkerRequest = {
             "arguments": rest[script:],
             "environment": {**os.environ, **variables},
             "folder": os.getcwd(),
@@ -226,7 +229,7 @@ def _forked(command: list[str], listener: str) -> bool:
         return server.recv(1) == ENDED or os.getppid() != raylet
 
 
-def _variables_of(context: dict[str, Any]) -> dict[str, str]:
+def _requested_variables(context: dict[str, Any]) -> dict[str, str]:
     """The environment variables that a worker is to have.
 
     Raises:

@@ -32,10 +32,7 @@ def share(value: object) -> Any:
 
 
 def run_jobs(
-    jobs: Sequence[Job],
-    resources: Resources,
-    stop: StopRequest,
-    progress: Callable[[int], None],
+    jobs: Sequence[Job], resources: Resources, stop: StopRequest, progress: Callable[[int], None]
 ) -> list[Any]:
     """The jobs' results, in their order; as many run at once as their share of the Ray allows.
 

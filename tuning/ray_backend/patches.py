@@ -9,46 +9,23 @@ Two kinds of change are made. Tune's controller is a subclass that a study makes
 Ray's own start has no such place, so there names are replaced for as long as ray.init() takes.
 """
 
-import inspect
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lstm_model.errors import InputError
+from tuning.ray_backend.changes import Change, Changes, first_problem, look_up
 
 if TYPE_CHECKING:
     from ray.tune import RunConfig, TuneConfig
 
+    from tuning.ray_backend.trainable import ResetArguments
+
 PLAIN = "LSTM_TUNING_PLAIN_RAY"
-
-
-@dataclass(frozen=True)
-class Change:
-    """Something that is done otherwise than Ray does it.
-
-    Attributes:
-        name: as study.json, --verbose and LSTM_TUNING_PLAIN_RAY have it.
-        what: comes of it; --verbose says so where it is left out.
-        gain: what it saves, with the date of the measurement (docs/LOG.md).
-        expects: what Ray has to have: "module:name(parameters)", or without parameters where it
-            only has to exist. Parameters are all that there are, in order, unless they end with
-            "...": then these must be among them.
-        own: of a Ray of the command's own alone; a cluster's is left as it is.
-        needs: changes without which this one can't be.
-    """
-
-    name: str
-    what: str
-    gain: str
-    expects: tuple[str, ...]
-    own: bool = True
-    needs: "tuple[Change, ...]" = ()
-
 
 _TUNE = "ray.tune.execution.tune_controller:TuneController"
 CONTROLLER = Change(
@@ -122,33 +99,13 @@ OF_START, OF_TRIALS = (SESSION, AGENTS, PROCESSES, FORK), (CONTROLLER, ENVIRONME
 CHANGES = (*OF_START, *OF_TRIALS)
 
 
-@dataclass(frozen=True)
-class Changes:
-    """Those that are made, and why the others are not."""
-
-    used: frozenset[str]
-    left_out: Mapping[str, str] = field(default_factory=dict)
-
-    def __contains__(self, change: Change) -> bool:
-        return change.name in self.used
-
-    def __or__(self, other: "Changes") -> "Changes":
-        return Changes(self.used | other.used, {**self.left_out, **other.left_out})
-
-    def without(self, change: Change, reason: str) -> "Changes":
-        return Changes(self.used - {change.name}, {**self.left_out, change.name: reason})
-
-    def as_json(self) -> dict[str, Any]:
-        return {"changes": sorted(self.used), "left_out": dict(self.left_out)}
-
-
 def choose_changes(
     plain: bool = False, *, own: bool = True, among: Sequence[Change] = CHANGES
 ) -> Changes:
-    """Of some changes those that this Ray bears and the user wants.
+    """Which of some changes this Ray bears and the user wants.
 
     Args:
-        plain: none.
+        plain: the user wants none.
         own: whether the Ray is the command's own, and no cluster.
 
     Raises:
@@ -158,12 +115,12 @@ def choose_changes(
     reasons: dict[str, str] = {}
     candidates = [change for change in among if own or not change.own]
     for change in candidates:
-        named = unwanted & {each.name for each in (change, *change.needs)}
+        named = unwanted & {needed.name for needed in (change, *change.needs)}
         if plain or named:
             reasons[change.name] = "--plain-ray" if plain else f"{PLAIN} names {min(named)}"
         elif problem := first_problem(change):
             reasons[change.name] = problem
-    return Changes(frozenset(each.name for each in candidates) - set(reasons), reasons)
+    return Changes(frozenset(change.name for change in candidates) - set(reasons), reasons)
 
 
 def unwanted_changes() -> set[str]:
@@ -173,51 +130,17 @@ def unwanted_changes() -> set[str]:
         InputError: it names what is no change.
     """
     names = {change.name for change in CHANGES}
-    asked = {part.strip() for part in os.environ.get(PLAIN, "").split(",") if part.strip()}
-    if asked <= {"0", "no", "false"}:
+    unwanted = {part.strip() for part in os.environ.get(PLAIN, "").split(",") if part.strip()}
+    if unwanted <= {"0", "no", "false"}:
         return set()
-    if asked <= {"1", "yes", "true"}:
+    if unwanted <= {"1", "yes", "true"}:
         return names
-    if unknown := asked - names:
+    if unknown := unwanted - names:
         raise InputError(
             f"{PLAIN} must be 1, or name some of {', '.join(sorted(names))}, but got "
             f"{', '.join(sorted(unknown))}"
         )
-    return asked
-
-
-def first_problem(change: Change) -> str | None:
-    """The first thing that this Ray has otherwise than the change expects."""
-    for expected in change.expects:
-        path, _, rest = expected.partition("(")
-        try:
-            value = _look_up(path)
-        except (ImportError, AttributeError) as error:
-            return f"Ray has no {path}: {error}"
-        if rest and (problem := _parameters_differ(value, rest.removesuffix(")"))):
-            return f"{path} {problem}"
-    return None
-
-
-def _look_up(path: str) -> Any:
-    """What "module:name.name" names."""
-    module, _, names = path.partition(":")
-    value: Any = import_module(module)
-    for name in names.split("."):
-        value = getattr(value, name)
-    return value
-
-
-def _parameters_differ(function: Callable[..., Any], expected: str) -> str | None:
-    try:
-        actual = list(inspect.signature(function).parameters)
-    except (TypeError, ValueError) as error:
-        return f"can't be looked at: {error}"
-    names = [name.strip() for name in expected.split(",")]
-    if names[-1] == "...":
-        lacking = [name for name in names[:-1] if name not in actual]
-        return f"takes no {', '.join(lacking)}" if lacking else None
-    return None if actual == names else f"takes {', '.join(actual)}, not {', '.join(names)}"
+    return unwanted
 
 
 @contextmanager
@@ -227,13 +150,13 @@ def changed_start(changes: Changes, *, logs: bool) -> Iterator[None]:
     Args:
         logs: of the workers, shown by the command.
     """
-    with ExitStack() as replaced:
+    with ExitStack() as stack:
         if SESSION in changes or AGENTS in changes:
             process = process_class(changes)
-            replaced.enter_context(_replaced("ray._private.services", "ConsolePopen", process))
+            stack.enter_context(_replace("ray._private.services", "ConsolePopen", process))
         if PROCESSES in changes or FORK in changes:
             node = _smaller_node(changes, logs)
-            replaced.enter_context(_replaced("ray._private.node", "Node", node))
+            stack.enter_context(_replace("ray._private.node", "Node", node))
         yield
 
 
@@ -251,8 +174,8 @@ LISTEN_PORT = "--dashboard_agent_listen_port=-1"
 
 def process_class(changes: Changes) -> type:
     class Process(subprocess.Popen[bytes]):
-        """One of Ray's, in a session of its own. Ctrl-C, `timeout` and batch systems signal to a
-        whole process group. The command ends its trials in order, and then Ray.
+        """One of Ray's, in a session of its own: Ctrl-C, `timeout` and batch systems signal to a
+        whole process group, and the command ends its trials in order before Ray.
 
         The raylet starts no worker before both agents have told it their ports, which takes them
         seconds. It insists on a process for each, and ends when one of them does: `cat` lives
@@ -271,7 +194,7 @@ def process_class(changes: Changes) -> type:
 
 
 def _smaller_node(changes: Changes, logs: bool) -> type:
-    node: type = _look_up("ray._private.node:Node")
+    node: type = look_up("ray._private.node:Node")
 
     class SmallerNode(node):  # type: ignore[misc]
         """No nodes will join, nobody looks at workers' logs, and there is no dashboard that the
@@ -297,13 +220,13 @@ def _smaller_node(changes: Changes, logs: bool) -> type:
 
 def setup_worker_script() -> Path:
     """Ray's own script that sets up a worker and becomes it."""
-    services = _look_up("ray._private.services:__file__")
-    name = _look_up("ray._private.ray_constants:SETUP_WORKER_FILENAME")
+    services = look_up("ray._private.services:__file__")
+    name = look_up("ray._private.ray_constants:SETUP_WORKER_FILENAME")
     return Path(services).parent / "workers" / str(name)
 
 
 @contextmanager
-def _replaced(module: str, name: str, value: Any) -> Iterator[None]:
+def _replace(module: str, name: str, value: Any) -> Iterator[None]:
     owner = import_module(module)
     before = getattr(owner, name)
     setattr(owner, name, value)
@@ -354,7 +277,7 @@ def run_controller(
 
 
 def _controller_class(changes: Changes) -> type:
-    base: type = _look_up("ray.tune.execution.tune_controller:TuneController")
+    base: type = look_up("ray.tune.execution.tune_controller:TuneController")
 
     class Controller(base):  # type: ignore[misc]
         """Tune's, but that a worker takes on a new trial with the call to train, or to go on from a
@@ -362,7 +285,8 @@ def _controller_class(changes: Changes) -> type:
         """
 
         def __init__(self, **options: Any) -> None:
-            self._new: dict[Any, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+            # By trial: what the worker is reset with before its first call.
+            self._resets: dict[Any, ResetArguments] = {}
             super().__init__(**options)
             if ENVIRONMENT in changes:
                 self._class_cache = _ActorClasses()
@@ -374,22 +298,22 @@ def _controller_class(changes: Changes) -> type:
             self,
             trial: Any,
             method_name: str,
-            args: tuple[Any, ...] | None = None,
-            kwargs: dict[str, Any] | None = None,
+            args: tuple[object, ...] | None = None,
+            kwargs: dict[str, object] | None = None,
             **callbacks: Any,
         ) -> Any:
             args, kwargs = args or (), kwargs or {}
             if method_name == "reset":
-                self._new[trial] = (args, kwargs)
+                self._resets[trial] = (args, kwargs)
                 return None
-            if trial in self._new:
-                kwargs = kwargs | {"new": self._new.pop(trial)}
+            if trial in self._resets:
+                kwargs = kwargs | {"reset_first": self._resets.pop(trial)}
             return super()._schedule_trial_task(trial, method_name, args, kwargs, **callbacks)
 
         def _maybe_add_actors(self) -> None:
             super()._maybe_add_actors()
             # Not earlier: Tune has yet to count them among the trials that it prepares.
-            for trial in list(self._new):
+            for trial in list(self._resets):
                 self._on_trial_reset(trial, success=True)
 
     return Controller

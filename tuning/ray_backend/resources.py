@@ -31,8 +31,8 @@ def max_concurrent_trials(
         InputError: not even one fits on a Ray of our own.
     """
     if cluster:
-        return lambda: limit or _fitting(cpu, gpu) + 1
-    fitting = _fitting(cpu, gpu)
+        return lambda: limit or _trials_that_fit(cpu, gpu) + 1
+    fitting = _trials_that_fit(cpu, gpu)
     if fitting < 1:
         have = ray.cluster_resources()
         raise InputError(
@@ -51,7 +51,7 @@ def find_crowd(at_once: int, cpu: float, gpu: float, cluster: bool = False) -> s
     have = ray.cluster_resources()
     cores = have.get("CPU", 0.0)
     if cluster:
-        at_once = min(at_once, _fitting(cpu, gpu))
+        at_once = min(at_once, _trials_that_fit(cpu, gpu))
     elif hasattr(os, "sched_getaffinity"):
         # Ray counts a machine's cores, or a container's, but not how many of them a batch system or
         # taskset leaves to this process.
@@ -69,12 +69,12 @@ def describe_crowd(at_once: int, threads: int, cores: float, free: float) -> str
     room = math.floor(free / WORKER_BYTES)
     causes = []
     if at_once * threads > cores:
-        each = f", of {threads} threads each," if threads > 1 else ""
+        of_threads = f", of {threads} threads each," if threads > 1 else ""
         longer = f"{at_once * threads / cores:.1f}".removesuffix(".0")
         causes.append(
-            f"{at_once} trials at once{each} share {cores:g} core{'' if cores == 1 else 's'}, so "
-            f"each takes some {longer} times as long, and the search asks for {at_once} before it "
-            "has a result to learn from"
+            f"{at_once} trials at once{of_threads} share {cores:g} core"
+            f"{'' if cores == 1 else 's'}, so each takes some {longer} times as long, and the "
+            f"search asks for {at_once} before it has a result to learn from"
         )
     if at_once > room:
         causes.append(
@@ -92,15 +92,15 @@ def gpus_here() -> float:
     return float(ray.cluster_resources().get("GPU", 0))
 
 
-def _fitting(cpu: float, gpu: float) -> int:
+def _trials_that_fit(cpu: float, gpu: float) -> int:
     """How many trials fit on what Ray has now."""
-    have = ray.cluster_resources()
-    fits: list[int] = [math.floor(have.get("CPU", 0) / cpu + 1e-9)]
-    if gpu:
-        # A share of a GPU is a share of one and the same.
-        each = math.floor(1 / gpu + 1e-9) if gpu < 1 else 1 / gpu
-        fits.append(math.floor(have.get("GPU", 0) * each + 1e-9))
-    return min(fits)
+    have: dict[str, float] = ray.cluster_resources()
+    by_cpu = math.floor(have.get("CPU", 0) / cpu + 1e-9)
+    if not gpu:
+        return by_cpu
+    # A share of a GPU is a share of one and the same.
+    per_gpu = math.floor(1 / gpu + 1e-9) if gpu < 1 else 1 / gpu
+    return min(by_cpu, math.floor(have.get("GPU", 0) * per_gpu + 1e-9))
 
 
 def check_shared_storage(root: StoragePath) -> None:
@@ -109,7 +109,8 @@ def check_shared_storage(root: StoragePath) -> None:
     Raises:
         InputError: it can't be written, or a node does not see what another one wrote.
     """
-    others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != _here()]
+    here = ray.get_runtime_context().get_node_id()
+    others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != here]
     if isinstance(root, Path) and not others:
         return  # the study's folder is about to be made there
     root = root.resolve()
@@ -123,14 +124,14 @@ def check_shared_storage(root: StoragePath) -> None:
             raise InputError(
                 f"{root} can't be written: {os_error_text(error)}; choose another --storage"
             ) from error
-        call = ray.remote(num_cpus=0, max_retries=0)(_seen)
-        asked = {
+        call = ray.remote(num_cpus=0, max_retries=0)(_probe_storage)
+        answers = {
             call.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             ).remote(probe, node["NodeID"]): node
             for node in others
         }
-        for answer, node in asked.items():
+        for answer, node in answers.items():
             try:
                 wrong = ray.get(answer, timeout=PROBE_SECONDS)
                 if wrong is None and (probe / node["NodeID"]).read_bytes() != b"node":
@@ -148,12 +149,8 @@ def check_shared_storage(root: StoragePath) -> None:
             remove_tree(probe)
 
 
-def _here() -> str:
-    return str(ray.get_runtime_context().get_node_id())
-
-
-def _seen(probe: StoragePath, name: str) -> str | None:
-    """On a node: what is wrong with the storage there."""
+def _probe_storage(probe: StoragePath, name: str) -> str | None:
+    """Called on a node: what is wrong with the storage there, or None."""
     try:
         if (probe / "driver").read_bytes() != b"driver":
             return "it holds something else"

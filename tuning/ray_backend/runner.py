@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+import pyarrow.fs
 from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 
 from tuning.ray_backend import callback
 from tuning.ray_backend.callback import StudyCallback
-from tuning.ray_backend.patches import CONTROLLER, Changes, choose_changes, run_controller
+from tuning.ray_backend.changes import Changes
+from tuning.ray_backend.patches import CONTROLLER, choose_changes, run_controller
 from tuning.ray_backend.schedulers import create_scheduler, decision_epochs
 from tuning.ray_backend.stopping import CutOff, Stopper, StopRequest
 from tuning.ray_backend.trainable import Trainable
@@ -49,7 +50,8 @@ def run_trials(
     resources = space.resources
     past = list(study.trials.values())
     attempt = study.new_checkpoint_folder()
-    to_study = StudyCallback(study, stop, first_started)
+    storage_path, file_system = _storage(attempt.parent)
+    study_callback = StudyCallback(study, stop, first_started)
     trainable = tune.with_parameters(
         Trainable,
         series=study.view.series,
@@ -72,14 +74,15 @@ def run_trials(
         ),
         scheduler=create_scheduler(space.study, past),
         reuse_actors=True,
-        trial_name_creator=_name,
-        trial_dirname_creator=_name,
+        trial_name_creator=_trial_dirname,
+        trial_dirname_creator=_trial_dirname,
     )
     run_config = tune.RunConfig(
         name=attempt.name,
-        **_storage(attempt.parent),
+        storage_path=storage_path,
+        storage_filesystem=file_system,
         stop=Stopper(stop),
-        callbacks=[to_study],
+        callbacks=[study_callback],
         checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_at_end=False),
         failure_config=tune.FailureConfig(max_failures=callback.RETRIES),
         verbose=2 if verbose else 0,
@@ -92,17 +95,17 @@ def run_trials(
             else:
                 tune.Tuner(trainable, tune_config=tune_config, run_config=run_config).fit()
     finally:
-        to_study.catch_up()
+        study_callback.flush()
         if stop.failure:  # of which what Tune raises, if it does, is a consequence
             raise stop.failure
 
 
-def _storage(folder: StoragePath) -> dict[str, Any]:
-    """Where Tune puts checkpoints, in its terms."""
+def _storage(folder: StoragePath) -> tuple[str, pyarrow.fs.FileSystem | None]:
+    """Where Tune puts checkpoints, in its terms: a path, and the file system of a bucket."""
     if isinstance(folder, Path):
-        return {"storage_path": str(folder.resolve())}
-    return {"storage_path": folder.path, "storage_filesystem": folder.system}
+        return str(folder.resolve()), None
+    return folder.path, folder.system
 
 
-def _name(trial: RayTrial) -> str:
+def _trial_dirname(trial: RayTrial) -> str:
     return str(trial.config["trial"])

@@ -1,13 +1,15 @@
 """ASHA and its peers: which trials go on and which stop early."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count, takewhile
 from statistics import fmean, median
-from typing import Any
+from typing import Any, NamedTuple
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
+from tuning.search.searcher import TrialResult
 from tuning.space.search_space import StudySettings
 from tuning.study.trial import Trial
 
@@ -26,29 +28,37 @@ def grace_period(max_epochs: int) -> int:
     return max(1, math.ceil(GRACE_FRACTION * max_epochs))
 
 
-def decision_epochs(settings: StudySettings) -> frozenset[int]:
-    """The epochs after which the scheduler may stop a trial: it has to hear of each by itself."""
-    if settings.scheduler == "median":
-        return frozenset(range(1, settings.max_epochs + 1))
-    rungs: list[int] = []
-    if settings.scheduler == "asha":
-        rung = grace_period(settings.max_epochs)
-        while rung < settings.max_epochs:
-            rungs.append(rung)
-            rung *= REDUCTION_FACTOR
-    return frozenset(rungs)
+class ResumableASHA(AsyncHyperBandScheduler):  # type: ignore[misc]
+    """Asynchronous successive halving (Li et al. 2020, "A System for Massively Parallel
+    Hyperparameter Tuning", arXiv:1810.05934), as Tune has it.
 
+    Its rungs fill again with what a resumed trial did before.
+    """
 
-class _ASHA(AsyncHyperBandScheduler):  # type: ignore[misc]
-    """Its rungs fill again with what a resumed trial did before."""
+    def __init__(self, max_epochs: int) -> None:
+        super().__init__(
+            time_attr="epoch",
+            metric="rmse",
+            mode="min",
+            max_t=max_epochs,
+            grace_period=grace_period(max_epochs),
+            reduction_factor=REDUCTION_FACTOR,
+        )
+
+    @staticmethod
+    def rungs(max_epochs: int) -> frozenset[int]:
+        """The epochs at which trials are compared."""
+        grace = grace_period(max_epochs)
+        rungs = (grace * REDUCTION_FACTOR**power for power in count())
+        return frozenset(takewhile(lambda rung: rung < max_epochs, rungs))
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         super().on_trial_add(tune_controller, trial)
-        for result in _past(trial):
+        for result in _earlier_results(trial):
             self.on_trial_result(tune_controller, trial, result)
 
 
-class _Median(FIFOScheduler):  # type: ignore[misc]
+class MedianStopping(FIFOScheduler):  # type: ignore[misc]
     """The median stopping rule (Golovin et al. 2017, "Google Vizier: A Service for Black-Box
     Optimization", doi:10.1145/3097983.3098043).
 
@@ -58,17 +68,17 @@ class _Median(FIFOScheduler):  # type: ignore[misc]
     for others: it would need a checkpoint and a worker anew.
     """
 
-    def __init__(self, grace_period: int) -> None:
-        """grace_period: epochs that every trial runs; running means begin there too."""
+    def __init__(self, max_epochs: int) -> None:
         super().__init__()
-        self._grace_period = grace_period
+        # Running means begin there too.
+        self._grace_period = grace_period(max_epochs)
         self._curves: dict[str, dict[int, float]] = {}  # RMSE by epoch, by trial
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        for result in _past(trial):
+        for result in _earlier_results(trial):
             self._keep(trial, result)
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: TrialResult) -> str:
         self._keep(trial, result)
         epoch, lowest = result["epoch"], min(self._curves[trial.trial_id].values())
         if epoch < self._grace_period:
@@ -83,11 +93,11 @@ class _Median(FIFOScheduler):  # type: ignore[misc]
         stops = len(means) >= MIN_TRIALS_FOR_MEDIAN and not lowest <= median(means)
         return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)
 
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        if "rmse" in result:  # not in that of a trial that ends before its first epoch
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: TrialResult) -> None:
+        if "rmse" in result:
             self._keep(trial, result)
 
-    def _keep(self, trial: Any, result: dict[str, Any]) -> None:
+    def _keep(self, trial: Any, result: TrialResult) -> None:
         self._curves.setdefault(trial.trial_id, {})[result["epoch"]] = result["rmse"]
 
     def _running_mean(self, curve: dict[int, float], epoch: int) -> float:
@@ -95,49 +105,53 @@ class _Median(FIFOScheduler):  # type: ignore[misc]
         return fmean(values) if values else math.nan
 
 
-def _past(trial: Any) -> list[dict[str, Any]]:
-    """The results that a trial had before the study was resumed."""
-    return [
-        {"epoch": epoch, "rmse": rmse}
-        for epoch, rmse in enumerate(trial.config.get("past", ()), start=1)
-    ]
+def _earlier_results(trial: Any) -> list[TrialResult]:
+    """What a trial reported before the study was resumed."""
+    errors = trial.config.get("best_rmse_by_epoch", ())
+    return [{"epoch": epoch, "rmse": rmse} for epoch, rmse in enumerate(errors, start=1)]
+
+
+class SchedulerSpec(NamedTuple):
+    """Both are functions of max_epochs."""
+
+    create: Callable[[int], TrialScheduler]  # time is TrialResult's epoch, the metric its rmse
+    decision_epochs: Callable[[int], frozenset[int]]  # after which it may stop a trial
+
+
+# By their names in a space file.
+SCHEDULERS = {
+    "asha": SchedulerSpec(ResumableASHA, ResumableASHA.rungs),
+    "median": SchedulerSpec(MedianStopping, lambda epochs: frozenset(range(1, epochs + 1))),
+    "none": SchedulerSpec(lambda _: FIFOScheduler(), lambda _: frozenset()),
+}
+
+
+def decision_epochs(settings: StudySettings) -> frozenset[int]:
+    """The epochs after which the scheduler may stop a trial: it has to hear of each by itself."""
+    return SCHEDULERS[settings.scheduler].decision_epochs(settings.max_epochs)
+
+
+@dataclass
+class _PastTrial:
+    """As much of Tune's trial as a scheduler looks at, of one that ended before."""
+
+    trial_id: str
+    config: Mapping[str, list[float]]
+    status: str = "TERMINATED"
 
 
 def create_scheduler(settings: StudySettings, past: Iterable[Trial] = ()) -> TrialScheduler:
-    """asha, median or none, told of the trials that have ended.
+    """The scheduler that the settings name, which knows the `past` trials that have ended.
 
     Time is the project's own epoch, so that a resumed trial goes on counting. The metric is the
     lowest RMSE so far, which is what a trial is worth: its best epoch's weights are kept.
     """
-    chosen = _scheduler(settings)
+    scheduler = SCHEDULERS[settings.scheduler].create(settings.max_epochs)
     for record in past:
         if record.history and not record.under_way:
-            trial = _Ended(f"past {record.id}", {"past": record.best_rmse_by_epoch})
-            chosen.on_trial_add(None, trial)
-            last = {"epoch": record.epochs, "rmse": record.rmse}
-            chosen.on_trial_complete(None, trial, last)
-    return chosen
-
-
-@dataclass
-class _Ended:
-    """What a scheduler looks at in a trial."""
-
-    trial_id: str
-    config: dict[str, Any]
-    status: str = "TERMINATED"
-
-
-def _scheduler(settings: StudySettings) -> TrialScheduler:
-    if settings.scheduler == "asha":
-        return _ASHA(
-            time_attr="epoch",
-            metric="rmse",
-            mode="min",
-            max_t=settings.max_epochs,
-            grace_period=grace_period(settings.max_epochs),
-            reduction_factor=REDUCTION_FACTOR,
-        )
-    if settings.scheduler == "median":
-        return _Median(grace_period(settings.max_epochs))
-    return FIFOScheduler()
+            errors = {"best_rmse_by_epoch": record.best_rmse_by_epoch}
+            trial = _PastTrial(f"past {record.id}", errors)
+            scheduler.on_trial_add(None, trial)
+            last: TrialResult = {"epoch": record.epochs, "rmse": record.rmse}
+            scheduler.on_trial_complete(None, trial, last)
+    return scheduler

@@ -21,6 +21,7 @@ import ray
 from lstm_model.command import print_stderr
 from lstm_model.errors import InputError
 from tuning.ray_backend import environment, fork_server, watchdog
+from tuning.ray_backend.changes import Changes
 from tuning.ray_backend.fork_server import ForkServer
 from tuning.ray_backend.patches import (
     AGENTS,
@@ -28,7 +29,6 @@ from tuning.ray_backend.patches import (
     FORK,
     OF_START,
     OF_TRIALS,
-    Changes,
     changed_start,
     choose_changes,
     setup_worker_script,
@@ -60,16 +60,12 @@ _token = secrets.token_hex(32)
 class Session:
     """A Ray that is there.
 
-    Attributes:
-        changes: what is done otherwise than Ray does it.
-        own: whether it is the command's own, and no cluster.
-        advice: where to look for what is wrong with it.
-        begin_to_end: begins to end it, while the caller goes on with what needs no Ray.
+    begin_to_end() begins to end it, while the caller goes on with what needs no Ray.
     """
 
-    changes: Changes
-    own: bool
-    advice: str
+    changes: Changes  # what is done otherwise than Ray does it
+    own: bool  # the command's own, and no cluster
+    advice: str  # where to look for what is wrong with it
     begin_to_end: Callable[[], None]
 
     @contextmanager
@@ -95,20 +91,20 @@ class Session:
                 retry(problem)
             print_stderr(f"warning: {problem}. {HINT}")
 
-        # Without agents a Ray that wants them would be dead after half a minute, and this process
-        # with it.
-        hurried = AGENTS in self.changes
-        seconds = watchdog.AGENTLESS_SECONDS if hurried else watchdog.WAIT_SECONDS
+        seconds = watchdog.WAIT_SECONDS
+        if AGENTS in self.changes:
+            # A Ray that wants them would be dead after half a minute, and this process with it.
+            seconds = watchdog.AGENTLESS_SECONDS
         with watch("first worker", self.advice, give_up, seconds) as end:
 
-            def begin() -> None:
+            def first_started() -> None:
                 nonlocal begun
                 if not begun:
                     end()
                 begun = True
 
             try:
-                yield begin
+                yield first_started
             except (InputError, OSError):
                 raise
             except Exception as error:
@@ -122,11 +118,7 @@ class Session:
 
 @contextmanager
 def ray_session(
-    address: str | None,
-    verbose: bool,
-    server: ForkServer | None = None,
-    *,
-    plain: bool = False,
+    address: str | None, verbose: bool, server: ForkServer | None = None, *, plain: bool = False
 ) -> Iterator[Session]:
     """A Ray of this command's own, or the cluster at `address`.
 
@@ -160,16 +152,16 @@ def ray_session(
             advice = "`ray status` says what the cluster has"
         else:
             advice = _start(changes, verbose, server, at_end)
-        begin_to_end = at_end.enter_context(_shutdown())
+        begin_to_end = at_end.enter_context(shutdown_at_end())
         changes = changes | choose_changes(plain, own=own, among=OF_TRIALS)
-        if AGENTS in changes and not all(each in changes for each in AGENTS.needs):
+        if AGENTS in changes and not all(change in changes for change in AGENTS.needs):
             # Found out after the start, since Tune is imported while Ray's workers start. The
             # fork server listens to one Ray.
             ray.shutdown()
             changes = changes.without(AGENTS, "it needs what is left out")
             changes = changes.without(FORK, "Ray was started anew")
             advice = _start(changes, verbose, None, at_end)
-            begin_to_end = at_end.enter_context(_shutdown())
+            begin_to_end = at_end.enter_context(shutdown_at_end())
         if verbose:
             for change in CHANGES:
                 if problem := changes.left_out.get(change.name):
@@ -177,15 +169,15 @@ def ray_session(
         yield Session(changes, own, advice, begin_to_end)
 
 
-def _level(verbose: bool) -> int:
+def _log_level(verbose: bool) -> int:
     # Tune prints the traceback of each trial's error, which its record gives the reason of.
     return logging.INFO if verbose else logging.CRITICAL
 
 
 def _connect(address: str, verbose: bool) -> None:
-    _reach(address)
+    _check_address(address)
     try:
-        ray.init(address=address, logging_level=_level(verbose), log_to_driver=verbose)
+        ray.init(address=address, logging_level=_log_level(verbose), log_to_driver=verbose)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(
             f"--address must name a running Ray cluster, but got {address!r}: {error}"
@@ -198,7 +190,7 @@ def _start(changes: Changes, verbose: bool, server: ForkServer | None, at_end: E
     Returns:
         Where to look for what is wrong with it.
     """
-    temporary = at_end.enter_context(_temporary_folder())
+    temporary = at_end.enter_context(temporary_folder())
     logs = f"Ray's logs are in {temporary}/session_latest/logs"
     retry = retry_plain(changes)
     variables = dict(LOCAL_ENVIRONMENT)
@@ -207,7 +199,7 @@ def _start(changes: Changes, verbose: bool, server: ForkServer | None, at_end: E
         variables[fork_server.SOCKET_VARIABLE] = os.path.join(temporary, "fork")
         variables[fork_server.SETUP] = str(setup_worker_script())
         server.listen(variables[fork_server.SOCKET_VARIABLE])
-    at_end.enter_context(environment.variables(_authentication()))
+    at_end.enter_context(environment.variables(_token_variables()))
     try:
         with (
             environment.variables(variables),
@@ -217,14 +209,14 @@ def _start(changes: Changes, verbose: bool, server: ForkServer | None, at_end: E
             ray.init(
                 address="local",  # whatever RAY_ADDRESS says
                 include_dashboard=False,
-                logging_level=_level(verbose),
+                logging_level=_log_level(verbose),
                 log_to_driver=verbose,
                 _temp_dir=temporary,
                 _skip_env_hook=True,  # which could ask for other environments than ours
             )
     except Exception as error:
-        kept = _keep_logs(temporary)
-        problem = f"Ray does not start: {str(error).strip() or repr(error)}; its logs are in {kept}"
+        text, folder = str(error).strip() or repr(error), _keep_logs(temporary)
+        problem = f"Ray does not start: {text}; its logs are in {folder}"
         with suppress(Exception):
             ray.shutdown()
         if retry:
@@ -233,7 +225,7 @@ def _start(changes: Changes, verbose: bool, server: ForkServer | None, at_end: E
     return logs
 
 
-def _authentication() -> dict[str, str | None]:
+def _token_variables() -> dict[str, str | None]:
     """A token of this command's own, where the user has not set one."""
     if TOKEN in os.environ or TOKEN_FILE in os.environ:
         return {AUTHENTICATION: None}
@@ -241,20 +233,20 @@ def _authentication() -> dict[str, str | None]:
 
 
 def _keep_logs(temporary: str) -> Path:
-    """Put Ray's folder where the next command does not remove it."""
-    kept = Path(tempfile.mkdtemp(prefix="lstm-failed-ray-", dir=TEMPORARY))
+    """Copy Ray's logs to a folder that the next command does not remove."""
+    folder = Path(tempfile.mkdtemp(prefix="lstm-failed-ray-", dir=TEMPORARY))
     with suppress(OSError):
-        shutil.copytree(Path(temporary, "session_latest", "logs"), kept, dirs_exist_ok=True)
-    return kept
+        shutil.copytree(Path(temporary, "session_latest", "logs"), folder, dirs_exist_ok=True)
+    return folder
 
 
 @contextmanager
-def _shutdown() -> Iterator[Callable[[], None]]:
-    """Ends Ray at the end, or from the call on that it yields: most of that is to wait for Ray's
+def shutdown_at_end() -> Iterator[Callable[[], None]]:
+    """Ends Ray at the block's end, or from the yielded call on: most of it is to wait for Ray's
     processes.
     """
     early = threading.Thread(target=ray.shutdown, name="shutdown")
-    collecting = gc.isenabled()
+    collects = gc.isenabled()
 
     def begin_to_end() -> None:
         # What Tune has left behind are rings of objects that hold Ray's. One that was collected
@@ -268,16 +260,12 @@ def _shutdown() -> Iterator[Callable[[], None]]:
         if early.ident is not None:
             early.join()
         ray.shutdown()
-        if collecting:
+        if collects:
             gc.enable()
 
 
-def _reach(address: str) -> None:
-    """Ray itself would try for minutes.
-
-    Raises:
-        InputError: nobody listens at `address`.
-    """
+def _check_address(address: str) -> None:
+    """Raises InputError where nobody listens at `address`: Ray itself would try for minutes."""
     if address == "auto":
         return
     rule = f"--address must name a running Ray cluster, auto or host:port, but got {address!r}"
@@ -292,37 +280,37 @@ def _reach(address: str) -> None:
 
 
 @contextmanager
-def _temporary_folder() -> Iterator[str]:
+def temporary_folder() -> Iterator[str]:
     """A folder that is gone afterwards; those that killed commands left behind are gone before."""
-    _sweep()
+    _remove_leftovers()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=TEMPORARY))
     # Held before it has its name, so that no other command takes it for one that was left behind.
-    held = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+    lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         os.rename(folder / ".lock", folder / LOCK)
         yield str(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(held)
+        os.close(lock)
 
 
-def _sweep() -> None:
+def _remove_leftovers() -> None:
     """Remove the folders whose command was killed: nobody holds their lock any more."""
-    for left in TEMPORARY.glob(f"{PREFIX}*"):
+    for folder in TEMPORARY.glob(f"{PREFIX}*"):
         try:
-            lock = os.open(left / LOCK, os.O_RDWR)
+            lock = os.open(folder / LOCK, os.O_RDWR)
         except FileNotFoundError:
             # Not yet held; or removed before the last of a killed Ray's processes wrote there.
             with suppress(OSError):
-                if time.time() - left.stat().st_mtime > LOCK_SECONDS:
-                    shutil.rmtree(left, ignore_errors=True)
+                if time.time() - folder.stat().st_mtime > LOCK_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
             continue
         except OSError:
             continue  # of another user
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
         except BlockingIOError:
             pass
         finally:

@@ -7,11 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
 
 from ray import tune
 
-from tuning.search.searcher import NotPickled
+from tuning.search.searcher import NotPickled, TrialResult
 
 # After a request to stop, trials may end their epoch for this long before they are cut off. With
 # what the study still has to write, a command ends within 15 s of a Ctrl-C.
@@ -19,7 +18,13 @@ STOP_SECONDS = 10.0
 
 
 class StopRequest:
-    """Whether the study is to end before its trials are done, and why."""
+    """Whether the study is to end before its trials are done, and why.
+
+    Attributes:
+        signal: that was received, if one was.
+        failure: why the study can't be kept any more, if it can't.
+        all_failed: whether it ends because every trial fails.
+    """
 
     def __init__(self, time_budget: float | None = None) -> None:
         """time_budget: seconds from now."""
@@ -27,7 +32,7 @@ class StopRequest:
         self._requested = math.inf
         self.signal: signal.Signals | None = None
         self.failure: BaseException | None = None
-        self.hopeless = False
+        self.all_failed = False
 
     @property
     def since(self) -> float:
@@ -47,14 +52,15 @@ class StopRequest:
         self.failure = self.failure or failure
         self._requested = min(self._requested, time.monotonic())
 
-    def give_up(self) -> None:
+    def stop_all_failed(self) -> None:
         """Every trial fails: end the study."""
-        self.hopeless = True
+        self.all_failed = True
         self._requested = min(self._requested, time.monotonic())
 
-    def _take(self, number: int, frame: FrameType | None) -> None:
+    def on_signal(self, number: int, frame: FrameType | None = None) -> None:
+        """Ctrl-C or SIGTERM: end the study in order; the second Ctrl-C ends it at once."""
         if self.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt  # a second Ctrl-C means at once
+            raise KeyboardInterrupt
         self.signal = signal.Signals(number)
         self._requested = min(self._requested, time.monotonic())
         # Not print(), which the signal may have come in the middle of. Of `... | tee log` the same
@@ -65,19 +71,19 @@ class StopRequest:
     @contextmanager
     def signals(self) -> Iterator[None]:
         """Take Ctrl-C and SIGTERM as requests to stop, and put the old handlers back after."""
-        taken = (signal.SIGINT, signal.SIGTERM)
-        old = [signal.signal(number, self._take) for number in taken]
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        handlers = [signal.signal(number, self.on_signal) for number in numbers]
         try:
             yield
         finally:
-            for number, handler in zip(taken, old, strict=True):
+            for number, handler in zip(numbers, handlers, strict=True):
                 signal.signal(number, handler)
 
 
 class CutOff(BaseException):
     """Ends Tune's loop on the spot, where a signal is not to wait for trials any longer.
 
-    No Exception: Tune would first wait for the workers, which are in the midst of an epoch.
+    It is no Exception: for one, Tune would first wait for the workers to end their epochs.
     """
 
 
@@ -87,7 +93,7 @@ class Stopper(NotPickled, tune.Stopper):  # type: ignore[misc]
     def __init__(self, stop: StopRequest) -> None:
         self._stop = stop
 
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+    def __call__(self, trial_id: str, result: TrialResult) -> bool:
         return bool(self._stop)
 
     def stop_all(self) -> bool:

@@ -4,10 +4,9 @@ import math
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ray import tune
-from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
 from lstm_model.configuration import Configuration, Reading
 from lstm_model.data.series import EncodedSeries
@@ -20,26 +19,49 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lstm_model.training.trainer import Epoch, Trainer
+    from tuning.search.searcher import Suggestion, TrialResult
+    from tuning.study.trial import BestScore, EpochReport
 
-# While no trial has ended, checkpoints are the models that there are: the first one comes after so
-# long, the others after twice as long each.
+# A trial's first checkpoint while no other has ended; see CheckpointTimer.
 FIRST_CHECKPOINT_SECONDS = 1.0
-# The arguments of a call, and those that have a name.
-Call = tuple[tuple[Any, ...], dict[str, Any]]
 # What ends a trial and not its worker.
-OWN_FAULTS = (TrainingFailed, InputError, MemoryError)
+TRIAL_ERRORS = (TrainingFailed, InputError, MemoryError)
+# The arguments of a call of reset(), and those that have a name.
+ResetArguments = tuple[tuple[object, ...], dict[str, object]]
+
+
+class CheckpointTimer:
+    """When a trial's next checkpoint is due: `seconds` after its last one, or after its start.
+
+    While no trial has ended, checkpoints are the only models that there are. The first one then
+    comes after FIRST_CHECKPOINT_SECONDS, and each further one after twice as long as the last.
+    """
+
+    def __init__(self, seconds: float, *, soon: bool) -> None:
+        self._longest = seconds
+        self._interval = min(FIRST_CHECKPOINT_SECONDS, seconds) if soon else seconds
+        self._last = time.monotonic()
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self._last >= self._interval
+
+    def restart(self) -> None:
+        """Count from now on: a checkpoint has been written."""
+        self._last = time.monotonic()
+        self._interval = min(2 * self._interval, self._longest)
 
 
 class Trainable(tune.Trainable):  # type: ignore[misc]
     """One trial after another in the same process, and some epochs a step.
 
-    It reports `epoch` and `rmse` (the lowest so far), which searcher and scheduler go by, `reports`
-    for the trial's record, one an epoch, and `reason` where it can't go on by its own fault.
+    Attributes:
+        suggestion: what the trial is to train.
+        checkpoint_timer: when the trial is to be saved.
     """
 
     def setup(
         self,
-        config: dict[str, Any],
+        config: "Suggestion",
         series: EncodedSeries,
         folder: StoragePath,
         target: str,
@@ -70,131 +92,115 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         self._device = "cuda" if gpu else "cpu"
         self._decision_epochs = decision_epochs
         self._report_seconds, self._checkpoint_seconds = report_seconds, checkpoint_seconds
-        self._made: Trainer | None = None
-        self._begin(config)
+        self.begin_trial(config)
 
-    def train(self, new: Call | None = None) -> dict[str, Any]:
-        """Take a step: of another trial where there is what Tune would call reset() with."""
-        self._reset_to(new)
-        result: dict[str, Any] = super().train()
+    def train(self, reset_first: ResetArguments | None = None) -> "TrialResult":
+        """Take a step; of another trial where there is what Tune would call reset() with."""
+        self._reset(reset_first)
+        result: TrialResult = super().train()
         return result
 
-    def restore(self, checkpoint_path: Any, new: Call | None = None) -> None:
-        """Go on from a checkpoint: of another trial where there is what Tune would call reset()
-        with.
-        """
-        self._reset_to(new)
+    def restore(self, checkpoint_path: str, reset_first: ResetArguments | None = None) -> None:
+        """Go on from a checkpoint; `reset_first` as in train()."""
+        self._reset(reset_first)
         super().restore(checkpoint_path)
 
-    def _reset_to(self, new: Call | None) -> None:
-        if new is not None:
-            arguments, named = new
+    def _reset(self, call: ResetArguments | None) -> None:
+        if call is not None:
+            arguments, named = call
             self.reset(*arguments, **named)
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
+    def reset_config(self, new_config: "Suggestion") -> bool:
         """Take on another trial: nothing of the last one stays but the process and the data."""
-        self._begin(new_config)
+        self.begin_trial(new_config)
         return True
 
-    def _begin(self, config: dict[str, Any]) -> None:
-        # The training is made in the first step: what goes wrong in it is the trial's own, and the
-        # last trial's memory is free before the next one's is taken.
-        self._suggested, self._made = config, None
-        self._saved = time.monotonic()
-        self._patience = self._checkpoint_seconds
-        if config.get("early"):
-            self._patience = min(FIRST_CHECKPOINT_SECONDS, self._patience)
+    def begin_trial(self, suggestion: "Suggestion") -> None:
+        self.suggestion = suggestion
+        # Created in the first step: what goes wrong in that is the trial's own, and the last
+        # trial's memory is free before the next one's is taken.
+        self._trainer: Trainer | None = None
+        soon = suggestion.get("checkpoint_soon", False)
+        self.checkpoint_timer = CheckpointTimer(self._checkpoint_seconds, soon=soon)
 
-    @property
-    def _fit(self) -> "Trainer":
-        if self._made is None:
-            from lstm_model.training.trainer import Trainer
+    def create_trainer(self) -> "Trainer":
+        """The trial's training, at its beginning or at the checkpoint that it goes on from."""
+        from lstm_model.training.trainer import Trainer
 
-            config = self._suggested
-            self._made = Trainer(
-                Configuration(**config["config"]),
-                self._series,
-                max_epochs=self._max_epochs,
-                seed=self._seed,
-                device=self._device,
-            )
-            if config.get("checkpoint"):
-                self._made.load_state(*_state(self._folder / config["checkpoint"]))
-        return self._made
-
-    @property
-    def _epochs_to_judge(self) -> int:
-        """How many are left to the next one that a step ends with, or to the trial's end."""
-        epoch = self._fit.epoch
-        return (
-            min((at for at in self._decision_epochs if at > epoch), default=self._max_epochs)
-            - epoch
+        trainer = Trainer(
+            Configuration.model_validate(self.suggestion["hyperparameters"]),
+            self._series,
+            max_epochs=self._max_epochs,
+            seed=self._seed,
+            device=self._device,
         )
+        if checkpoint := self.suggestion.get("checkpoint"):
+            trainer.load_state(*read_checkpoint(self._folder / checkpoint))
+        return trainer
 
-    @property
-    def _due(self) -> bool:
-        """Whether it is time for a checkpoint."""
-        return time.monotonic() - self._saved >= self._patience
+    def _get_trainer(self) -> "Trainer":
+        if self._trainer is None:
+            self._trainer = self.create_trainer()
+        return self._trainer
 
-    def step(self) -> dict[str, Any]:
-        reports: list[dict[str, Any]] = []
+    def step(self) -> "TrialResult":
+        reports: list[EpochReport] = []
         begun = time.monotonic()
         try:
+            trainer = self._get_trainer()
             # A trial that is resumed at its very end trains no more: the study has to hear of it.
-            while self._fit.epoch < self._max_epochs:
-                reports.append(epoch_report(epoch := self._fit.run_epoch()))
+            while trainer.epoch < self._max_epochs:
+                reports.append(epoch_report(trainer.run_epoch()))
                 spent = time.monotonic() - begun
                 # What ends the step anyway may be as near again: a report more is milliseconds in
                 # which nothing is trained.
-                left = spent / len(reports) * self._epochs_to_judge
+                left = spent / len(reports) * self._epochs_to_decision(trainer.epoch)
                 enough = spent >= self._report_seconds and left > self._report_seconds
-                if enough or self._due or epoch.number in self._decision_epochs:
+                decision = trainer.epoch in self._decision_epochs
+                if enough or decision or self.checkpoint_timer.is_due():
                     break
-        except (*OWN_FAULTS, RuntimeError) as error:
+        except (*TRIAL_ERRORS, RuntimeError) as error:
             # Of torch's own errors want of memory is the trial's fault; after another one the
             # process may be spoilt, and Tune replaces it.
-            if not isinstance(error, OWN_FAULTS) and not _wants_memory(error):
+            if not isinstance(error, TRIAL_ERRORS) and not _is_out_of_memory(error):
                 raise
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            epochs = self._made.epoch if self._made else 0
-            ended = {"reason": reason, DONE: True}
-            return {"epoch": epochs, "rmse": math.nan, "reports": reports, **ended}
-        assert self._fit.best is not None
-        done = self._fit.epoch >= self._max_epochs
-        result = {
-            "epoch": self._fit.epoch,
-            "rmse": self._fit.best.score.rmse,
-            "reports": reports,
-            DONE: done,
-        }
-        return {**result, SHOULD_CHECKPOINT: True} if self._due and not done else result
+            epoch = self._trainer.epoch if self._trainer else 0
+            failed: TrialResult = {"epoch": epoch, "rmse": math.nan, "reports": reports}
+            return {**failed, "reason": reason, "done": True}
+        assert trainer.best is not None
+        rmse, done = trainer.best.score.rmse, trainer.epoch >= self._max_epochs
+        result: TrialResult = {"epoch": trainer.epoch, "rmse": rmse, "reports": reports}
+        if self.checkpoint_timer.is_due() and not done:
+            result["should_checkpoint"] = True
+        return {**result, "done": done}
+
+    def _epochs_to_decision(self, epoch: int) -> int:
+        """How many are left to the next one that a step ends with, or to the trial's end."""
+        ahead = (at for at in self._decision_epochs if at > epoch)
+        return min(ahead, default=self._max_epochs) - epoch
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """The best epoch's forecaster, and the state that the next epoch goes on from."""
         from lstm_model.inference.predictor import TrainedForecaster
         from lstm_model.training.state import write_state
 
-        folder, fit = Path(checkpoint_dir), self._made
-        if fit is not None and fit.best is not None:
+        folder, trainer = Path(checkpoint_dir), self._trainer
+        if trainer is not None and trainer.best is not None:
+            best, config = trainer.best, trainer.config
             forecaster = TrainedForecaster.from_weights(
-                self._series,
-                self._target,
-                fit.config,
-                fit.best.weights,
-                fit.best.score,
-                self._reading,
+                self._series, self._target, config, best.weights, best.score, self._reading
             )
             forecaster.save(folder / "best")
-            write_state(folder, *fit.state())
-        self._saved = time.monotonic()
-        self._patience = min(2 * self._patience, self._checkpoint_seconds)
+            write_state(folder, *trainer.state())
+        self.checkpoint_timer.restart()
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
-        self._fit.load_state(*_state(Path(checkpoint_dir)))
+        self._get_trainer().load_state(*read_checkpoint(Path(checkpoint_dir)))
 
 
-def _state(folder: StoragePath) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
-    """What write_state() wrote there.
+def read_checkpoint(folder: StoragePath) -> "tuple[dict[str, Tensor], dict[str, Any]]":
+    """The state that a trial goes on from: what write_state() wrote there.
 
     Raises:
         InputError: it is damaged, which is the trial's own fault.
@@ -210,15 +216,15 @@ def _state(folder: StoragePath) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
         raise
 
 
-def _wants_memory(error: RuntimeError) -> bool:
+def _is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch could not have as much memory as it asked for."""
     import torch
 
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
-def epoch_report(epoch: "Epoch") -> dict[str, Any]:
-    """An epoch as Trial.report() takes it."""
+def epoch_report(epoch: "Epoch") -> "EpochReport":
+    """An epoch for the trial's record."""
     best = {"epoch": epoch.best.epoch, **epoch.best.score.to_json()}
     return {
         "epoch": epoch.number,
@@ -229,5 +235,5 @@ def epoch_report(epoch: "Epoch") -> dict[str, Any]:
         "learning_rate": epoch.learning_rate,
         "gradient_norm": epoch.gradient_norm,
         "seconds": epoch.seconds,
-        "best": best,
+        "best": cast("BestScore", best),
     }

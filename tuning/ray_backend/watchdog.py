@@ -12,7 +12,8 @@ from typing import NoReturn
 
 from lstm_model.command import INTERRUPTED, print_stderr
 from lstm_model.errors import TrainingFailed
-from tuning.ray_backend.patches import PLAIN, Changes
+from tuning.ray_backend.changes import Changes
+from tuning.ray_backend.patches import PLAIN
 
 # Ray starts within seconds, and so does a worker. After this long it is said what is waited for.
 WAIT_SECONDS, AGENTLESS_SECONDS = 60.0, 25.0
@@ -84,11 +85,7 @@ def _signals() -> Iterator[int | None]:
 
 
 def _watch(
-    end: int,
-    signals: int | None,
-    problem: str,
-    give_up: Callable[[str], object],
-    seconds: float,
+    end: int, signals: int | None, problem: str, give_up: Callable[[str], object], seconds: float
 ) -> None:
     sources = [end] if signals is None else [end, signals]
     deadline, interrupted = time.monotonic() + seconds, False

@@ -20,7 +20,7 @@ from lstm_model.training.evaluator import SETTLING_ROWS, HoldoutEvaluator
 from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.breakdowns import find_level_edges, group_by_level
 from tuning.reporting.figure_thread import PngByTag, StudySnapshot
-from tuning.search.searcher import hyperparameter_importances
+from tuning.search.optuna_trials import hyperparameter_importances
 from tuning.wording import lead_name, step_name
 
 # For a page that shows them side by side; a report's figures are finer.

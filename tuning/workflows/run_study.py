@@ -233,12 +233,12 @@ def run_study(
             raise
         if last:
             session.begin_to_end()
-        done = study.view.best is not None and not stop.hopeless
+        done = study.view.best is not None and not stop.all_failed
         study.finish("interrupted" if stop.signal else "finished" if done else "failed")
     return StudyResult(
         study.view,
         signal=stop.signal,
-        all_failed=stop.hopeless,
+        all_failed=stop.all_failed,
         stopped=bool(stop),
         asked_at_once=asked,
         most_at_once=progress.most_at_once,
@@ -248,7 +248,7 @@ def run_study(
 def attach_files(study: "Study") -> None:
     """What is written beside the records as the study goes."""
     from tuning.reporting.tensorboard.study_events import TensorBoard
-    from tuning.search.searcher import Journal
+    from tuning.search.optuna_trials import Journal
 
     study.attach(Journal(study.folder.name, study.space))
     study.attach(TensorBoard(study.view))

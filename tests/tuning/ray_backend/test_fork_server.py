@@ -139,7 +139,7 @@ print("started by itself")
 
 
 @pytest.mark.parametrize("end", ["sys.exit(2)", "raise ValueError(2)", "os.abort()"])
-def test_a_worker_that_fails_at_once_is_started_as_ray_would(
+def test_worker_that_fails_at_once_starts_as_rays_own(
     end: str, server: ForkServer, tmp_path: Path
 ) -> None:
     """As where a later Ray has one more option for the script that sets a worker up."""
@@ -150,7 +150,7 @@ def test_a_worker_that_fails_at_once_is_started_as_ray_would(
     assert done.stdout == "started by itself\n"
 
 
-def test_a_worker_has_the_variables_that_ray_wants_for_it(
+def test_worker_has_the_variables_that_ray_wants(
     server: ForkServer, script: Path, tmp_path: Path
 ) -> None:
     server.listen(str(tmp_path / "fork"))
@@ -178,9 +178,7 @@ def test_a_server_has_no_threads_of_numpys(
     server.end()
 
 
-def test_a_request_that_is_cut_off_is_nobody_elses_matter(
-    server: ForkServer, script: Path, tmp_path: Path
-) -> None:
+def test_request_cut_off_harms_no_other(server: ForkServer, script: Path, tmp_path: Path) -> None:
     server.listen(str(tmp_path / "fork"))
     for sent in (b"", b"{"):
         with socket.socket(socket.AF_UNIX) as broken:
@@ -224,7 +222,7 @@ def test_a_mistake_leaves_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-"])
-def test_a_command_without_a_standard_stream_ends_as_others_do(closed: str) -> None:
+def test_command_without_standard_stream_ends_normally(closed: str) -> None:
     command = f"{sys.executable} -m tuning.run --help {closed}"
     done = subprocess.run(
         ["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False

@@ -99,7 +99,7 @@ def test_trials_that_have_room_are_not_warned_of(
         ),
     ],
 )
-def test_more_than_cores_or_memory_bear_is_warned_of_with_both_numbers(
+def test_crowd_is_warned_of_with_both_numbers(
     crowd: tuple[int, int, float, float], warning: str
 ) -> None:
     assert describe_crowd(*crowd) == warning
@@ -139,7 +139,7 @@ def test_memory_is_what_was_free_when_ray_started(machine: dict[str, float]) -> 
     assert warning.startswith("16 trials at once need some 2.4 GB of memory, and 2.0 GB are free")
 
 
-def test_on_a_cluster_those_that_wait_for_nodes_crowd_nobody(machine: dict[str, float]) -> None:
+def test_trials_waiting_for_nodes_crowd_nobody(machine: dict[str, float]) -> None:
     assert find_crowd(64, 1, 0, cluster=True) is None
     warning = find_crowd(64, 0.5, 0, cluster=True)
     assert warning is not None
@@ -150,7 +150,7 @@ def test_on_a_cluster_those_that_wait_for_nodes_crowd_nobody(machine: dict[str, 
     assert find_crowd(64, 0.5, 0, cluster=True) is None
 
 
-def test_cores_that_a_batch_system_gives_to_others_are_not_counted(
+def test_cores_of_other_batch_jobs_are_not_counted(
     machine: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)

@@ -3,14 +3,24 @@
 import math
 import random
 from collections.abc import Sequence
+from typing import get_args
 from unittest.mock import Mock
 
 import pytest
 from ray.tune.schedulers import MedianStoppingRule, TrialScheduler
 
-from tuning.ray_backend.schedulers import create_scheduler, decision_epochs, grace_period
+from tuning.ray_backend.schedulers import (
+    SCHEDULERS,
+    create_scheduler,
+    decision_epochs,
+    grace_period,
+)
 from tuning.space.search_space import StudySettings
 from tuning.study.trial import Trial
+
+
+def test_schedulers_are_those_of_the_space_file() -> None:
+    assert [*SCHEDULERS] == [*get_args(StudySettings.model_fields["scheduler"].annotation)]
 
 
 @pytest.mark.parametrize(("epochs", "grace"), [(1, 1), (2, 1), (3, 2), (30, 15), (40, 20)])
@@ -23,20 +33,20 @@ def lives(
 ) -> list[int]:
     """How many epochs each of some trials lives that run one after another at a constant error."""
     settings = StudySettings(scheduler=name, max_epochs=epochs)  # type: ignore[arg-type]
-    chosen = create_scheduler(settings, past)
+    scheduler = create_scheduler(settings, past)
     lived = []
     for number, error in enumerate(errors):
         trial = Mock(trial_id=str(number), config={}, status="RUNNING")
         # Another trial waits: nothing is paused in its favour.
         controller = Mock(get_live_trials=lambda: [Mock(status="PENDING")])
-        chosen.on_trial_add(controller, trial)
+        scheduler.on_trial_add(controller, trial)
         for epoch in range(1, epochs + 1):
             # Time counts in the project's epochs, whatever Tune's own iteration is.
             result = {"epoch": epoch, "rmse": error, "training_iteration": 1, "done": False}
-            decision = chosen.on_trial_result(controller, trial, result)
+            decision = scheduler.on_trial_result(controller, trial, result)
             assert decision in (TrialScheduler.STOP, TrialScheduler.CONTINUE)
             if decision == TrialScheduler.STOP or epoch == epochs:
-                chosen.on_trial_complete(controller, trial, result)
+                scheduler.on_trial_complete(controller, trial, result)
                 lived.append(epoch)
                 break
     return lived
@@ -51,11 +61,9 @@ def test_the_median_rule_stops_what_is_worse_than_most() -> None:
     assert lived == [20, 20, 20, 10, 20]
 
 
-@pytest.mark.parametrize("name", ["asha", "median", "none"])
+@pytest.mark.parametrize("name", SCHEDULERS)
 @pytest.mark.parametrize("epochs", [1, 2, 7, 20, 40])
-def test_no_trial_is_stopped_between_the_epochs_it_is_decision_epochs(
-    name: str, epochs: int
-) -> None:
+def test_trials_are_stopped_at_decision_epochs_alone(name: str, epochs: int) -> None:
     """Trials report some epochs at once, but never past one that may be their last."""
     settings = StudySettings(scheduler=name, max_epochs=epochs)  # type: ignore[arg-type]
     errors = [20.0, 30.0, 31.0, 19.0, 32.0, 33.0, 34.0]
@@ -65,7 +73,7 @@ def test_no_trial_is_stopped_between_the_epochs_it_is_decision_epochs(
 
 
 @pytest.mark.parametrize("name", ["asha", "median"])
-def test_a_scheduler_knows_again_what_the_records_say(name: str) -> None:
+def test_scheduler_from_records_decides_as_before(name: str) -> None:
     """Told of the first trials, it judges the rest as if it had seen them."""
     errors = [20.0, 30.0, 19.0, 31.0, 25.0, 18.0, 33.0]
     whole = lives(name, errors)
@@ -84,40 +92,40 @@ def test_a_scheduler_knows_again_what_the_records_say(name: str) -> None:
         assert whole[:stop] + lives(name, errors[stop:], past=records) == whole
 
 
-def test_a_resumed_trial_is_judged_by_what_it_was_at_the_rung() -> None:
+def test_resumed_trial_counts_as_it_was_at_the_rung() -> None:
     settings = StudySettings(scheduler="asha", max_epochs=20)
-    chosen = create_scheduler(settings)
-    good = Mock(trial_id="good", config={"past": [20.0] * 12}, status="RUNNING")
-    chosen.on_trial_add(Mock(), good)
+    scheduler = create_scheduler(settings)
+    good = Mock(trial_id="good", config={"best_rmse_by_epoch": [20.0] * 12}, status="RUNNING")
+    scheduler.on_trial_add(Mock(), good)
     result = {"epoch": 13, "rmse": 15.0}  # better since: what counts is the 20 at epoch 10
-    assert chosen.on_trial_result(Mock(), good, result) == TrialScheduler.CONTINUE
+    assert scheduler.on_trial_result(Mock(), good, result) == TrialScheduler.CONTINUE
     for number, (error, decision) in enumerate(
         [(30.0, TrialScheduler.STOP), (19.0, TrialScheduler.CONTINUE)]
     ):
         trial = Mock(trial_id=str(number), config={}, status="RUNNING")
-        chosen.on_trial_add(Mock(), trial)
-        assert chosen.on_trial_result(Mock(), trial, {"epoch": 10, "rmse": error}) == decision
+        scheduler.on_trial_add(Mock(), trial)
+        assert scheduler.on_trial_result(Mock(), trial, {"epoch": 10, "rmse": error}) == decision
 
 
 def test_the_median_rule_goes_on_with_a_resumed_trial() -> None:
     """It has what the trial had, and judges what is new."""
     settings = StudySettings(scheduler="median", max_epochs=20)
-    chosen = create_scheduler(settings)
-    bad = Mock(trial_id="bad", config={"past": [30.0] * 12}, status="RUNNING")
+    scheduler = create_scheduler(settings)
+    bad = Mock(trial_id="bad", config={"best_rmse_by_epoch": [30.0] * 12}, status="RUNNING")
     for number, error in enumerate((20.0, 21.0, 22.0)):
         trial = Mock(trial_id=str(number), config={}, status="RUNNING")
-        chosen.on_trial_add(None, trial)
+        scheduler.on_trial_add(None, trial)
         for epoch in range(1, 21):
             result = {"epoch": epoch, "rmse": error}
-            assert chosen.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE
-        chosen.on_trial_complete(None, trial, result)
-    chosen.on_trial_add(None, bad)
-    stopped = chosen.on_trial_result(None, bad, {"epoch": 13, "rmse": 29.0})
+            assert scheduler.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE
+        scheduler.on_trial_complete(None, trial, result)
+    scheduler.on_trial_add(None, bad)
+    stopped = scheduler.on_trial_result(None, bad, {"epoch": 13, "rmse": 29.0})
     assert stopped == TrialScheduler.STOP
     # Its worker dies before it could be stopped: it comes again, and is judged again.
-    chosen.on_trial_add(None, bad)
-    assert chosen.on_trial_result(None, bad, {"epoch": 13, "rmse": 29.0}) == TrialScheduler.STOP
-    better = chosen.on_trial_result(None, trial, {"epoch": 13, "rmse": 20.5})
+    scheduler.on_trial_add(None, bad)
+    assert scheduler.on_trial_result(None, bad, {"epoch": 13, "rmse": 29.0}) == TrialScheduler.STOP
+    better = scheduler.on_trial_result(None, trial, {"epoch": 13, "rmse": 20.5})
     assert better == TrialScheduler.CONTINUE
 
 
@@ -163,44 +171,44 @@ def test_the_median_rule_decides_as_tunes_own(seed: int) -> None:
     assert {*decisions} == {TrialScheduler.STOP, TrialScheduler.CONTINUE}, "or nothing was tried"
 
 
-def test_errors_that_are_no_numbers_are_no_samples_and_stop() -> None:
+def test_trials_without_a_finite_rmse_stop() -> None:
     """As in Tune's own rule since 2.60; before, one such trial kept all others running."""
-    chosen = create_scheduler(StudySettings(scheduler="median", max_epochs=8))
+    scheduler = create_scheduler(StudySettings(scheduler="median", max_epochs=8))
     trials = [Mock(trial_id=str(number), config={}) for number in range(6)]
     decisions = [
-        chosen.on_trial_result(None, trial, {"epoch": 6, "rmse": error})
+        scheduler.on_trial_result(None, trial, {"epoch": 6, "rmse": error})
         for trial, error in zip(trials, (20.0, math.inf, math.nan, 30.0, 40.0, 31.0), strict=True)
     ]
     assert decisions == ["CONTINUE", "CONTINUE", "CONTINUE", "CONTINUE", "CONTINUE", "STOP"]
-    assert chosen.on_trial_result(None, trials[2], {"epoch": 7, "rmse": math.nan}) == "CONTINUE"
+    assert scheduler.on_trial_result(None, trials[2], {"epoch": 7, "rmse": math.nan}) == "CONTINUE"
     for trial in (trials[1], trials[2]):
-        assert chosen.on_trial_result(None, trial, {"epoch": 6, "rmse": math.inf}) == "STOP"
+        assert scheduler.on_trial_result(None, trial, {"epoch": 6, "rmse": math.inf}) == "STOP"
 
 
 def test_the_median_rule_counts_an_epoch_once() -> None:
     """Which is trained again from the last checkpoint where its worker died."""
     settings = StudySettings(scheduler="median", max_epochs=8)
-    chosen = create_scheduler(settings)
+    scheduler = create_scheduler(settings)
     trials = [Mock(trial_id=str(number), config={}) for number in range(5)]
     for trial, error in zip(trials, (20.0, 30.0, 40.0), strict=False):
-        chosen.on_trial_add(None, trial)
+        scheduler.on_trial_add(None, trial)
         for epoch in (*range(1, 7), 4, 5, 5, 5):
             result = {"epoch": epoch, "rmse": error + (10 if epoch == 5 else 0)}
-            chosen.on_trial_result(None, trial, result)
+            scheduler.on_trial_result(None, trial, result)
     # The median of 23.3, 33.3 and 43.3.
-    assert chosen.on_trial_result(None, trials[3], {"epoch": 6, "rmse": 33.2}) == "CONTINUE"
+    assert scheduler.on_trial_result(None, trials[3], {"epoch": 6, "rmse": 33.2}) == "CONTINUE"
     # Behind the others again, they still have come as far: of 23.3, 33.3, 33.2 and 43.3.
-    assert chosen.on_trial_result(None, trials[4], {"epoch": 6, "rmse": 33.4}) == "STOP"
+    assert scheduler.on_trial_result(None, trials[4], {"epoch": 6, "rmse": 33.4}) == "STOP"
 
 
-def test_a_trial_that_ends_before_its_first_epoch_is_no_sample() -> None:
+def test_trial_without_an_epoch_is_no_sample() -> None:
     settings = StudySettings(scheduler="median", max_epochs=8)
-    chosen = create_scheduler(settings)
+    scheduler = create_scheduler(settings)
     stopped = Mock(trial_id="stopped", config={})
-    chosen.on_trial_add(None, stopped)
-    chosen.on_trial_complete(None, stopped, {})
+    scheduler.on_trial_add(None, stopped)
+    scheduler.on_trial_complete(None, stopped, {})
     trial = Mock(trial_id="trial", config={})
-    assert chosen.on_trial_result(None, trial, {"epoch": 5, "rmse": 20.0}) == "CONTINUE"
+    assert scheduler.on_trial_result(None, trial, {"epoch": 5, "rmse": 20.0}) == "CONTINUE"
 
 
 def test_no_scheduler_stops_nothing() -> None:

@@ -12,7 +12,7 @@ import pytest
 import ray
 
 from tuning.ray_backend import session as module
-from tuning.ray_backend.session import _shutdown, _temporary_folder
+from tuning.ray_backend.session import shutdown_at_end, temporary_folder
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_a_killed_command_left_behind_is_removed(temporary: Path) -> None:
+def test_folder_of_a_killed_command_is_removed(temporary: Path) -> None:
     left = temporary / "lstm-ray-left"
     (left / "session_1").mkdir(parents=True)
     (left / "lock").touch()
@@ -31,21 +31,21 @@ def test_what_a_killed_command_left_behind_is_removed(temporary: Path) -> None:
     os.utime(again, (0, 0))
     other = temporary / "somebody-elses"
     other.mkdir()
-    with _temporary_folder() as folder:
+    with temporary_folder() as folder:
         assert sorted(temporary.iterdir()) == sorted([Path(folder), other])
     assert list(temporary.iterdir()) == [other]
 
 
-def test_the_folder_of_a_command_that_runs_is_left_alone(temporary: Path) -> None:
+def test_folder_of_a_running_command_is_left_alone(temporary: Path) -> None:
     running = temporary / "lstm-ray-running"
     running.mkdir()
     with (running / "lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with _temporary_folder():
+        with temporary_folder():
             assert running.exists()
     starting = temporary / "lstm-ray-starting"  # has its folder, and no lock in it yet
     starting.mkdir()
-    with _temporary_folder(), _temporary_folder() as second:
+    with temporary_folder(), temporary_folder() as second:
         assert Path(second).exists()
         assert starting.exists()
     assert not running.exists(), "its command has ended"
@@ -54,7 +54,7 @@ def test_the_folder_of_a_command_that_runs_is_left_alone(temporary: Path) -> Non
 
 CALLER = """\
 from tuning.ray_backend import environment
-environment.prepare()
+environment.set_environment()
 import ray, sys, typer
 from pathlib import Path
 ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
@@ -111,7 +111,7 @@ def test_ray_ends_while_the_caller_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
         calls.append(went_on.wait(60))
 
     monkeypatch.setattr(ray, "shutdown", shutdown)
-    with _shutdown() as begin_to_end:
+    with shutdown_at_end() as begin_to_end:
         begin_to_end()
         went_on.set()
     assert calls == [True, True], "the early one has been waited for, and what it left is ended"
@@ -120,6 +120,6 @@ def test_ray_ends_while_the_caller_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
 def test_ray_ends_where_nobody_began_to_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     monkeypatch.setattr(ray, "shutdown", lambda: calls.append(threading.get_ident()))
-    with pytest.raises(KeyError), _shutdown():
+    with pytest.raises(KeyError), shutdown_at_end():
         raise KeyError
     assert calls == [threading.get_ident()]

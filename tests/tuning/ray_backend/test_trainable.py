@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -12,8 +13,9 @@ from ray.tune.result import SHOULD_CHECKPOINT
 from lstm_model.configuration import AS_IT_STANDS
 from lstm_model.errors import InputError
 from lstm_model.training.state import write_state
+from lstm_model.training.trainer import Trainer
 from tuning.ray_backend import trainable
-from tuning.ray_backend.trainable import Trainable
+from tuning.ray_backend.trainable import CheckpointTimer, Trainable, read_checkpoint
 
 EPOCHS = 30
 
@@ -28,8 +30,8 @@ class Clock:
         return self.now
 
 
-class Training:
-    """As much of a Fit as a step looks at; an epoch takes so many seconds."""
+class MadeUpTrainer:
+    """As much of a Trainer as a step looks at; an epoch takes so many seconds."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock, self._seconds = clock, seconds
@@ -42,63 +44,91 @@ class Training:
         return SimpleNamespace(number=self.epoch)
 
 
+def create_trainable(trainer: Any, **settings: Any) -> Trainable:
+    """A trial with this trainer in this process, which Tune would make in a worker."""
+
+    class WithTrainer(Trainable):
+        def create_trainer(self) -> Trainer:
+            return cast("Trainer", trainer)
+
+    trial = WithTrainer.__new__(WithTrainer)
+    usual = {
+        "series": None,
+        "folder": Path(),
+        "target": "pm2.5",
+        "reading": AS_IT_STANDS,
+        "max_epochs": EPOCHS,
+        "seed": 0,
+        "threads": 1,
+        "gpu": False,
+        "decision_epochs": (),
+        "report_seconds": 2.0,
+        "checkpoint_seconds": 1e9,
+    }
+    trial.setup({"trial": 0, "hyperparameters": {}}, **{**usual, **settings})
+    return trial
+
+
 @pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+def step_ends(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
     """The epochs that a trial's steps end with."""
 
-    def taken(
-        seconds: float, decision_epochs: tuple[int, ...] = (), checkpoint: float = 1e9
+    def run(
+        seconds: float, decision_epochs: tuple[int, ...] = (), checkpoint_seconds: float = 1e9
     ) -> list[int]:
         clock = Clock()
         monkeypatch.setattr(trainable, "time", clock)
         monkeypatch.setattr(trainable, "epoch_report", lambda epoch: {"epoch": epoch.number})
-        given: dict[str, Any] = {"series": None, "folder": Path(), "target": "pm2.5", "seed": 0}
-        given["reading"] = AS_IT_STANDS
-        trial = Trainable.__new__(Trainable)
-        trial.setup(
-            {},
-            **given,
-            max_epochs=EPOCHS,
-            threads=1,
-            gpu=False,
+        trial = create_trainable(
+            MadeUpTrainer(clock, seconds),
             decision_epochs=decision_epochs,
-            report_seconds=2.0,
-            checkpoint_seconds=checkpoint,
+            checkpoint_seconds=checkpoint_seconds,
         )
-        trial._made = Training(clock, seconds)  # type: ignore[assignment]
         ends: list[int] = []
         reported: list[int] = []
         while not ends or ends[-1] < EPOCHS:
             result = trial.step()
-            reported += [each["epoch"] for each in result["reports"]]
+            reported += [report["epoch"] for report in result["reports"]]
             ends.append(result["epoch"])
             if result.get(SHOULD_CHECKPOINT):
-                trial._saved = clock.now
+                trial.checkpoint_timer.restart()
         assert reported == list(range(1, EPOCHS + 1))
         return ends
 
-    return taken
+    return run
 
 
-def test_a_step_ends_every_two_seconds(steps: Callable[..., list[int]]) -> None:
-    assert steps(0.5) == [4, 8, 12, 16, 20, 24, 30], "from 28 on it is a second to the end"
-    assert steps(3.0) == list(range(1, EPOCHS + 1)), "an epoch that takes longer is one by itself"
+def test_a_step_ends_every_two_seconds(step_ends: Callable[..., list[int]]) -> None:
+    assert step_ends(0.5) == [4, 8, 12, 16, 20, 24, 30], "from 28 on it is a second to the end"
+    assert step_ends(3.0) == list(range(1, EPOCHS + 1)), (
+        "an epoch that takes longer is one by itself"
+    )
 
 
-def test_no_report_just_before_one_that_has_to_be(steps: Callable[..., list[int]]) -> None:
-    assert steps(0.125, decision_epochs=(15,)) == [15, 30]
-    assert steps(0.25, decision_epochs=(15,)) == [15, 30], "2 seconds at 8, and 1.75 to go"
-    assert steps(0.3125, decision_epochs=(15,)) == [7, 15, 22, 30], (
+def test_no_report_just_before_one_that_has_to_be(step_ends: Callable[..., list[int]]) -> None:
+    assert step_ends(0.125, decision_epochs=(15,)) == [15, 30]
+    assert step_ends(0.25, decision_epochs=(15,)) == [15, 30], "2 seconds at 8, and 1.75 to go"
+    assert step_ends(0.3125, decision_epochs=(15,)) == [7, 15, 22, 30], (
         "2.2 seconds at 7, and 2.5 to go"
     )
 
 
-def test_what_is_judged_by_itself_is_reported_by_itself(steps: Callable[..., list[int]]) -> None:
-    assert steps(0.1, decision_epochs=tuple(range(1, EPOCHS + 1))) == list(range(1, EPOCHS + 1))
+def test_decision_epochs_are_reported_by_themselves(step_ends: Callable[..., list[int]]) -> None:
+    assert step_ends(0.1, decision_epochs=tuple(range(1, EPOCHS + 1))) == list(range(1, EPOCHS + 1))
 
 
-def test_a_checkpoint_is_not_put_off(steps: Callable[..., list[int]]) -> None:
-    assert steps(0.25, decision_epochs=(15,), checkpoint=1.0) == [4, 8, 12, 15, 16, 20, 24, 28, 30]
+def test_checkpoint_is_not_put_off(step_ends: Callable[..., list[int]]) -> None:
+    assert step_ends(0.25, decision_epochs=(15,), checkpoint_seconds=1.0) == [
+        4,
+        8,
+        12,
+        15,
+        16,
+        20,
+        24,
+        28,
+        30,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -113,40 +143,63 @@ def test_a_checkpoint_is_not_put_off(steps: Callable[..., list[int]]) -> None:
         (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), False),
     ],
 )
-def test_a_worker_that_may_be_spoilt_is_not_used_again(error: RuntimeError, own: bool) -> None:
+def test_worker_that_may_be_spoilt_is_not_used_again(error: RuntimeError, own: bool) -> None:
     """What Trainable.step() raises ends its process; what it reports ends the trial alone."""
-
-    def run_epoch() -> None:
-        raise error
-
-    trial = Trainable.__new__(Trainable)
-    trial._max_epochs = EPOCHS
-    trial._made = SimpleNamespace(epoch=3, run_epoch=run_epoch)  # type: ignore[assignment]
+    trial = create_trainable(SimpleNamespace(epoch=3, run_epoch=Mock(side_effect=error)))
     if own:
-        assert trial.step()["reason"] == str(error)
+        result = trial.step()
+        assert (result["epoch"], result["reason"], result["done"]) == (3, str(error), True)
     else:
         with pytest.raises(RuntimeError) as raised:
             trial.step()
         assert raised.value is error
 
 
-def test_a_checkpoint_that_cannot_be_read_is_the_storages_fault(
+@pytest.mark.parametrize(
+    ("soon", "saved_after"), [(True, [1, 3, 7, 15, 25, 35]), (False, [10, 20, 30, 40])]
+)
+def test_first_checkpoints_come_soon(
+    soon: bool, saved_after: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(trainable, "time", clock)
+    timer = CheckpointTimer(10.0, soon=soon)
+    saved = []
+    for second in range(1, 45):
+        clock.now = float(second)
+        if timer.is_due():
+            saved.append(second)
+            timer.restart()
+    assert saved[: len(saved_after)] == saved_after
+
+
+def test_new_trial_has_its_own_trainer_and_timer() -> None:
+    trainer = SimpleNamespace(epoch=EPOCHS, best=SimpleNamespace(score=SimpleNamespace(rmse=9.0)))
+    trial = create_trainable(trainer)
+    assert trial.step() == {"epoch": EPOCHS, "rmse": 9.0, "reports": [], "done": True}
+    assert trial.reset_config({"trial": 1, "hyperparameters": {}, "checkpoint_soon": True})
+    trainer.epoch = EPOCHS + 1
+    assert trial.suggestion["trial"] == 1
+    assert trial.step()["epoch"] == EPOCHS + 1
+
+
+def test_unreadable_checkpoint_is_the_storages_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is damaged is the trial's."""
     write_state(tmp_path, {"weight": torch.ones(2)}, {"epoch": 3})
-    assert trainable._state(tmp_path)[1] == {"epoch": 3}
+    assert read_checkpoint(tmp_path)[1] == {"epoch": 3}
 
     whole = (tmp_path / "training.safetensors").read_bytes()
     (tmp_path / "training.safetensors").write_bytes(whole[:-1])
     with pytest.raises(InputError, match="its hash is another"):
-        trainable._state(tmp_path)
+        read_checkpoint(tmp_path)
 
     def stale(_: Path) -> bytes:
         raise OSError(116, "Stale file handle")
 
     monkeypatch.setattr(Path, "read_bytes", stale)
     with pytest.raises(OSError, match="Stale file handle"):
-        trainable._state(tmp_path)
+        read_checkpoint(tmp_path)
     with pytest.raises(FileNotFoundError):
-        trainable._state(tmp_path / "gone")
+        read_checkpoint(tmp_path / "gone")

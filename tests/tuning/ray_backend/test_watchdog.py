@@ -21,7 +21,7 @@ from tuning.ray_backend.watchdog import RayFailed, watch
 SCRIPT = """\
 import ctypes, os, runpy, sys
 from tuning.ray_backend import environment, watchdog
-environment.prepare()
+environment.set_environment()
 watchdog.INTERRUPT_SECONDS = 0.5
 import ray
 from tuning.ray_backend import runner
@@ -128,7 +128,7 @@ fixed: {hidden_size: 1024, num_layers: 2}
 
 @linux
 @pytest.mark.slow
-def test_ctrl_c_does_not_wait_for_an_epoch_that_takes_minutes(tmp_path: Path) -> None:
+def test_ctrl_c_does_not_wait_for_a_long_epoch(tmp_path: Path) -> None:
     (tmp_path / "endless.yaml").write_text(ENDLESS)
     endless = [sys.executable, "-m", "tuning.run", "--space", "endless.yaml", "--name", "air"]
     record = tmp_path / "runs" / "air" / "trials" / "0.json"

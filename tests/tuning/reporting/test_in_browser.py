@@ -23,7 +23,7 @@ import pytest
 
 from lstm_model.configuration import HYPERPARAMETERS
 from tests.tuning.conftest import PAIR, command, weather
-from tuning.search.searcher import STATES
+from tuning.search.optuna_trials import STATES
 
 pytestmark = pytest.mark.browser
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")

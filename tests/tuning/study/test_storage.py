@@ -17,7 +17,7 @@ from tests.builders import copy_of, epoch_report
 from tests.tuning.study.test_study import CONFIG
 from tuning.reporting.tensorboard.study_events import TensorBoard
 from tuning.search import searcher
-from tuning.search.searcher import Journal
+from tuning.search.optuna_trials import Journal
 from tuning.study import summary
 from tuning.study.records import read_trials
 from tuning.study.storage import (

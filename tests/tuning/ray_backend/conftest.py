@@ -1,0 +1,66 @@
+"""Small studies, with and without a Ray of this process's own to run them on."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from lstm_model.data.series import EncodedSeries
+from lstm_model.data.sources import load_dataset
+from lstm_model.evaluation.baselines import evaluate_baselines
+from tuning.ray_backend.fork_server import ForkServer
+from tuning.ray_backend.patches import AGENTS, PLAIN
+from tuning.ray_backend.session import ray_session
+from tuning.space.search_space import read_space
+from tuning.study.study import Study
+
+
+@pytest.fixture(scope="module")
+def local_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A Ray in this process. Workers find a folder for markers in TMPDIR_OF_TEST."""
+    os.environ["TMPDIR_OF_TEST"] = str(tmp_path_factory.mktemp("markers"))
+    server = ForkServer() if sys.platform == "linux" else None
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as at_end:
+        # Tune as it is gives workers an environment of their own, which takes Ray's agents.
+        patch.setenv(PLAIN, AGENTS.name)
+        at_end.enter_context(ray_session(None, verbose=False, server=server))
+        patch.undo()
+        yield
+    if server:
+        server.end()
+
+
+@pytest.fixture
+def create_study(space: Callable[..., Path], tmp_path: Path) -> Callable[..., Study]:
+    """Begins a study whose first trials have these numbers of hidden units."""
+
+    def create(
+        hidden_sizes: list[int],
+        max_epochs: int = 3,
+        trials: int | None = None,
+        scheduler: str = "none",
+        folder: str = "air",
+    ) -> Study:
+        path = space(trials=trials or len(hidden_sizes), max_epochs=max_epochs, scheduler=scheduler)
+        first = "  - {hidden_size: 8, num_layers: 1, learning_rate: 1e-2, loss: mse}\n"
+        initial = "".join(first.replace("8", str(size), 1) for size in hidden_sizes)
+        path.write_text(path.read_text().replace(first, initial))
+        search_space = read_space(str(path))
+        table = load_dataset(search_space.data)
+        series = EncodedSeries.from_table(table.frame, table.step, search_space.data)
+        study = Study(
+            tmp_path / folder,
+            search_space,
+            table,
+            series,
+            evaluate_baselines(series),
+            begun=time.monotonic(),
+        )
+        study.begin([])
+        return study
+
+    return create
