@@ -16,7 +16,7 @@ import random
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -59,7 +59,7 @@ EPOCH_SECONDS = 0.15
 ASKED = 20  # times, after each past
 
 
-def made_up_error(config: dict[str, Any]) -> float:
+def made_up_error(config: Mapping[str, Any]) -> float:
     return 20 + abs(math.log10(config["learning_rate"] / 0.01))
 
 

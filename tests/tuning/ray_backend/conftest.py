@@ -9,13 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lstm_model.data.series import EncodedSeries
-from lstm_model.data.sources import load_dataset
-from lstm_model.evaluation.baselines import evaluate_baselines
+from tests.builders import study_view
 from tuning.ray_backend.fork_server import ForkServer
 from tuning.ray_backend.patches import AGENTS, PLAIN
 from tuning.ray_backend.session import ray_session
-from tuning.space.search_space import read_space
 from tuning.study.study import Study
 
 
@@ -49,18 +46,8 @@ def create_study(space: Callable[..., Path], tmp_path: Path) -> Callable[..., St
         first = "  - {hidden_size: 8, num_layers: 1, learning_rate: 1e-2, loss: mse}\n"
         initial = "".join(first.replace("8", str(size), 1) for size in hidden_sizes)
         path.write_text(path.read_text().replace(first, initial))
-        search_space = read_space(str(path))
-        table = load_dataset(search_space.data)
-        series = EncodedSeries.from_table(table.frame, table.step, search_space.data)
-        study = Study(
-            tmp_path / folder,
-            search_space,
-            table,
-            series,
-            evaluate_baselines(series),
-            begun=time.monotonic(),
-        )
-        study.begin([])
+        study = Study(study_view(tmp_path / folder, path, begun=time.monotonic()))
+        study.create([])
         return study
 
     return create

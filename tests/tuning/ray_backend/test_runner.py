@@ -19,6 +19,7 @@ from lstm_model.errors import TrainingFailed
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.state import write_state
 from lstm_model.training.trainer import Epoch, Trainer
+from tests.builders import copy_of
 from tuning.ray_backend import callback, runner
 from tuning.ray_backend.callback import FAILURES_TO_GIVE_UP
 from tuning.ray_backend.changes import Changes
@@ -26,9 +27,9 @@ from tuning.ray_backend.patches import CONTROLLER, choose_changes
 from tuning.ray_backend.runner import run_trials
 from tuning.ray_backend.stopping import StopRequest
 from tuning.ray_backend.trainable import Trainable
-from tuning.study.resume import read_trials
 from tuning.study.study import Study
 from tuning.study.trial import Trial
+from tuning.study.view import Listener, StudyView
 
 FAILS, DIES, DIES_ONCE, ASKS_TOO_MUCH = 5, 6, 7, 9
 
@@ -151,14 +152,16 @@ def test_study_whose_trials_all_fail_is_given_up(
     study, stop = create_study([8], trials=7, folder="one-good"), StopRequest()
     run_trials(study, stop, concurrency=lambda: 1, verbose=False, changes=changes)
     assert not stop.all_failed
-    assert study.counts == {"finished": 1, "failed": 6}
+    assert study.view.counts == {"finished": 1, "failed": 6}
 
 
 def assert_own_epochs(study: Study) -> None:
     for trial in study.trials.values():
         settings = study.space.study
-        config = Configuration(**trial.config)
-        alone = Trainer(config, study.series, max_epochs=settings.max_epochs, seed=settings.seed)
+        config = Configuration.model_validate(trial.config)
+        alone = Trainer(
+            config, study.view.series, max_epochs=settings.max_epochs, seed=settings.seed
+        )
         assert [row["loss"] for row in trial.history] == [epoch.loss for epoch in alone]
 
 
@@ -170,7 +173,7 @@ def test_trial_that_cannot_begin_is_tried_again(
     monkeypatch.setattr(runner, "Trainable", Reluctant)
     study = create_study([8, 4, 6], max_epochs=1)
     run_trials(study, StopRequest(), concurrency=lambda: 1, verbose=False)
-    assert study.counts == {"finished": 3}
+    assert study.view.counts == {"finished": 3}
     assert Path(os.environ["TMPDIR_OF_TEST"], "refused").exists()
     assert_own_epochs(study)
 
@@ -184,7 +187,7 @@ def test_tune_writes_no_snapshots(
     monkeypatch.setattr(TuneController, "save_to_dir", lambda *arguments: written(*arguments))
     study = create_study([8, 4], max_epochs=5)
     run_trials(study, StopRequest(), concurrency=lambda: 2, verbose=False)
-    assert study.counts == {"finished": 2}
+    assert study.view.counts == {"finished": 2}
     assert written.call_count == 0
 
 
@@ -202,8 +205,8 @@ def test_trial_that_is_not_best_leaves_no_checkpoint(
             better.append(trial.id)
     assert 0 < len(better) < 5
     assert [trial.id for trial in study.trials.values() if trial.saved] == better
-    assert study.best is study.trials[better[-1]]
-    kept = TrainedForecaster.load(study.folder / "best").validation
+    assert study.view.best is study.trials[better[-1]]
+    kept = TrainedForecaster.load(study.folder / "best").validation_score
     assert kept is not None
     assert kept.rmse == lowest
 
@@ -215,7 +218,7 @@ def test_stop_interrupts_trials_with_checkpoints(
     study = create_study([4, 8, 12], max_epochs=5000)
     stop = StopRequest()
 
-    study.listeners.append(StopsAt(stop, 1, 3))
+    study.attach(StopsAt(stop, 1, 3))
     run_trials(study, stop, concurrency=lambda: 2, verbose=False, changes=changes)
     assert [trial.state for trial in study.trials.values()] == ["interrupted", "interrupted"]
     for trial in study.trials.values():
@@ -267,16 +270,13 @@ def test_worker_that_cannot_start_is_a_failed_trial(
     assert "no such device" in study.trials[0].reason
 
 
-class StopsAt:
+class StopsAt(Listener):
     """Asks for a stop when a trial has had so many epochs."""
 
     def __init__(self, stop: StopRequest, trial: int, epochs: int) -> None:
         self._stop, self._moment = stop, (trial, epochs)
 
-    def started(self, *_: Any) -> None: ...
-    def ended(self, *_: Any) -> None: ...
-    def finished(self, *_: Any) -> None: ...
-    def reported(self, study: Study, trial: Trial) -> None:
+    def on_epoch(self, study: StudyView, trial: Trial) -> None:
         if (trial.id, trial.epochs) == self._moment:
             self._stop.on_signal(signal.SIGINT)
 
@@ -296,17 +296,12 @@ def test_stopped_study_ends_as_uninterrupted_one(
     for moment in ((0, 2), (1, 3), (2, 1), None):  # trial and epoch; it ends with the next one
         stop = StopRequest()
         if moment:
-            parts.listeners.append(StopsAt(stop, *moment))
+            parts.attach(StopsAt(stop, *moment))
         run_trials(parts, stop, concurrency=lambda: 1, verbose=False, changes=changes)
         states.append([trial.state for trial in parts.trials.values()])
         parts.finish("interrupted" if moment else "finished")
         if moment:
-            again = read_trials(parts.folder)
-            parts = Study(
-                *(parts.folder, parts.space, parts.table, parts.series, parts.baselines),
-                begun=0.0,
-                trials=again,
-            )
+            parts = copy_of(parts)
             parts.resume([])
 
     assert [part[-1] for part in states[:3]] == ["interrupted"] * 3
@@ -314,9 +309,9 @@ def test_stopped_study_ends_as_uninterrupted_one(
     for uninterrupted, resumed in zip(whole.trials.values(), parts.trials.values(), strict=True):
         for facts in ("config", "state", "history", "best"):
             assert getattr(resumed, facts) == getattr(uninterrupted, facts)
-    assert whole.best is not None
-    assert parts.best is not None
-    assert whole.best.id == parts.best.id
+    assert whole.view.best is not None
+    assert parts.view.best is not None
+    assert whole.view.best.id == parts.view.best.id
     weights = [study.folder / "best" / "model.safetensors" for study in (whole, parts)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     assert not (parts.folder / "checkpoints").exists()
@@ -333,7 +328,7 @@ def test_trial_resumed_at_its_very_end_is_finished(
     best = study.trials[0].best
 
     config = study.space.configuration(study.space.initial_trials[0])
-    trainer = Trainer(config, study.series, max_epochs=3, seed=0)
+    trainer = Trainer(config, study.view.series, max_epochs=3, seed=0)
     for _ in trainer:
         pass
     assert isinstance(study.folder, Path)
@@ -343,11 +338,7 @@ def test_trial_resumed_at_its_very_end_is_finished(
     record = study.folder / "trials" / "0.json"
     left = {"state": "running", "checkpoint": "checkpoints/0/0/checkpoint_000000"}
     record.write_text(json.dumps(json.loads(record.read_text()) | left))
-    again = Study(
-        *(study.folder, study.space, study.table, study.series, study.baselines),
-        begun=0.0,
-        trials=read_trials(study.folder),
-    )
+    again = copy_of(study)
     again.resume([])
     run_trials(again, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)
     assert (again.trials[0].state, again.trials[0].epochs) == ("finished", 3)

@@ -9,6 +9,7 @@ from unittest.mock import Mock
 import pytest
 from ray.tune.schedulers import MedianStoppingRule, TrialScheduler
 
+from tests.builders import best_score
 from tuning.ray_backend.schedulers import (
     SCHEDULERS,
     create_scheduler,
@@ -84,7 +85,7 @@ def test_scheduler_from_records_decides_as_before(name: str) -> None:
                 id=number,
                 config={},
                 state="finished" if epochs == 20 else "stopped_early",
-                best={"rmse": error},
+                best=best_score(1, error),
                 history=[{"rmse": error}] * epochs,
             )
             for number, (error, epochs) in enumerate(zip(errors, whole, strict=True))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from tests.builders import best_score
 from tuning.search.searcher import OptunaSearcher, Suggestion
 from tuning.space.search_space import SearchSpace, Value
 from tuning.study.trial import State, Trial
@@ -26,8 +27,8 @@ def made_up_rmse(config: Mapping[str, Value]) -> float:
     return 20 + math.log10(rate / 0.01) ** 2 + abs(units - 12) / 9
 
 
-def ended_trial(number: int, config: dict[str, Value], state: State = "finished") -> Trial:
+def ended_trial(number: int, config: Mapping[str, Value], state: State = "finished") -> Trial:
     epochs = {"finished": 10, "stopped_early": 4}.get(state, 2)
-    best = {"epoch": 1, "rmse": made_up_rmse(config), "mae": 1.0, "skill": 0.1}
+    best = best_score(1, made_up_rmse(config))
     history = [{"epoch": float(epoch)} for epoch in range(1, epochs + 1)]
     return Trial(number, config, state, 1.0, None if state == "failed" else best, history)

@@ -10,6 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from tests.builders import best_score
 from tests.tuning.search.builders import create_searcher, ended_trial, made_up_rmse, suggest
 from tuning.search.optuna_trials import (
     Journal,
@@ -17,7 +18,8 @@ from tuning.search.optuna_trials import (
     to_distribution,
     to_frozen_trial,
 )
-from tuning.space.search_space import ParameterRange, SearchSpace, read_space
+from tuning.space.schema import Choices, FloatRange, IntRange
+from tuning.space.search_space import ParameterRange, SearchSpace, Value, read_space
 from tuning.study.trial import State, Trial
 
 
@@ -25,19 +27,19 @@ from tuning.study.trial import State, Trial
     ("parameter", "distribution"),
     [
         (
-            ParameterRange("hidden_size", "int", 16, 128, log=True),
+            IntRange(low=16, high=128, log=True),
             IntDistribution(16, 128, log=True),
         ),
         (
-            ParameterRange("context_length", "int", 24, 72, step=24),
+            IntRange(low=24, high=72, step=24),
             IntDistribution(24, 72, step=24),
         ),
         (
-            ParameterRange("dropout", "float", 0.0, 0.4, step=0.1),
+            FloatRange(low=0.0, high=0.4, step=0.1),
             FloatDistribution(0.0, 0.4, step=0.1),
         ),
         (
-            ParameterRange("loss", "categorical", choices=("mse", "mae")),
+            Choices(choices=("mse", "mae")),
             CategoricalDistribution(("mse", "mae")),
         ),
     ],
@@ -85,14 +87,14 @@ def test_importances_are_of_finished_trials(space: Callable[..., Path]) -> None:
 
     def trial(number: int, state: State) -> Trial:
         rate, units = float(10 ** rng.uniform(-3, -1.31)), int(rng.integers(4, 17))
-        config = {
+        config: dict[str, Value] = {
             "hidden_size": units,
             "num_layers": 1,
             "learning_rate": rate,
             "loss": str(rng.choice(["mse", "mae"])),
         }
         rmse = rate if state == "finished" else units
-        best = {"epoch": 1, "rmse": rmse, "mae": 1.0, "skill": 0.1}
+        best = best_score(1, rmse)
         return Trial(number, config, state, best=best)
 
     trials = [trial(n, "finished" if n % 2 else "stopped_early") for n in range(60)]
