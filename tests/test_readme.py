@@ -59,7 +59,7 @@ def test_every_hyperparameter_is_listed_with_its_default() -> None:
 
 
 def test_the_tree_is_as_drawn() -> None:
-    """What it names is there, and no folder and none of the modules beside the folders is missing."""
+    """What it names is there; no folder is missing, nor any module that stands beside folders."""
     (tree,) = (block for block in blocks(ARCHITECTURE, "") if block.startswith("lstm_model/"))
     drawn: set[Path] = set()
     folders: list[str] = []
