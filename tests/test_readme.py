@@ -81,10 +81,14 @@ def test_every_module_says_its_job_first() -> None:
             assert ast.get_docstring(ast.parse(module.read_text())), module
 
 
+def fenced(text: str) -> list[tuple[str, str]]:
+    """The code blocks: language and content."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
 def blocks(text: str, *languages: str) -> list[str]:
     """The contents of the code blocks in these languages."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [content for language, content in found if language in languages]
+    return [content for language, content in fenced(text) if language in languages]
 
 
 def spans(text: str) -> list[str]:
@@ -97,12 +101,13 @@ def spans(text: str) -> list[str]:
 
 def typed(text: str) -> list[Words]:
     """The commands in the code blocks: of sh ones all lines, of others those after `$ `."""
-    found = []
-    for block in blocks(text, "sh"):
-        found += parsed(block)
-    for block in blocks(text, ""):
-        found += parsed("\n".join(re.findall(r"^\$ (.*)", block, re.MULTILINE)))
-    return found
+    commands = []
+    for language, block in fenced(text):
+        if language == "sh":
+            commands += parsed(block)
+        elif not language:
+            commands += parsed("\n".join(re.findall(r"^\$ (.*)", block, re.MULTILINE)))
+    return commands
 
 
 def parsed(script: str) -> list[Words]:
