@@ -1,8 +1,9 @@
-"""What the README says is so: tables, files, links and options here, its examples run for real.
+"""What the README and the pages in docs/ say is so: tables, files, links and options; examples run.
 
-Every other page in docs/ is held to the same, but for LOG.md, which tells of commands as they were.
+LOG.md is left out: it tells of commands as they were.
 """
 
+import ast
 import importlib
 import os
 import re
@@ -23,12 +24,16 @@ from botocore import xform_name
 from lstm_model.configuration import HYPERPARAMETERS
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
 PAGES = {
     str(each.relative_to(ROOT)): each.read_text()
     for each in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     if each.name != "LOG.md"
 }
+README = PAGES["README.md"]
+ARCHITECTURE = PAGES["docs/architecture.md"]
+SEARCH_SPACE = PAGES["docs/search-space.md"]
+# The pages whose examples run one after the other: each takes up what those before have made.
+EXAMPLES = README + PAGES["docs/studies.md"]
 # The project's own commands: modules with a typer app.
 OWN = {
     f"{package}.{file.stem}"
@@ -49,20 +54,41 @@ Words = list[str]
 
 
 def test_every_hyperparameter_is_listed_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", README, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", SEARCH_SPACE, re.MULTILINE))
     assert rows == {name: str(each.default) for name, each in HYPERPARAMETERS.items()}
 
 
-def test_every_module_has_its_line() -> None:
+def test_the_tree_is_as_drawn() -> None:
+    """What it names is there; no folder is missing, nor any module that stands beside folders."""
+    (tree,) = (block for block in blocks(ARCHITECTURE, "") if block.startswith("lstm_model/"))
+    drawn: set[Path] = set()
+    folders: list[str] = []
+    for line in tree.splitlines():
+        names = re.split(r" {2,}", line.strip())[0].split()
+        folders = folders[: (len(line) - len(line.lstrip())) // 2]
+        drawn.update(ROOT.joinpath(*folders, name) for name in names)
+        folders.append(names[0])
+    assert [str(path) for path in drawn if not path.exists()] == []
+    for package in (ROOT / "lstm_model", ROOT / "tuning"):
+        commands = set(package.glob("[a-z]*.py"))
+        packages = {file.parent for file in package.rglob("__init__.py")}
+        assert (commands | packages) <= drawn
+
+
+def test_every_module_says_its_job_first() -> None:
     for package in ("lstm_model", "tuning"):
-        for module in (ROOT / package).glob("[a-z]*.py"):
-            assert f"`{package}/{module.name}`" in README or f"`{module.name}`" in README
+        for module in (ROOT / package).rglob("[a-z]*.py"):
+            assert ast.get_docstring(ast.parse(module.read_text())), module
+
+
+def fenced(text: str) -> list[tuple[str, str]]:
+    """The code blocks: language and content."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def blocks(text: str, *languages: str) -> list[str]:
     """The contents of the code blocks in these languages."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [content for language, content in found if language in languages]
+    return [content for language, content in fenced(text) if language in languages]
 
 
 def spans(text: str) -> list[str]:
@@ -75,12 +101,13 @@ def spans(text: str) -> list[str]:
 
 def typed(text: str) -> list[Words]:
     """The commands in the code blocks: of sh ones all lines, of others those after `$ `."""
-    found = []
-    for block in blocks(text, "sh"):
-        found += parsed(block)
-    for block in blocks(text, ""):
-        found += parsed("\n".join(re.findall(r"^\$ (.*)", block, re.MULTILINE)))
-    return found
+    commands = []
+    for language, block in fenced(text):
+        if language == "sh":
+            commands += parsed(block)
+        elif not language:
+            commands += parsed("\n".join(re.findall(r"^\$ (.*)", block, re.MULTILINE)))
+    return commands
 
 
 def parsed(script: str) -> list[Words]:
@@ -267,7 +294,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def test_a_mistake_is_told_as_shown(tmp_path: Path) -> None:
-    (shown,) = re.findall(r"^multivariate\.yaml:.*", README, re.MULTILINE)
+    (shown,) = re.findall(r"^multivariate\.yaml:.*", SEARCH_SPACE, re.MULTILINE)
     text = (ROOT / "search_spaces" / "multivariate.yaml").read_text()
     (tmp_path / "multivariate.yaml").write_text(text.replace("  hidden_size: ", "  hiden_size: "))
     done = command_of_ours(tmp_path, ["tuning.run", "--space", "multivariate.yaml", "--check"])
@@ -275,8 +302,8 @@ def test_a_mistake_is_told_as_shown(tmp_path: Path) -> None:
 
 
 def trees() -> Iterator[tuple[str, list[str]]]:
-    """The folders that the README lists: `runs/<study>/` and the names in it."""
-    for block in blocks(README, ""):
+    """The folders that the pages with examples list: `runs/<study>/` and the names in it."""
+    for block in blocks(EXAMPLES, ""):
         if block.startswith("runs/"):
             lines = block.splitlines()
             names = [re.split(r" {3,}", line.strip())[0].split() for line in lines[1:]]
@@ -297,7 +324,7 @@ def command_of_ours(folder: Path, arguments: Words) -> subprocess.CompletedProce
 
 
 class Examples:
-    """The README's commands, with a small budget, and with what the placeholders stand for."""
+    """The pages' commands, with a small budget, and with what the placeholders stand for."""
 
     def __init__(self, here: Path) -> None:
         self.here = here
@@ -337,16 +364,17 @@ def fixed(printed: str) -> set[str]:
 
 
 @pytest.mark.slow
-def test_its_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All commands of the project's own that it has, what they print and leave, and its Python."""
-    (table,) = (command for command in typed(README) if command[:2] == ["python", "-c"])
+def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All commands of the project's own in the pages, what they print and leave, and the Python."""
+    (table,) = (command for command in typed(EXAMPLES) if command[:2] == ["python", "-c"])
     subprocess.run([sys.executable, *table[1:]], cwd=tmp_path, check=True, timeout=60)
     examples = Examples(tmp_path)
-    for command in typed(README) + [words for span in spans(README) for words in parsed(span)]:
+    commands = typed(EXAMPLES) + [words for span in spans(EXAMPLES) for words in parsed(span)]
+    for command in commands:
         if module(command) in OWN and len(command) > 3:
             examples.run(command)
 
-    for block in blocks(README, ""):
+    for block in blocks(EXAMPLES, ""):
         if block.startswith("$ "):
             (command,) = parsed(block.partition("\n")[0].removeprefix("$ "))
             assert fixed(block)
