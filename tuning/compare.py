@@ -32,9 +32,9 @@ from lstm_model.evaluation.baselines import BASELINES
 from lstm_model.files import read_json
 from tuning import cli as options
 from tuning.ray_backend import environment
-from tuning.reporting.progress import Terminal
 from tuning.reporting.study_result import print_study_result
 from tuning.reporting.tables import print_plan
+from tuning.reporting.terminal import Terminal
 from tuning.run import exit_status
 from tuning.shell import resume_command
 from tuning.space.search_space import FLAGS, SearchSpace, read_space

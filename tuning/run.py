@@ -23,8 +23,8 @@ from lstm_model.command import (
 from lstm_model.errors import InputError
 from tuning import cli
 from tuning.ray_backend import environment
-from tuning.reporting.progress import Terminal
 from tuning.reporting.tables import print_plan
+from tuning.reporting.terminal import Terminal
 from tuning.space.search_space import FLAGS, read_space
 from tuning.study.manifest import read_study_space
 from tuning.study.result import StudyResult

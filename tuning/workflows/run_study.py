@@ -258,7 +258,7 @@ def _attach_files(study: "Study") -> None:
     from tuning.search.searcher import Journal
 
     study.attach(Journal(study.folder.name, study.space))
-    study.attach(TensorBoard(study.view))
+    study.attach(TensorBoard())
 
 
 @contextmanager

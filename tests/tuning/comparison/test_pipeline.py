@@ -15,7 +15,7 @@ from tuning.compare import enter, settle
 from tuning.comparison.backtest import ComparisonProtocol, evaluation_windows
 from tuning.ray_backend import environment
 from tuning.ray_backend.session import Session, ray_session
-from tuning.reporting.progress import Terminal
+from tuning.reporting.terminal import Terminal
 
 BOTH = ("alone.yaml", "both.yaml")
 MANNER = RunOptions(("python",), budget=None, address=None, concurrency=None, verbose=False)
