@@ -83,7 +83,8 @@ def measure(
 
     study, clock = data.study(folder, trials, 1), Clock()
     study.create([])
-    study.listeners += [TensorBoard(study.view), clock]
+    study.attach(TensorBoard())
+    study.listeners.append(clock)
     with mock.patch.object(runner, "Trainable", Trivial):
         run_trials(study, StopRequest(), concurrency=lambda: WORKERS, verbose=False)
     end_phase("study", clock.last - clock.first)
@@ -101,7 +102,8 @@ def measure(
         again.space, concurrency=lambda: 1, stopping=lambda: False, past=known
     )
     create_scheduler(again.space.study, known)
-    events = TensorBoard(again)
+    events = TensorBoard()
+    events.on_study_start(again.view)
     assert searcher.suggest("next")
     end_phase("resume")
     events.close()

@@ -188,7 +188,8 @@ def capacity(data: Data, folder: Path, trials: int, max_epochs: int) -> dict[str
     """Trials and reports a second, on the Ray that is there."""
     study, clock = data.study(folder, trials, max_epochs), Clock()
     study.create([])
-    study.listeners += [TensorBoard(study.view), clock]
+    study.attach(TensorBoard())
+    study.listeners.append(clock)
     with mock.patch.object(runner, "Trainable", Trivial):
         run_trials(study, StopRequest(), concurrency=lambda: WORKERS, verbose=False)
     study.finish("failed")  # without a model there are no figures to draw
@@ -212,7 +213,7 @@ def long_study(folder: Path, count: int) -> dict[str, float]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with mock.patch("os.fsync"):  # the disk's part is in the trials a second
         study.create([])
-        study.listeners.append(TensorBoard(study.view))
+        study.attach(TensorBoard())
         begun = time.perf_counter()
         for trial in past(study.space, count):
             study.on_trial_start(trial.id, trial.config)
@@ -234,7 +235,8 @@ def long_study(folder: Path, count: int) -> dict[str, float]:
         again.space, concurrency=lambda: 1, stopping=lambda: bool(stop), past=known
     )
     create_scheduler(again.space.study, known)
-    events = TensorBoard(again)
+    events = TensorBoard()
+    events.on_study_start(again.view)
     searcher.suggest("next")
     resumed = time.perf_counter() - begun
     events.close()

@@ -63,8 +63,10 @@ class Progress(Listener):
         self._update(study, is_news=is_new_best)
 
     def on_study_end(self, study: StudyView) -> None:
-        if self._view or self._sentences(study)[:-1] != self._last_sentences:
+        sentences = self._sentences(study)[:-1]
+        if self._view or sentences != self._last_sentences:
             self._update(study, is_news=True)
+        self._last_sentences = sentences
         self.close()
 
     def close(self) -> None:

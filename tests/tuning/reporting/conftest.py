@@ -1,13 +1,17 @@
-"""A study to be shown."""
+"""Studies to be shown."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.builders import study_view
+from tuning.reporting.tensorboard.study_events import TensorBoard
 from tuning.study.study import Study
+
+MakeStudy = Callable[..., Study]
 
 
 @pytest.fixture
@@ -18,3 +22,20 @@ def study(space: Callable[..., Path], tmp_path: Path) -> Study:
     study = Study(facts)
     study.create([])
     return study
+
+
+@pytest.fixture
+def make_study(space: Callable[..., Path], tmp_path: Path) -> Iterator[MakeStudy]:
+    """Makes studies whose events are written, by name."""
+    listeners = []
+
+    def make(name: str, **changes: Any) -> Study:
+        study = Study(study_view(tmp_path / "runs" / name, space(**changes)))
+        study.create([])
+        listeners.append(TensorBoard())
+        study.attach(listeners[-1])
+        return study
+
+    yield make
+    for listener in listeners:
+        listener.close()

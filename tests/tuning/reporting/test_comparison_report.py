@@ -22,7 +22,7 @@ from tuning.compare import conclude
 from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.pipeline import coverage
 from tuning.reporting.comparison_report import ReportFigure, models_table, write_report
-from tuning.reporting.progress import Terminal
+from tuning.reporting.terminal import Terminal
 
 Cells = list[list[str]]
 HOSTILE = "<script>alert(1)</script> a|b *x* _y_ `z` [u](http://v) \\| &lt; ${body}"

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from tuning.reporting import memory
 from tuning.reporting.memory import MemoryUse, measure_memory
 
 
@@ -30,19 +29,19 @@ class Process:
 @pytest.fixture(autouse=True)
 def _a_machine_of_4_mb(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = SimpleNamespace(available=1_500_000, total=4_000_000)
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: machine)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: machine)
 
 
 def test_libraries_of_a_family_count_once() -> None:
     grandchild = Process(rss=90, shared=40)
     ended = Process()  # while it is looked at
     family = Process(Process(grandchild, rss=300, shared=250), ended, rss=500, shared=200)
-    use = measure_memory(family)  # type: ignore[arg-type]
+    use = measure_memory(family)
     assert use == MemoryUse(300 + 50 + 50 + 250, 1_500_000, 4_000_000)
 
 
 def test_where_no_share_is_told_each_counts_whole() -> None:
-    use = measure_memory(Process(Process(rss=300), rss=500))  # type: ignore[arg-type]
+    use = measure_memory(Process(Process(rss=300), rss=500))
     assert use.used == 800
 
 

@@ -44,7 +44,12 @@ class Events:
         name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}.{os.getpid()}"
         self._file = open(folder / f"{name}.{next(self._numbers)}{suffix}", "xb")  # noqa: SIM115
         self._records = RecordWriter(self._file)
-        self._write(Event(file_version="brain.Event:2"))
+        try:
+            self._write(Event(file_version="brain.Event:2"))
+        except OSError:
+            with suppress(OSError):
+                self.close()
+            raise
 
     def add(self, summary: Summary, step: int = 0) -> None:
         self._write(Event(summary=summary, step=step))

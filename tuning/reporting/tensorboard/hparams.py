@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
@@ -74,11 +75,10 @@ def write_row(run: Path, title: str, values: Mapping[str, str | float], state: S
         title: its first cell.
         values: of the other columns but the metrics, which are scalars of the run.
     """
-    row = Events(run, HPARAMS_SUFFIX)
-    row.add(hparams_pb({**values, "state": state}, trial_id=title))
-    if state in STATUS:
-        row.add(_session_end(STATUS[state]))
-    row.close()
+    with closing(Events(run, HPARAMS_SUFFIX)) as row:
+        row.add(hparams_pb({**values, "state": state}, trial_id=title))
+        if state in STATUS:
+            row.add(_session_end(STATUS[state]))
 
 
 def _column(hyperparameter: Hyperparameter) -> HParam:

@@ -14,7 +14,7 @@ and a comparison one for each model below <comparison>/tensorboard.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 from lstm_model.evaluation.baselines import BASELINES
@@ -196,21 +196,19 @@ class TensorBoard(Listener):
         epochs, trials = study.space.study.max_epochs, study.space.study.trials
         for name, score in study.baselines.leading.items():
             self._mirror.remove(name)  # a study may go on with more trials
-            events = Events(self._folder / name)
-            _write_constant_lines(events, score, "validation", range(1, epochs + 1))
-            for ended in range(1, trials + 1):
-                events.scalars({BEST_SO_FAR_TAG: score.rmse}, ended)
-            events.close()
+            with closing(Events(self._folder / name)) as events:
+                _write_constant_lines(events, score, "validation", range(1, epochs + 1))
+                for ended in range(1, trials + 1):
+                    events.scalars({BEST_SO_FAR_TAG: score.rmse}, ended)
 
     def _write_best(self, study: StudyView) -> None:
         if study.best is None or (best := (study.best.id, study.best.epochs)) == self._best:
             return
         self._best = best
-        events = Events(self._folder / "best")
-        events.begin_after(0)  # in place of the one that was the best before
-        for number, epoch in enumerate(study.best.history, start=1):
-            events.scalars(_curves(epoch), number)
-        events.close()
+        with closing(Events(self._folder / "best")) as events:
+            events.begin_after(0)  # in place of the one that was the best before
+            for number, epoch in enumerate(study.best.history, start=1):
+                events.scalars(_curves(epoch), number)
 
     def _write_outcome(self, study: StudyView) -> None:
         self._root.text("outcome", _outcome(study))
