@@ -34,9 +34,10 @@ from tuning.ray_backend.schedulers import create_scheduler  # noqa: E402
 from tuning.ray_backend.session import ray_session  # noqa: E402
 from tuning.ray_backend.stopping import StopRequest  # noqa: E402
 from tuning.reporting.tensorboard.study_events import TensorBoard  # noqa: E402
-from tuning.search.searcher import OptunaSearcher  # noqa: E402
+from tuning.search.searcher import Journal, OptunaSearcher  # noqa: E402
 from tuning.study.lock import CLAIM  # noqa: E402
-from tuning.study.resume import check_data, check_trials, read_study_space  # noqa: E402
+from tuning.study.manifest import check_data, read_study_space  # noqa: E402
+from tuning.study.resume import check_trials  # noqa: E402
 from tuning.study.storage import StoragePath, parse_storage_path  # noqa: E402
 
 PHASES = ("study", "end", "resume")
@@ -83,8 +84,8 @@ def measure(
 
     study, clock = data.study(folder, trials, 1), Clock()
     study.create([])
-    study.attach(TensorBoard())
-    study.listeners.append(clock)
+    for listener in (Journal("bucket", study.space), TensorBoard(), clock):
+        study.attach(listener)
     with mock.patch.object(runner, "Trainable", Trivial):
         run_trials(study, StopRequest(), concurrency=lambda: WORKERS, verbose=False)
     end_phase("study", clock.last - clock.first)

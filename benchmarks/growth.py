@@ -44,12 +44,14 @@ from tuning.ray_backend.session import ray_session  # noqa: E402
 from tuning.ray_backend.stopping import StopRequest  # noqa: E402
 from tuning.ray_backend.trainable import Trainable  # noqa: E402
 from tuning.reporting.tensorboard.study_events import TensorBoard  # noqa: E402
-from tuning.search.searcher import OptunaSearcher, to_distribution  # noqa: E402
+from tuning.search.searcher import Journal, OptunaSearcher, to_distribution  # noqa: E402
 from tuning.space.search_space import SearchSpace, read_space  # noqa: E402
-from tuning.study.resume import read_trials  # noqa: E402
+from tuning.study.best_model import BestModel  # noqa: E402
+from tuning.study.records import read_trials  # noqa: E402
 from tuning.study.storage import StoragePath  # noqa: E402
 from tuning.study.study import Study  # noqa: E402
-from tuning.study.trial import Trial  # noqa: E402
+from tuning.study.trial import EpochReport, Trial  # noqa: E402
+from tuning.study.view import Listener, StudyView  # noqa: E402
 
 WORKERS = 2
 # A univariate epoch of 64 units over three years of hours takes a core about this long.
@@ -61,10 +63,18 @@ def made_up_error(config: dict[str, Any]) -> float:
     return 20 + abs(math.log10(config["learning_rate"] / 0.01))
 
 
-def made_up_report(epoch: int, rmse: float) -> dict[str, Any]:
-    score = {"epoch": epoch, "rmse": rmse, "mae": rmse, "skill": 0.1}
-    numbers = {"loss": 1.0, "learning_rate": 0.01, "gradient_norm": 1.0, "seconds": EPOCH_SECONDS}
-    return {**numbers, **score, "best": score}
+def made_up_report(epoch: int, rmse: float) -> EpochReport:
+    return {
+        "epoch": epoch,
+        "loss": 1.0,
+        "rmse": rmse,
+        "mae": rmse,
+        "skill": 0.1,
+        "learning_rate": 0.01,
+        "gradient_norm": 1.0,
+        "best": {"epoch": epoch, "rmse": rmse, "mae": rmse, "skill": 0.1},
+        "seconds": EPOCH_SECONDS,
+    }
 
 
 class Trivial(Trainable):
@@ -97,31 +107,33 @@ class Trivial(Trainable):
         Path(checkpoint_dir, "nothing").touch()
 
 
-class WithoutModel(Study):
+class WithoutModel(BestModel):
     """There is no model to keep of trials that train nothing: but it is known whose it would be."""
 
-    def _keep_if_best(self, trial: Any) -> None:
+    def _keep_if_best(self, trial: Trial) -> None:
         if trial.saved and self._is_best(trial.id, trial.saved["rmse"]):
-            self._kept = {"trial": trial.id, "saved": trial.saved}
+            self._manifest = {
+                "study": "",
+                "data": {},
+                "trial": trial.id,
+                "config": trial.config,
+                "saved": trial.saved,
+            }
 
 
-class Clock:
+class Clock(Listener):
     """When the first report came, and the last trial ended."""
 
     def __init__(self) -> None:
         self.first = self.last = 0.0
         self.reports = 0
 
-    def started(self, study: Study, trial: Trial) -> None: ...
-
-    def reported(self, study: Study, trial: Trial) -> None:
+    def on_epoch(self, study: StudyView, trial: Trial) -> None:
         self.first = self.first or time.monotonic()
         self.reports += 1
 
-    def ended(self, study: Study, trial: Trial) -> None:
+    def on_trial_end(self, study: StudyView, trial: Trial) -> None:
         self.last = time.monotonic()
-
-    def finished(self, study: Study) -> None: ...
 
 
 def past(space: SearchSpace, count: int) -> Iterator[Trial]:
@@ -177,19 +189,21 @@ class Data:
         self.series = EncodedSeries.from_table(self.table.frame, self.table.step, self.space.data)
         self.baselines = evaluate_baselines(self.series)
 
-    def study(self, folder: StoragePath, trials: int, max_epochs: int) -> WithoutModel:
+    def study(self, folder: StoragePath, trials: int, max_epochs: int) -> Study:
         space = self.space.overridden({"study.max_epochs": max_epochs})
         space = replace_trials(space, trials)
         begun = time.monotonic()
-        return WithoutModel(folder, space, self.table, self.series, self.baselines, begun)
+        facts = StudyView(folder, space, self.table, self.series, self.baselines, begun)
+        with mock.patch("tuning.study.study.BestModel", WithoutModel):
+            return Study(facts)
 
 
 def capacity(data: Data, folder: Path, trials: int, max_epochs: int) -> dict[str, float]:
     """Trials and reports a second, on the Ray that is there."""
     study, clock = data.study(folder, trials, max_epochs), Clock()
     study.create([])
-    study.attach(TensorBoard())
-    study.listeners.append(clock)
+    for listener in (Journal("growth", study.space), TensorBoard(), clock):
+        study.attach(listener)
     with mock.patch.object(runner, "Trainable", Trivial):
         run_trials(study, StopRequest(), concurrency=lambda: WORKERS, verbose=False)
     study.finish("failed")  # without a model there are no figures to draw
@@ -213,6 +227,7 @@ def long_study(folder: Path, count: int) -> dict[str, float]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with mock.patch("os.fsync"):  # the disk's part is in the trials a second
         study.create([])
+        study.attach(Journal("growth", study.space))
         study.attach(TensorBoard())
         begun = time.perf_counter()
         for trial in past(study.space, count):

@@ -37,7 +37,10 @@ from ray import tune  # noqa: E402 (Ray reads its settings when it is imported)
 from lstm_model.command import exit_without_teardown, run_app  # noqa: E402
 from tuning import run  # noqa: E402
 from tuning.ray_backend.trainable import Trainable  # noqa: E402
+from tuning.study.study import Study  # noqa: E402
 from tuning.study.trial import Trial  # noqa: E402
+from tuning.study.view import Listener, StudyView  # noqa: E402
+from tuning.workflows import run_study  # noqa: E402
 
 SLOTS = 2
 REAL_EPOCHS = 15  # at most, where the space has 30: 100 trials are to take a minute or two
@@ -63,7 +66,7 @@ class PlainOneSecond(OneSecond):
         super()._begin({"trial": 0, "config": config})
 
 
-class Clock:
+class Clock(Listener):
     """Writes down when trials report and end, with the seconds that they have trained by then."""
 
     def __init__(self, file: Path) -> None:
@@ -73,15 +76,13 @@ class Clock:
     def note(self, event: str, trial: str, seconds: float) -> None:
         self.events.append((time.time(), event, trial, seconds))
 
-    def started(self, study: object, trial: Trial) -> None: ...
-
-    def reported(self, study: object, trial: Trial) -> None:
+    def on_epoch(self, study: StudyView, trial: Trial) -> None:
         self.note("reported", str(trial.id), trial.seconds)
 
-    def ended(self, study: object, trial: Trial) -> None:
+    def on_trial_end(self, study: StudyView, trial: Trial) -> None:
         self.note("ended", str(trial.id), trial.seconds)
 
-    def finished(self, study: object) -> None:
+    def on_study_end(self, study: StudyView) -> None:
         self.save()
 
     def save(self) -> None:
@@ -90,18 +91,18 @@ class Clock:
 
 def the_command(kind: str, trials: int, folder: Path) -> int:
     """python -m tuning.run, with a clock among the study's listeners; its exit status."""
-    listen = run.listen
+    attach_files = run_study.attach_files
 
-    def listening(study: Any, console: Any, at_once: int) -> None:
-        listen(study, console, at_once)
-        study.listeners.append(Clock(folder / "events.json"))
+    def attach_clock(study: Study) -> None:
+        attach_files(study)
+        study.attach(Clock(folder / "events.json"))
 
     epochs = REAL_EPOCHS if kind == "real" else 1
     arguments = ["--space", "univariate.yaml", "--trials", str(trials), "--max-epochs", str(epochs)]
     arguments += ["--concurrency", str(SLOTS), "--runs", str(folder), "--name", "study", "--quiet"]
     trainable = Trainable if kind == "real" else OneSecond
     with (
-        mock.patch.object(run, "listen", listening),
+        mock.patch.object(run_study, "attach_files", attach_clock),
         mock.patch("tuning.ray_backend.runner.Trainable", trainable),
     ):
         return run_app(run.app, arguments)

@@ -24,9 +24,11 @@ from lstm_model.command import run_app
 from lstm_model.configuration import DataSettings
 from lstm_model.data.sources import load_dataset
 from lstm_model.errors import InputError
+from tests.builders import epoch_report, study_view
 from tuning import compare, run
 from tuning.space.located_yaml import DEEPEST
 from tuning.space.search_space import read_space
+from tuning.study.study import Study
 
 # How many different malformed inputs each kind must really have tried.
 LEAST = {
@@ -826,21 +828,16 @@ def test_what_is_no_regular_file_is_not_waited_for(ready: Path, app: App, specia
 @pytest.fixture
 def study(ready: Path) -> Path:
     """A finished study of two trials, made without Ray."""
-    from rich.console import Console
-
-    space = read_space("space.yaml")
-    table, series = run.load(space, Console(quiet=True), progress=False)
-    found = run.make(ready / "runs" / "air", space, table, series, 0.0, None, Console(quiet=True))
-    found.begin(["python", "-m", "tuning.run"])
+    finished = Study(study_view(ready / "runs" / "air", Path("space.yaml")))
+    finished.create(["python", "-m", "tuning.run"])
     for number in range(2):
-        best = {"epoch": 1, "rmse": 5.0, "mae": 3.0, "skill": 0.1}
-        epoch = {**best, "loss": 0.5, "learning_rate": 0.01, "gradient_norm": 1.0}
-        found.started(number, {"hidden_size": 16, "num_layers": 1, "learning_rate": 0.01})
-        found.reported(number, {**epoch, "seconds": 1.0, "best": best})
-        found.ended(number, "finished")
-    found.finish("finished")
-    assert isinstance(found.folder, Path)
-    return found.folder
+        config = {"hidden_size": 16, "num_layers": 1, "learning_rate": 0.01}
+        finished.on_trial_start(number, config)
+        finished.on_epoch(number, epoch_report(1, 5.0))
+        finished.on_trial_end(number, "finished")
+    finished.finish("finished")
+    assert isinstance(finished.folder, Path)
+    return finished.folder
 
 
 GOES_ON = ["--resume", "air", "--trials", "9"]

@@ -11,8 +11,10 @@ from typing import Annotated
 
 import typer
 
+from lstm_model.command import DONE, FAILED, INTERRUPTED
 from lstm_model.errors import InputError, os_error_text
 from tuning.space.located_yaml import format_value
+from tuning.study.result import StudyResult
 from tuning.study.storage import StoragePath, parse_storage_path
 
 Trials = Annotated[int | None, typer.Option(help="configurations to try")]
@@ -142,3 +144,10 @@ def parse_name_list(text: str | None) -> tuple[str, ...] | None:
         return None
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
     return () if parts == ("none",) else parts
+
+
+def exit_status(result: StudyResult) -> int:
+    """A command's, after a study that ended so."""
+    if result.all_failed or (not result.has_best and result.signal is None):
+        return FAILED
+    return INTERRUPTED if result.signal else DONE

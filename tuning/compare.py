@@ -31,11 +31,11 @@ from lstm_model.errors import InputError
 from lstm_model.evaluation.baselines import BASELINES
 from lstm_model.files import read_json
 from tuning import cli as options
+from tuning.cli import exit_status
 from tuning.ray_backend import environment
 from tuning.reporting.study_result import print_study_result
 from tuning.reporting.tables import print_plan
 from tuning.reporting.terminal import Terminal
-from tuning.run import exit_status
 from tuning.shell import resume_command
 from tuning.space.search_space import FLAGS, SearchSpace, read_space
 from tuning.study.manifest import read_study_space
@@ -49,6 +49,7 @@ from tuning.study.resume import (
 )
 from tuning.study.storage import StoragePath
 from tuning.study.trial import LONGEST_NAME, study_name
+from tuning.workflows.resolve_study import slug
 from tuning.workflows.run_study import (
     RunOptions,
     check_cuda,
@@ -56,7 +57,6 @@ from tuning.workflows.run_study import (
     load_existing_trials,
     prepare_study,
     run_study,
-    slug,
     start_fork_server,
 )
 

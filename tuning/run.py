@@ -6,30 +6,22 @@ python -m tuning.run --space univariate.yaml --data simulated --trials 8 --max-e
 import sys
 import time
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lstm_model.command import (
-    DONE,
-    FAILED,
-    INTERRUPTED,
     exit_without_teardown,
     report_errors,
     run_app,
 )
-from lstm_model.errors import InputError
 from tuning import cli
 from tuning.ray_backend import environment
 from tuning.reporting.tables import print_plan
 from tuning.reporting.terminal import Terminal
-from tuning.space.search_space import FLAGS, read_space
-from tuning.study.manifest import read_study_space
-from tuning.study.result import StudyResult
-from tuning.study.resume import check_trials, find_study, is_complete, is_study, repeat_request
-from tuning.study.trial import study_name
+from tuning.study.resume import is_complete
+from tuning.workflows.resolve_study import resolve_study
 from tuning.workflows.run_study import (
     RunOptions,
     check_cuda,
@@ -37,7 +29,6 @@ from tuning.workflows.run_study import (
     load_existing_trials,
     prepare_study,
     run_study,
-    slug,
     start_fork_server,
 )
 
@@ -109,38 +100,24 @@ def run(
         )
         console = Terminal(quiet=quiet, highlight=False)
         root = cli.studies_root(runs, storage)
-        if (space is None) == (resume is None):
-            raise InputError(
-                "--space FILE begins a study and --resume STUDY goes on with one: give one of them"
-            )
-        _check_repeatable(or_resume, name, resume)
-        if resume is not None:
-            _check_changes(changes, name)
-            folder = find_study(resume, root, "--resume")
-            check_trials(folder, trials)
-            resolved = read_study_space(folder).overridden({"study.trials": trials})
-        else:
-            assert space is not None
-            resolved = read_space(space).overridden(changes)
-            title = name if name is not None else f"{slug(resolved)}-{datetime.now():%Y%m%d-%H%M%S}"
-            folder = root / study_name(title)
-        resumed = resume is not None or (or_resume and is_study(folder))
-        if or_resume and resumed:
-            resolved = repeat_request(folder, resolved, trials)
+        asked = resolve_study(
+            root, changes, space=space, resume=resume, name=name, or_resume=or_resume
+        )
         cli.collect_less_garbage()
         forked = not (address or debug or plain_ray or check)
         server = start_fork_server(at_end, forked)
         if not debug:
-            check_cuda(resolved, address)
-        dataset, series = load_data(resolved, console, progress=not quiet)
+            check_cuda(asked.space, address)
+        dataset, series = load_data(asked.space, console, progress=not quiet)
         if debug:
             from tuning.workflows.debug import debug_one_trial
 
-            debug_one_trial(resolved, series, console)
+            debug_one_trial(asked.space, series, console)
             return
+        folder, resolved = asked.folder, asked.space
         read = check or or_resume or isinstance(folder, Path)
         again = resolved if or_resume else None
-        existing = load_existing_trials(folder, dataset, resumed, again, read=read)
+        existing = load_existing_trials(folder, dataset, asked.resumed, again, read=read)
         if check:
             print_plan(resolved, dataset, series, options.budget, console)
         if or_resume and is_complete(folder, existing, resolved.study.trials):
@@ -156,40 +133,11 @@ def run(
             # Ray's workers import what they need, which takes seconds, beside the baselines.
             with ray_session(address, verbose, server, plain=plain_ray) as session:
                 facts = prepare_study(folder, resolved, dataset, series, begun, existing, console)
-                result = run_study(facts, session, options, console, resumed=resumed, last=True)
+                result = run_study(
+                    facts, session, options, console, resumed=asked.resumed, last=True
+                )
                 print_study_result(result, console)
-            raise typer.Exit(exit_status(result))
-
-
-def exit_status(result: StudyResult) -> int:
-    if result.all_failed or (not result.has_best and result.signal is None):
-        return FAILED
-    return INTERRUPTED if result.signal else DONE
-
-
-def _check_repeatable(or_resume: bool, name: str | None, resume: str | None) -> None:
-    """Raises InputError where --or-resume can't say which study it means."""
-    if or_resume and resume is not None:
-        raise InputError(
-            "--or-resume begins a study or goes on with it, and --resume goes on with one; give "
-            "one of them: --space FILE --name NAME --or-resume, or --resume STUDY"
-        )
-    if or_resume and name is None:
-        raise InputError(
-            "--or-resume goes on with the study that --name names, but got no --name; without one "
-            "each study has a name of its own: add --name NAME"
-        )
-
-
-def _check_changes(changes: dict[str, object], name: str | None) -> None:
-    """Raises InputError where a study that goes on is asked to be another one."""
-    values = {FLAGS[key]: value for key, value in changes.items() if key != "study.trials"}
-    fixed = [flag for flag, value in {**values, "--name": name}.items() if value is not None]
-    if fixed:
-        raise InputError(
-            f"{', '.join(fixed)} can't change when a study goes on: leave it out, or begin "
-            "another study with --space"
-        )
+            raise typer.Exit(cli.exit_status(result))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from lstm_model.errors import InputError
 from lstm_model.inference.predictor import TrainedForecaster
-from tuning.study.resume import read_trials
+from tuning.study.records import read_trials
 
 FINAL = {"finished", "stopped_early", "failed"}
 SPACE = """\
@@ -429,7 +429,7 @@ def campaign(
                 if study.process.poll() is None:
                     kind = waiting.pop(0)
                     tally.faults[kind] += 1
-                    print(f"{study.view.name}: {kind}", flush=True)
+                    print(f"{study.name}: {kind}", flush=True)
                     FAULTS[kind](study, rng)
                     study.check_where_trials_went_on(since)
                     study.checkpoints = {}

@@ -11,8 +11,6 @@ import signal
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from lstm_model.command import run_app
 from tuning.ray_backend import environment
 
@@ -22,26 +20,26 @@ from tuning import run  # noqa: E402 (Ray reads its settings when it is imported
 from tuning.ray_backend import runner  # noqa: E402
 from tuning.study.study import Study  # noqa: E402
 from tuning.study.trial import Trial  # noqa: E402
+from tuning.study.view import Listener, StudyView  # noqa: E402
+from tuning.workflows import run_study  # noqa: E402
 
 
-class Witness:
+class Witness(Listener):
     """A study's listener: it hears of things after they are written."""
 
-    def started(self, study: Study, trial: Trial) -> None:
+    def on_trial_start(self, study: StudyView, trial: Trial) -> None:
         self._note("started", trial)
 
-    def reported(self, study: Study, trial: Trial) -> None:
+    def on_epoch(self, study: StudyView, trial: Trial) -> None:
         self._note("reported", trial)
 
-    def ended(self, study: Study, trial: Trial) -> None:
+    def on_trial_end(self, study: StudyView, trial: Trial) -> None:
         self._note("ended", trial)
-
-    def finished(self, study: Study) -> None: ...
 
     def _note(self, event: str, trial: Trial) -> None:
         best = trial.best and trial.best["rmse"]
-        facts = {"trial": trial.id, "state": trial.state, "epochs": trial.epochs, "rmse": best}
-        facts["config"] = trial.config
+        facts: dict[str, object] = {"trial": trial.id, "state": trial.state}
+        facts |= {"epochs": trial.epochs, "rmse": best, "config": trial.config}
         handle = os.open(os.environ["WITNESS"], os.O_APPEND | os.O_CREAT | os.O_WRONLY)
         os.write(handle, (json.dumps({"event": event, **facts}) + "\n").encode())
         os.close(handle)
@@ -61,20 +59,18 @@ def reach(event: str) -> None:
 
 
 def main() -> int:
-    listen = run.listen
+    attach_files, on_checkpoint = run_study.attach_files, Study.on_checkpoint
 
-    def listen_too(study: Study, console: Console, at_once: int) -> None:
-        listen(study, console, at_once)
-        study.listeners.append(Witness())
+    def attach_witness(study: Study) -> None:
+        attach_files(study)
+        study.attach(Witness())
 
-    checkpointed = Study.checkpointed
-
-    def checkpointed_too(study: Study, id: int, checkpoint: str | Path) -> None:
+    def die_before_checkpoint(study: Study, id: int, checkpoint: str | Path) -> None:
         reach("checkpointed")
-        checkpointed(study, id, checkpoint)
+        on_checkpoint(study, id, checkpoint)
 
-    run.listen = listen_too
-    Study.checkpointed = checkpointed_too  # type: ignore[assignment, method-assign]
+    run_study.attach_files = attach_witness
+    Study.on_checkpoint = die_before_checkpoint  # type: ignore[assignment, method-assign]
     if "KILL_AT" in os.environ:
         runner.REPORT_SECONDS = 0.0  # so that it may come after any epoch
     runner.CHECKPOINT_SECONDS = float(os.environ.get("CHECKPOINT_SECONDS", "10"))

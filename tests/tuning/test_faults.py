@@ -10,7 +10,7 @@ import pytest
 from tests.faults.campaign import SPACE as UNDER_FIRE
 from tests.faults.campaign import campaign, write_table
 from tuning.ray_backend.patches import PLAIN
-from tuning.study.resume import read_trials
+from tuning.study.records import read_trials
 
 
 def test_nothing_is_lost_or_counted_twice(tmp_path: Path) -> None:

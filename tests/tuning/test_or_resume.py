@@ -16,10 +16,10 @@ from rich.console import Console
 from lstm_model.command import run_app
 from lstm_model.errors import InputError
 from lstm_model.files import write_file
+from tests.builders import epoch_report, study_view
 from tuning import run
 from tuning.ray_backend import session
-from tuning.space.search_space import read_space
-from tuning.study import lock
+from tuning.study import lock, summary
 from tuning.study import study as study_module
 from tuning.study.study import Study
 
@@ -116,9 +116,7 @@ def ready(
 
 def new(folder: Path) -> Study:
     """The study of tiny.yaml, of which nothing is written yet."""
-    settled = read_space("tiny.yaml")
-    table, series = run.load(settled, QUIET, progress=False)
-    return run.make(folder, settled, table, series, 0.0, None, QUIET)
+    return Study(study_view(folder, Path("tiny.yaml")))
 
 
 @pytest.fixture
@@ -126,11 +124,9 @@ def finished(ready: Path) -> Path:
     """The folder of a study whose two trials have ended, one of them badly."""
     study = new(Path("runs") / "air")
     study.create(["python", "-m", "tuning.run"])
-    best = {"epoch": 1, "rmse": 5.0, "mae": 3.0, "skill": 0.1}
     for number in range(2):
         study.on_trial_start(number, dict(study.space.initial_trials[0]))
-        epoch = {**best, "loss": 0.5, "learning_rate": 0.01, "gradient_norm": 1.0}
-        study.on_epoch(number, {**epoch, "seconds": 1.0, "best": best})
+        study.on_epoch(number, epoch_report(1, 5.0))
     study.on_trial_end(0, "finished")
     study.on_trial_end(1, "failed", "by chance")
     study.finish("finished")
@@ -277,9 +273,10 @@ def test_a_beginning_that_was_cut_off_is_begun_anew(
 
     cut_off = new(Path("runs") / "air")
     with monkeypatch.context() as patch:
-        patch.setattr(study_module, "write_file", killed)
+        for module in (study_module, summary):
+            patch.setattr(module, "write_file", killed)
         with pytest.raises(Killed):
-            cut_off.begin([])
+            cut_off.create([])
     cut_off.release()  # as its process does when it ends
     folder = ready / "runs" / "air"
     assert sorted(path.name for path in folder.iterdir()) == sorted([*left, "trials"])
@@ -292,14 +289,14 @@ def test_a_beginning_that_was_cut_off_is_begun_anew(
     with pytest.raises(AssertionError, match="Ray was started"):
         ask(*ASKED)
     begun = new(Path("runs") / "air")
-    begun.begin([])
+    begun.create([])
     assert (folder / "study.json").exists()
     assert (folder / "space.yaml").read_text() == begun.space.text
 
 
 def test_a_beginning_that_was_cut_off_right_after_its_mkdir_is_begun_anew(ready: Path) -> None:
     (ready / "runs" / "air").mkdir(parents=True)
-    new(Path("runs") / "air").begin([])
+    new(Path("runs") / "air").create([])
     assert (ready / "runs" / "air" / "study.json").exists()
 
 

@@ -27,10 +27,12 @@ from lstm_model.errors import InputError
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.trainer import Trainer
 from tests.tuning.conftest import command
-from tuning.cli import command_for_shell, parse_duration, parse_name_list
+from tuning.cli import parse_duration, parse_name_list
 from tuning.reporting.terminal import Terminal
-from tuning.run import app, fit_here
+from tuning.run import app
+from tuning.shell import command_for_shell
 from tuning.space.search_space import read_space
+from tuning.workflows.debug import debug_one_trial
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Space = Callable[..., Path]
@@ -468,7 +470,7 @@ def test_debug_has_a_trial_s_threads(
     before = torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:
-        fit_here(settled, series, Terminal())
+        debug_one_trial(settled, series, Terminal())
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)

@@ -1,11 +1,9 @@
 """A study from its search space to its end: load the data, create or resume it, run its trials."""
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -72,11 +70,6 @@ def start_fork_server(at_end: ExitStack, forked: bool) -> ForkServer | None:
     server = ForkServer()
     at_end.callback(server.end)
     return server
-
-
-def slug(space: SearchSpace) -> str:
-    """The space's file name without its ending, as a part of a study's name."""
-    return re.sub(r"[^A-Za-z0-9_.+-]+|^[.+-]+", "_", Path(space.name).stem)[:80]
 
 
 def check_cuda(space: SearchSpace, address: str | None) -> None:
@@ -217,7 +210,7 @@ def run_study(
     # Signals are taken once Ray runs, because it sets a handler of its own for SIGTERM.
     with stop.signals(), _told_of_unwritable_folder(study):
         try:
-            _attach_files(study)
+            attach_files(study)
             console.print(
                 f"Study {study.folder.name}: {study.space.study.trials} trials of at most "
                 f"{study.space.study.max_epochs} epochs, {at_once()} at once, in {study.folder}",
@@ -252,7 +245,7 @@ def run_study(
     )
 
 
-def _attach_files(study: "Study") -> None:
+def attach_files(study: "Study") -> None:
     """What is written beside the records as the study goes."""
     from tuning.reporting.tensorboard.study_events import TensorBoard
     from tuning.search.searcher import Journal

@@ -151,7 +151,7 @@ def test_final_models_are_trained_on_all_that_came_before(made: Made) -> None:
     jobs = refitting_jobs(space, series, finalist, [4, 5])
     models = run_jobs(jobs, space.resources, StopRequest(), lambda done: None)
     training = FoldTrainer(
-        Configuration(**finalist.trial.config), series.learned, max_epochs=3, seed=5
+        Configuration.model_validate(finalist.trial.config), series.learned, max_epochs=3, seed=5
     )
     for _ in range(2):
         training.train_epoch()

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from tests.tuning.conftest import PAIR
-from tuning.cli import RunOptions
 from tuning.compare import enter, settle
 from tuning.comparison.backtest import ComparisonProtocol, evaluation_windows
 from tuning.ray_backend import environment
 from tuning.ray_backend.session import Session, ray_session
 from tuning.reporting.terminal import Terminal
+from tuning.workflows.run_study import RunOptions
 
 BOTH = ("alone.yaml", "both.yaml")
 MANNER = RunOptions(("python",), budget=None, address=None, concurrency=None, verbose=False)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 import lstm_model
 from lstm_model.arrays import Float64Array
@@ -18,12 +17,14 @@ from lstm_model.data.sources import load_dataset
 from lstm_model.inference.intervals import Intervals, calibrate
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.trainer import HoldoutEvaluator, Trainer
-from tests.tuning.study.test_study import CONFIG, folder_of, report
+from tests.builders import copy_of, epoch_report
+from tests.tuning.study.test_study import CONFIG, folder_of
 from tuning.comparison.backtest import EvaluationWindow, ForecastErrors, series_for_window
 from tuning.comparison.finalists import RetrainedTrial, _refit, _train
 from tuning.comparison.pipeline import _completed, coverage
 from tuning.space.search_space import read_space
-from tuning.study import study as module
+from tuning.study import best_model
+from tuning.study.best_model import BEST_MANIFEST, BestModel
 from tuning.study.study import Study
 from tuning.study.trial import Trial
 from tuning.study.view import StudyView
@@ -46,25 +47,16 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     of = TrainedForecaster.of(study.view.series, "pm", CHEAP, last.best.weights, last.best.score)
     of.save(folder / "best")
     study.on_trial_start(0, CONFIG)
-    study.on_epoch(0, report(1, 9.0))
+    study.on_epoch(0, epoch_report(1, 9.0))
     study.on_checkpoint(0, folder)
     study.on_trial_end(0, "finished")
     study.heartbeat()
     assert lstm_model.load(folder_of(study) / "best").intervals is None, "a better one may follow"
     # Whoever goes on with it makes up for it as well.
     study.release()
-    study = Study(
-        StudyView(
-            study.folder,
-            study.space,
-            study.view.table,
-            study.view.series,
-            study.view.baselines,
-            0.0,
-        )
-    )
+    study = copy_of(study)
     assert study.resume(["--resume"]) == []
-    monkeypatch.setattr(module, "COMPLETE_SECONDS", 0.0)
+    monkeypatch.setattr(best_model, "CALIBRATE_SECONDS", 0.0)
     study.heartbeat()
     best = lstm_model.load(folder_of(study) / "best")
     assert best.validation is not None
@@ -74,15 +66,17 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     assert best.reading.time == "time"
     assert not best.simulated
     assert best.rows_needed < 336
+    manifest = (folder_of(study) / "best" / BEST_MANIFEST).read_bytes()
     # Nothing of it comes from the test.
     frame = study.view.table.frame
     hidden = frame[frame.index < study.space.data.test_from].reindex(frame.index)
-    before = study._starts
-    study.view.table, study._starts = replace(study.view.table, frame=hidden), None
-    assert study._completed(of).files() == best.files()
-    assert before is not None
-    assert study._starts is not None
-    assert torch.equal(before._inputs, study._starts._inputs)
+    files = best.files()
+    of.save(folder_of(study) / "best")
+    (folder_of(study) / "best" / BEST_MANIFEST).write_bytes(manifest)
+    blind = BestModel(replace(study.view, table=replace(study.view.table, frame=hidden)))
+    assert blind.recover(study.trials) == []
+    blind.calibrate()
+    assert lstm_model.load(folder_of(study) / "best").files() == files
     assert best.forecast(frame).bounds.keys() == {0.8, 0.95}
 
 
@@ -105,7 +99,7 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     span = EvaluationWindow("test", settled.data.test_from, end.to_pydatetime())
     final = series_for_window(table, settled.data, span)
     members = [_refit(CHEAP, final.learned, "pm", 2, 2, seed, "cpu") for seed in (1, 2)]
-    study = Study(StudyView(tmp_path / "air", settled, table, series, None, 0.0))  # type: ignore[arg-type]
+    study = StudyView(tmp_path / "air", settled, table, series, None, 0.0)  # type: ignore[arg-type]
     model = _completed(TrainedForecaster.ensemble(members), study, span, finalist)
 
     means = [np.mean([run.forecasts[fold] for run in runs], axis=0) for fold in range(2)]  # type: ignore[union-attr]

@@ -12,14 +12,14 @@ import pytest
 
 from lstm_model.errors import InputError
 from tests.bucket_server import KEYS, Front, create_bucket, server_clock
-from tests.tuning.study.test_study import CONFIG, report
+from tests.builders import copy_of, epoch_report
+from tests.tuning.study.test_study import CONFIG
 from tuning.study import lock as lock_module
 from tuning.study.lock import Lease, LostLease
 from tuning.study.resume import check_name_is_free
 from tuning.study.storage import RemotePath, StoragePath, parse_storage_path
 from tuning.study.study import Study
 from tuning.study.trial import Trial
-from tuning.study.view import StudyView
 
 pytest_plugins = ("tests.tuning.study.test_study",)
 
@@ -297,11 +297,7 @@ def test_who_waits_enters_when_a_dead_drivers_term_is_over(
 
 def in_bucket(study: Study, folder: RemotePath) -> Study:
     """Such a study, in a bucket."""
-    return Study(
-        StudyView(
-            folder, study.space, study.view.table, study.view.series, study.view.baselines, 0.0
-        )
-    )
+    return copy_of(study, folder)
 
 
 def record(folder: RemotePath, id: int) -> Trial:
@@ -323,7 +319,7 @@ def test_no_record_is_written_over_by_a_driver_whose_server_stalled(
     first.create([])
     for id in (0, 1):
         first.on_trial_start(id, CONFIG)
-        first.on_epoch(id, report(1, 9.0))
+        first.on_epoch(id, epoch_report(1, 9.0))
     first.on_trial_end(0, "finished")
     two_fronts[0].stall()
     failures = list[BaseException]()
@@ -343,8 +339,8 @@ def test_no_record_is_written_over_by_a_driver_whose_server_stalled(
     second = in_bucket(study, folders[1])
     second.resume([])
     second.on_trial_start(1, CONFIG)
-    second.on_epoch(1, report(1, 5.0))
-    second.on_epoch(1, report(2, 4.0))
+    second.on_epoch(1, epoch_report(1, 5.0))
+    second.on_epoch(1, epoch_report(2, 4.0))
     second.on_trial_end(1, "stopped_early")
     second.heartbeat()
 
@@ -376,7 +372,7 @@ def test_what_arrives_late_is_written_over_while_the_second_driver_runs(
     first = in_bucket(study, folders[0])
     first.create([])
     first.on_trial_start(0, CONFIG)
-    first.on_epoch(0, report(1, 9.0))
+    first.on_epoch(0, epoch_report(1, 9.0))
     first.on_trial_end(0, "failed", "out of memory")
     assert isinstance(first._lock, Lease)
     die(first._lock)
@@ -430,7 +426,7 @@ def test_a_study_that_another_process_just_began_is_refused(
             look(folder)
 
     first.create([])
-    monkeypatch.setattr("tuning.study.study.refuse_existing", look_too_early)
+    monkeypatch.setattr("tuning.study.study.check_name_is_free", look_too_early)
     with pytest.raises(InputError, match="another process"):
         second.create([])
     first.finish("interrupted")

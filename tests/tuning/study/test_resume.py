@@ -10,16 +10,13 @@ import pytest
 from lstm_model.errors import InputError
 from lstm_model.inference.predictor import TrainedForecaster, write_state
 from lstm_model.model.forecaster import LSTMForecaster
-from tests.tuning.study.test_study import CONFIG, checkpoint, folder_of, report
-from tuning.study.resume import (
-    check_data,
-    check_trials,
-    find_study,
-    read_study_space,
-    read_trials,
-)
+from tests.builders import copy_of, epoch_report, write_record
+from tests.tuning.study.test_study import CONFIG, checkpoint, folder_of
+from tuning.space.search_space import SearchSpace
+from tuning.study.manifest import check_data, read_study_space
+from tuning.study.records import read_trials
+from tuning.study.resume import check_trials, find_study
 from tuning.study.study import Study
-from tuning.study.view import StudyView
 
 pytest_plugins = ("tests.tuning.study.test_study",)
 
@@ -34,14 +31,14 @@ def test_a_study_is_found_by_its_folder_or_its_name(study: Study) -> None:
 
 
 def test_the_space_comes_back_with_its_flags(study: Study) -> None:
-    study.space = study.space.overridden({"study.trials": 9, "data.horizon": 2})
-    settings = study._settings([])
-    (folder_of(study) / "study.json").write_text(json.dumps(settings))
-    found = read_study_space(study.folder)
-    assert (found.study.trials, found.data.horizon) == (9, 2)
-    assert found.search == study.space.search
-    assert found.name == "tiny.yaml"
-    assert found == study.space
+    space = study.space.overridden({"study.trials": 9, "data.horizon": 2})
+    other = copy_of(study, study.folder.parent / "longer", space)
+    other.create([])
+    read = read_study_space(other.folder)
+    assert (read.study.trials, read.data.horizon) == (9, 2)
+    assert read.search == space.search
+    assert read.name == "tiny.yaml"
+    assert read == space
 
 
 def test_other_data_are_refused(study: Study) -> None:
@@ -53,7 +50,7 @@ def test_other_data_are_refused(study: Study) -> None:
 def test_records_come_back_in_order(study: Study) -> None:
     for id in (10, 2, 0):
         study.on_trial_start(id, CONFIG)
-        study.on_epoch(id, report(1, 9.0))
+        study.on_epoch(id, epoch_report(1, 9.0))
         study.on_trial_end(id, "finished")
     assert list(read_trials(study.folder)) == [0, 2, 10]
     assert read_trials(study.folder) == study.trials
@@ -77,23 +74,14 @@ def test_a_damaged_file_is_named(study: Study, file: str, content: str, message:
         read(study.folder)
 
 
-def replicated(study: Study) -> Study:
+def replicated(study: Study, space: SearchSpace | None = None) -> Study:
     """The same study in another process."""
     study.release()  # as its process does when it ends
-    return Study(
-        StudyView(
-            study.folder,
-            study.space,
-            study.view.table,
-            study.view.series,
-            study.view.baselines,
-            0.0,
-        )
-    )
+    return copy_of(study, space=space)
 
 
-def reopened(study: Study) -> Study:
-    again = replicated(study)
+def reopened(study: Study, space: SearchSpace | None = None) -> Study:
+    again = replicated(study, space)
     assert again.resume(["--resume"]) == []
     return again
 
@@ -101,26 +89,26 @@ def reopened(study: Study) -> Study:
 def test_what_was_under_way_goes_back_to_its_checkpoint(study: Study) -> None:
     study.on_trial_start(0, CONFIG)
     for epoch, rmse in ((1, 9.0), (2, 8.0)):
-        study.on_epoch(0, report(epoch, rmse))
+        study.on_epoch(0, epoch_report(epoch, rmse))
     folder = checkpoint(study, 0)
     write_state(folder, {}, {"epoch": 2})
     study.on_checkpoint(0, folder)
-    study.on_epoch(0, report(3, 7.0))
-    study._write(study.trials[0])  # as the next checkpoint would, just before a kill
+    study.on_epoch(0, epoch_report(3, 7.0))
+    write_record(study, study.trials[0])  # as the next checkpoint would, just before a kill
     study.on_trial_start(1, CONFIG)
-    study.on_epoch(1, report(1, 9.5))
+    study.on_epoch(1, epoch_report(1, 9.5))
 
     again = reopened(study)
     assert [trial.state for trial in again.trials.values()] == ["interrupted", "interrupted"]
     assert again.trials[0].best_rmse_by_epoch == [9.0, 8.0]
-    assert again.trials[0].best == report(2, 8.0)["best"], "the better one came after it"
+    assert again.trials[0].best == epoch_report(2, 8.0)["best"], "the better one came after it"
     assert again.trials[1].epochs == 0, "without a checkpoint it starts anew"
 
 
 @pytest.mark.parametrize("file", ["training.json", "training.safetensors"])
 def test_a_damaged_checkpoint_means_a_start_anew(study: Study, file: str) -> None:
     study.on_trial_start(0, CONFIG)
-    study.on_epoch(0, report(1, 9.0))
+    study.on_epoch(0, epoch_report(1, 9.0))
     folder = checkpoint(study, 0)
     write_state(folder, {}, {"epoch": 1})
     (folder / file).write_bytes((folder / file).read_bytes()[:-1])
@@ -134,32 +122,20 @@ def test_a_damaged_checkpoint_means_a_start_anew(study: Study, file: str) -> Non
 
 
 def test_a_study_that_runs_is_not_run_twice(study: Study) -> None:
-    other = Study(
-        StudyView(
-            study.folder,
-            study.space,
-            study.view.table,
-            study.view.series,
-            study.view.baselines,
-            0.0,
-            {},
-        )
-    )
+    other = copy_of(study)
     with pytest.raises(InputError, match="another process is running"):
         other.resume([])
 
 
 def test_resuming_is_noted(study: Study) -> None:
-    study.space = study.space.overridden({"resources.cpu": 2})
-    reopened(study)
+    reopened(study, study.space.overridden({"resources.cpu": 2}))
     assert read_study_space(study.folder).resources.cpu == 2
     settings = json.loads((folder_of(study) / "study.json").read_text())
     assert [each["command"] for each in settings["resumed"]] == [["--resume"]]
 
 
 def test_trials_are_added_to_the_budget(study: Study, space: Callable[..., Path]) -> None:
-    study.space = study.space.overridden({"study.trials": 40})
-    reopened(study)
+    reopened(study, study.space.overridden({"study.trials": 40}))
     assert read_study_space(study.folder).study.trials == 40
 
 
@@ -181,7 +157,7 @@ def test_a_budget_below_the_trials_that_there_are_is_refused(study: Study) -> No
         ({"seconds": "long"}, "seconds: "),
         ({"history": [{"epoch": 2, "rmse": 1.0}]}, "its history skips epochs"),
         ({"history": [{"epoch": 1}]}, "it lacks metrics"),
-        ({"best": {"epoch": 1}}, "it lacks metrics"),
+        ({"best": {"epoch": 1}}, "best.rmse: Field required"),
         ({"best": None}, "it is finished, but has no RMSE"),
         ({"checkpoint": "../other/checkpoints"}, "its checkpoint lies outside the study"),
         ({"checkpoint": "checkpoints/../../other"}, "its checkpoint lies outside the study"),
@@ -193,7 +169,7 @@ def test_a_record_that_contradicts_itself_is_damaged(
 ) -> None:
     for id in range(3):
         study.on_trial_start(id, CONFIG)
-        study.on_epoch(id, report(1, 9.0))
+        study.on_epoch(id, epoch_report(1, 9.0))
         study.on_trial_end(id, "finished")
     file = folder_of(study) / "trials" / "1.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
@@ -211,10 +187,10 @@ def test_a_record_that_contradicts_itself_is_damaged(
 
 def test_a_record_of_another_space_is_damaged(study: Study) -> None:
     study.on_trial_start(0, {**CONFIG, "hidden_size": 4000})
-    study.on_epoch(0, report(1, 9.0))
+    study.on_epoch(0, epoch_report(1, 9.0))
     record = study.trials[0]
     record.state = "failed"
-    study._write(record)
+    write_record(study, record)
     before = (study.folder / "study.json").read_bytes()
     with pytest.raises(InputError, match=r"trials/0\.json is damaged: .*4000"):
         replicated(study).resume([])
@@ -239,7 +215,7 @@ def trained(study: Study) -> TrainedForecaster:
 def ended(study: Study, id: int, rmse: float, forecaster: TrainedForecaster) -> None:
     """Trial `id` with one epoch."""
     study.on_trial_start(id, CONFIG)
-    study.on_epoch(id, report(1, rmse))
+    study.on_epoch(id, epoch_report(1, rmse))
     folder = checkpoint(study, id)
     forecaster.save(folder / "best")
     study.on_checkpoint(id, folder)
@@ -279,13 +255,13 @@ def test_a_best_model_between_two_renames_is_found(
 def test_checkpoints_that_nobody_needs_are_removed(study: Study) -> None:
     for id in range(2):
         study.on_trial_start(id, CONFIG)
-        study.on_epoch(id, report(1, 9.0))
+        study.on_epoch(id, epoch_report(1, 9.0))
         folder = checkpoint(study, id)
         write_state(folder, {}, {"epoch": 1})
         study.on_checkpoint(id, folder)
     # Killed after the record was written, before its checkpoints were removed.
     study.trials[0].state, study.trials[0].checkpoint = "failed", None
-    study._write(study.trials[0])
+    write_record(study, study.trials[0])
     again = reopened(study)
     home = folder_of(again)
     left = [str(path.relative_to(home)) for path in home.glob("checkpoints/*/*")]

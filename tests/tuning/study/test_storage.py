@@ -13,10 +13,13 @@ import pytest
 from lstm_model.errors import InputError
 from lstm_model.inference.predictor import TrainedForecaster
 from tests.bucket_server import KEYS, Front, create_bucket, server_clock
-from tests.tuning.study.test_study import CONFIG, report
+from tests.builders import copy_of, epoch_report
+from tests.tuning.study.test_study import CONFIG
 from tuning.reporting.tensorboard.study_events import TensorBoard
-from tuning.study import study as study_module
-from tuning.study.resume import read_trials
+from tuning.search import searcher
+from tuning.search.searcher import Journal
+from tuning.study import summary
+from tuning.study.records import read_trials
 from tuning.study.storage import (
     RemotePath,
     folder_size,
@@ -26,7 +29,6 @@ from tuning.study.storage import (
     remove_tree,
 )
 from tuning.study.study import Study
-from tuning.study.view import StudyView
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Space = Callable[..., Path]
@@ -141,26 +143,24 @@ def test_requests_of_a_study(
     study: Study, front: Front, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each may take 20 ms: two for a trial while it runs, two for its events, two to read it."""
-    monkeypatch.setattr(study_module, "DERIVE_SECONDS", 1e6)
+    monkeypatch.setattr(summary, "DERIVE_SECONDS", 1e6)
+    monkeypatch.setattr(searcher, "JOURNAL_SECONDS", 1e6)
     trials, few = 40, 45
 
     def new(folder: RemotePath) -> Study:
-        return Study(
-            StudyView(
-                folder, study.space, study.view.table, study.view.series, study.view.baselines, 0.0
-            )
-        )
+        return copy_of(study, folder)
 
     folder = parse_storage_path(bucket) / "counted"
     assert isinstance(folder, RemotePath)
     first = new(folder)
     requests = count(front)
     first.create([])
-    first.listeners.append(TensorBoard(first))
+    first.attach(Journal("counted", first.space))
+    first.attach(TensorBoard())
     assert requests() < few
     for id in range(trials):
         first.on_trial_start(id, CONFIG)
-        first.on_epoch(id, report(1, 9.0))
+        first.on_epoch(id, epoch_report(1, 9.0))
         first.on_trial_end(id, "failed", "out of memory")
         first.heartbeat()
     assert requests() <= 2 * trials + 10
@@ -171,11 +171,12 @@ def test_requests_of_a_study(
     again.resume([])
     assert requests() <= 2 * trials + few
     assert again.trials == first.trials
-    events = TensorBoard(again)
+    events = TensorBoard()
+    events.on_study_start(again.view)
     assert requests() == 1
-    events._mirror.put()
+    events.upload()
     assert 0 < requests() < few
-    events._mirror.put()
+    events.upload()
     assert requests() == 0, "nothing is new"
     events.close()
     again.finish("failed")

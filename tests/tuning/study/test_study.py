@@ -12,51 +12,24 @@ from unittest.mock import Mock
 
 import pytest
 
-from lstm_model.data.series import EncodedSeries
-from lstm_model.data.sources import load_dataset
 from lstm_model.errors import InputError
-from lstm_model.evaluation.baselines import evaluate_baselines
-from tuning.ray_backend.stopping import StopRequest
-from tuning.reporting.progress import Terminal
-from tuning.run import conclude
-from tuning.space.search_space import read_space
-from tuning.study import study as study_module
-from tuning.study.study import Study, trials_csv
+from tests.builders import epoch_report, study_view
+from tuning.study import summary
+from tuning.study.study import Study
+from tuning.study.summary import trials_csv
 from tuning.study.trial import State, Trial, study_name
-from tuning.study.view import StudyView
+from tuning.study.view import Listener, StudyView
 
 CONFIG = {"context_length": 12, "chunk_length": 48, "hidden_size": 8, "num_layers": 1}
 
 
 @pytest.fixture
 def study(space: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    monkeypatch.setattr(study_module, "DERIVE_SECONDS", 0.0)
-    monkeypatch.setattr(study_module, "DERIVE_SHARE", math.inf)
-    settled = read_space(str(space()))
-    table = load_dataset(settled.data)
-    series = EncodedSeries.from_table(table.frame, table.step, settled.data)
-    made = Study(
-        StudyView(
-            tmp_path / "runs" / "air", settled, table, series, evaluate_baselines(series), begun=0.0
-        )
-    )
+    monkeypatch.setattr(summary, "DERIVE_SECONDS", 0.0)
+    monkeypatch.setattr(summary, "DERIVE_SHARE", math.inf)
+    made = Study(study_view(tmp_path / "runs" / "air", space()))
     made.create(["python", "-m", "tuning.run"])
     return made
-
-
-def report(epoch: int, rmse: float, best: tuple[int, float] | None = None) -> dict[str, Any]:
-    number, lowest = best or (epoch, rmse)
-    return {
-        "epoch": epoch,
-        "loss": 0.5,
-        "rmse": rmse,
-        "mae": rmse / 2,
-        "skill": 0.1,
-        "learning_rate": 0.01,
-        "gradient_norm": 0.3,
-        "seconds": 2.0,
-        "best": {"epoch": number, "rmse": lowest, "mae": lowest / 2, "skill": 0.1},
-    }
 
 
 def folder_of(study: Study) -> Path:
@@ -94,11 +67,10 @@ def test_it_begins_with_the_space_as_it_was_given_and_what_it_means(study: Study
 
 def test_only_pm25_of_a_known_source_has_its_unit_and_levels(study: Study) -> None:
     def known(source: str, target: str) -> bool:
-        study.view.table = replace(study.view.table, source=source)
-        study.space = replace(
-            study.space, data=study.space.data.model_copy(update={"target": target})
-        )
-        return study.view.target_is_pm25
+        view = study.view
+        data = view.space.data.model_copy(update={"target": target})
+        table, space = replace(view.table, source=source), replace(view.space, data=data)
+        return replace(view, table=table, space=space).target_is_pm25
 
     assert known("beijing", "pm2.5")
     assert known("simulated", "pm2.5")
@@ -116,8 +88,8 @@ def test_a_name_that_exists_is_refused(study: Study) -> None:
 def test_the_life_of_a_trial_is_in_its_record(study: Study) -> None:
     study.on_trial_start(0, CONFIG)
     assert read(study, "trials/0.json")["state"] == "running"
-    study.on_epoch(0, report(1, 9.0))
-    study.on_epoch(0, report(2, 10.0, best=(1, 9.0)))
+    study.on_epoch(0, epoch_report(1, 9.0))
+    study.on_epoch(0, epoch_report(2, 10.0, best=(1, 9.0)))
     study.on_checkpoint(0, checkpoint(study, 0))
     record = read(study, "trials/0.json")
     assert record["checkpoint"] == "checkpoints/0/0/checkpoint_000000"
@@ -133,9 +105,9 @@ def test_the_life_of_a_trial_is_in_its_record(study: Study) -> None:
 def test_epochs_that_run_again_after_a_restore_count_once(study: Study) -> None:
     study.on_trial_start(0, CONFIG)
     for epoch in (1, 2, 3):
-        study.on_epoch(0, report(epoch, 9.0 - epoch))
+        study.on_epoch(0, epoch_report(epoch, 9.0 - epoch))
     study.on_trial_start(0, CONFIG)  # its worker died; its checkpoint was of epoch 1
-    study.on_epoch(0, report(2, 7.0))
+    study.on_epoch(0, epoch_report(2, 7.0))
     assert study.trials[0].epochs == 2
     assert [epoch["epoch"] for epoch in study.trials[0].history] == [1, 2]
 
@@ -143,27 +115,27 @@ def test_epochs_that_run_again_after_a_restore_count_once(study: Study) -> None:
 def test_the_best_trials_model_is_kept(study: Study) -> None:
     for id, rmse in ((0, 9.0), (1, 8.0), (2, 8.5)):
         study.on_trial_start(id, CONFIG)
-        study.on_epoch(id, report(1, rmse))
+        study.on_epoch(id, epoch_report(1, rmse))
         study.on_checkpoint(id, checkpoint(study, id))
         study.on_trial_end(id, "finished")
     assert read(study, "best/model.json") == {"trial": 1, "number": 0}
     study.finish("finished")
     assert not (study.folder / "checkpoints").exists()
-    summary = read(study, "summary.json")
-    assert (summary["state"], summary["best"]["trial"]) == ("finished", 1)
-    assert summary["best"]["validation"]["rmse"] == 8.0
+    outcome = read(study, "summary.json")
+    assert (outcome["state"], outcome["best"]["trial"]) == ("finished", 1)
+    assert outcome["best"]["validation"]["rmse"] == 8.0
     assert (
-        summary["best"]["validation"]["persistence_rmse"] == study.view.baselines.persistence.rmse
+        outcome["best"]["validation"]["persistence_rmse"] == study.view.baselines.persistence.rmse
     )
-    assert summary["best"]["validation"]["ridge_rmse"] == study.view.baselines.scores["ridge"].rmse
-    assert summary["trials"] == {"finished": 3, "stopped_early": 0, "failed": 0}
-    assert summary["trial_seconds"] == 6.0
+    assert outcome["best"]["validation"]["ridge_rmse"] == study.view.baselines.scores["ridge"].rmse
+    assert outcome["trials"] == {"finished": 3, "stopped_early": 0, "failed": 0}
+    assert outcome["trial_seconds"] == 6.0
 
 
 def end(study: Study, id: int, rmse: float, state: State = "finished") -> None:
     """A trial of one epoch, saved at its end, as Tune has it."""
     study.on_trial_start(id, CONFIG)
-    study.on_epoch(id, report(1, rmse))
+    study.on_epoch(id, epoch_report(1, rmse))
     study.on_checkpoint(id, checkpoint(study, id))
     study.on_trial_end(id, state)
 
@@ -177,7 +149,7 @@ def test_of_equals_the_first_is_best(study: Study) -> None:
 
 def test_the_best_is_the_one_whose_model_is_kept(study: Study) -> None:
     study.on_trial_start(0, CONFIG)
-    study.on_epoch(0, report(1, 7.0))  # the lowest, but never saved
+    study.on_epoch(0, epoch_report(1, 7.0))  # the lowest, but never saved
     end(study, 1, 9.0)
     study.on_trial_end(0, "failed", "its worker died 4 times")
     study.finish("finished")
@@ -187,7 +159,7 @@ def test_the_best_is_the_one_whose_model_is_kept(study: Study) -> None:
 
 
 def save(study: Study, id: int, epoch: int, rmse: float) -> None:
-    study.on_epoch(id, report(epoch, rmse))
+    study.on_epoch(id, epoch_report(epoch, rmse))
     study.on_checkpoint(id, checkpoint(study, id, epoch))
 
 
@@ -213,7 +185,7 @@ def test_a_checkpoint_is_wanted_of_a_trial_that_would_be_the_best(study: Study) 
         study.on_trial_start(id, CONFIG)
     assert study.needs_checkpoint(0, 9.0), "none has ended yet"
     assert not study.needs_checkpoint(0, math.nan), "there is nothing to keep"
-    study.on_epoch(1, report(1, 8.0))
+    study.on_epoch(1, epoch_report(1, 8.0))
     study.on_checkpoint(1, checkpoint(study, 1))
     study.on_trial_end(1, "finished")
     assert not study.needs_checkpoint(0, 9.0)
@@ -243,10 +215,10 @@ def test_a_failed_trial_is_never_the_best(study: Study) -> None:
 def test_a_trial_that_was_cut_off_is_interrupted_and_keeps_its_checkpoint(study: Study) -> None:
     end(study, 0, 9.0)
     study.on_trial_start(1, CONFIG)
-    study.on_epoch(1, report(1, 8.0))
+    study.on_epoch(1, epoch_report(1, 8.0))
     folder = checkpoint(study, 1)
     study.on_checkpoint(1, folder)
-    study.on_epoch(1, report(2, 7.0))  # since the checkpoint: not saved
+    study.on_epoch(1, epoch_report(2, 7.0))  # since the checkpoint: not saved
     study.finish("interrupted")
     assert read(study, "trials/1.json")["state"] == "interrupted"
     assert folder.exists()
@@ -257,7 +229,7 @@ def test_a_trial_that_was_cut_off_is_interrupted_and_keeps_its_checkpoint(study:
 
 def test_where_none_has_ended_the_best_is_one_that_was_cut_off(study: Study) -> None:
     study.on_trial_start(0, CONFIG)
-    study.on_epoch(0, report(1, 8.0))
+    study.on_epoch(0, epoch_report(1, 8.0))
     study.on_checkpoint(0, checkpoint(study, 0))
     study.finish("interrupted")
     best = read(study, "summary.json")["best"]
@@ -273,25 +245,25 @@ def test_listeners_hear_of_the_end_even_where_nothing_can_be_written(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(study_module, "write_file", full)
+    monkeypatch.setattr(summary, "write_file", full)
     with pytest.raises(OSError, match="No space"):
         study.finish("failed")
-    listener.finished.assert_called_once()
+    listener.on_study_end.assert_called_once()
 
 
 def test_a_listener_that_fails_keeps_no_other_from_the_end(study: Study) -> None:
     first, second = Mock(), Mock()
-    first.finished.side_effect = OSError(28, "No space left on device")
+    first.on_study_end.side_effect = OSError(28, "No space left on device")
     study.listeners += [first, second]
     with pytest.raises(OSError, match="No space"):
         study.finish("finished")
-    second.finished.assert_called_once()
+    second.on_study_end.assert_called_once()
     study.resume([])  # it was released
 
 
 def test_an_interrupted_trial_keeps_its_checkpoint(study: Study) -> None:
     study.on_trial_start(0, CONFIG)
-    study.on_epoch(0, report(1, 8.0))
+    study.on_epoch(0, epoch_report(1, 8.0))
     folder = checkpoint(study, 0)
     study.on_checkpoint(0, folder)
     study.on_trial_end(0, "interrupted")
@@ -305,7 +277,7 @@ def test_the_table_has_a_row_a_trial_and_a_column_a_hyperparameter(study: Study)
     study.on_trial_start(
         1, {**CONFIG, "num_layers": 2, "dropout": 0.2, "learning_rate": 0.01, "loss": "mse"}
     )
-    study.on_epoch(1, report(1, 8.0))
+    study.on_epoch(1, epoch_report(1, 8.0))
     study.on_trial_start(0, CONFIG)
     study.on_trial_end(0, "failed", 'the loss, as "they" say, is not finite')
     rows = list(csv.DictReader(io.StringIO((folder_of(study) / "trials.csv").read_text())))
@@ -322,33 +294,42 @@ def test_a_failed_trial_is_counted_and_is_not_the_best(study: Study) -> None:
     study.on_trial_start(0, CONFIG)
     study.on_trial_end(0, "failed", "out of memory")
     study.finish("failed")
-    summary = read(study, "summary.json")
-    assert summary["trials"]["failed"] == 1
-    assert (summary["state"], summary["best"]) == ("failed", None)
+    outcome = read(study, "summary.json")
+    assert outcome["trials"]["failed"] == 1
+    assert (outcome["state"], outcome["best"]) == ("failed", None)
 
 
 def test_listeners_hear_of_everything_in_order(study: Study) -> None:
-    heard = []
+    events = []
 
-    class Listener:
-        def started(self, study: Study, trial: Trial) -> None:
-            heard.append(("started", trial.id))
+    class Recorder(Listener):
+        def on_study_start(self, study: StudyView) -> None:
+            events.append(("study starts", len(study.trials)))
 
-        def reported(self, study: Study, trial: Trial) -> None:
-            heard.append(("reported", trial.epochs))
+        def on_trial_start(self, study: StudyView, trial: Trial) -> None:
+            events.append(("starts", trial.id))
 
-        def ended(self, study: Study, trial: Trial) -> None:
-            heard.append(("ended", trial.id))
+        def on_epoch(self, study: StudyView, trial: Trial) -> None:
+            events.append(("epoch", trial.epochs))
 
-        def finished(self, study: Study) -> None:
-            heard.append(("finished", len(study.trials)))
+        def on_trial_end(self, study: StudyView, trial: Trial) -> None:
+            events.append(("ends", trial.id))
 
-    study.listeners.append(Listener())
+        def on_study_end(self, study: StudyView) -> None:
+            events.append((f"study {study.outcome}", len(study.trials)))
+
+    study.attach(Recorder())
     study.on_trial_start(5, CONFIG)
-    study.on_epoch(5, report(1, 8.0))
+    study.on_epoch(5, epoch_report(1, 8.0))
     study.on_trial_end(5, "finished")
     study.finish("finished")
-    assert heard == [("started", 5), ("reported", 1), ("ended", 5), ("finished", 1)]
+    assert events == [
+        ("study starts", 0),
+        ("starts", 5),
+        ("epoch", 1),
+        ("ends", 5),
+        ("study finished", 1),
+    ]
 
 
 @pytest.mark.parametrize("name", ["a", "air-2", "2020.01", "A_b+c", "x" * 100])
@@ -362,16 +343,3 @@ def test_names_that_a_study_may_have(name: str) -> None:
 def test_names_that_could_mean_another_folder(name: str) -> None:
     with pytest.raises(InputError, match="a study's name must be"):
         study_name(name)
-
-
-def test_time_that_is_up_in_the_last_step_of_every_trial_is_told(
-    study: Study, capsys: pytest.CaptureFixture[str]
-) -> None:
-    end(study, 0, 9.0)
-    study.finish("finished")
-    assert conclude(study, StopRequest(0.0), Terminal(quiet=True)) == 0
-    assert capsys.readouterr().err.startswith("time is up: stopped with 1 of 4 trials done; ")
-    for id in (1, 2, 3):
-        end(study, id, 9.0)
-    assert conclude(study, StopRequest(0.0), Terminal(quiet=True)) == 0
-    assert capsys.readouterr().err == ""
