@@ -91,9 +91,9 @@ class FigureThread:
     ) -> tuple[bool, bool]:
         """Whether the model, and whether the trials, are others than those that were drawn."""
         # The model's own error: its trial may have come to a lower one since it was saved.
-        score = snapshot.best and snapshot.model and snapshot.model.validation
-        model = snapshot.best and score and (snapshot.best.id, score.rmse)
-        trials = len(snapshot.trials) if with_search else self._drawn_trials
+        best, score = snapshot.study.best, snapshot.model and snapshot.model.validation
+        model = best and score and (best.id, score.rmse)
+        trials = len(snapshot.study.trials) if with_search else self._drawn_trials
         changes = bool(model) and model != self._drawn_model, trials != self._drawn_trials
         self._drawn_model, self._drawn_trials = model or self._drawn_model, trials
         return changes
@@ -114,7 +114,8 @@ class FigureThread:
         try:
             from tuning.reporting.study_figures import draw_study
 
-            self._show(draw_study(snapshot, model=model, trials=trials), len(snapshot.trials))
+            pngs = draw_study(snapshot, model=model, trials=trials)
+            self._show(pngs, len(snapshot.study.trials))
         except OSError:
             pass  # a full disk is told by whoever writes next
         except Exception as error:

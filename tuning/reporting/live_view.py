@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from operator import itemgetter
 
 import psutil
 from rich.console import Console, Group, RenderableType
@@ -55,7 +56,7 @@ class LiveView:
         )
         # A hidden cursor must come back however the command ends.
         atexit.register(self.close)
-        self._live.start()
+        self._live.start(refresh=True)
 
     def close(self) -> None:
         """Leave the last frame standing and give the terminal back."""
@@ -85,11 +86,9 @@ class LiveView:
         study = status.study
         total = study.space.study.trials
         share = f"{status.done} of {total} trials done"
-        bar = ProgressBar(
-            total, status.done, width=max(1, min(STUDY_BAR, width - len(share) - GAP))
-        )
+        bar_width = max(1, min(STUDY_BAR, width - len(share) - GAP))
         progress = Table.grid(padding=(0, GAP, 0, 0))
-        progress.add_row(bar, _line(share))
+        progress.add_row(ProgressBar(total, status.done, width=bar_width), _line(share))
         states = Text(", ").join(Text(text, style) for text, style in status.state_counts)
         left = "" if self._is_final else self._remaining.describe(status)
         return [
@@ -135,18 +134,23 @@ class _Rows:
 
     def add_best(self) -> None:
         """The best trial so far among the baselines, the lowest RMSE first."""
-        scores = self._status.study.baselines.leading
+        rows: list[tuple[float, float, Trial | None, str]] = [
+            (score.rmse, score.skill, None, title(name))
+            for name, score in self._status.study.baselines.leading.items()
+        ]
         best = self._status.best
-        rows = [(score.rmse, name) for name, score in scores.items()]
         if best and best.best:
-            rows.append((best.rmse, ""))
-        for rmse, name in sorted(rows, key=lambda row: row[0]):
-            if name:
-                self._add(title(name), rmse, scores[name].skill)
-            elif best and best.best:
-                epochs = f"best at {best.best['epoch']}"
-                skill = best.best["skill"]
-                self._add(f"trial {best.id}", rmse, skill, epochs, config=best.config, style="bold")
+            rows.append((best.rmse, best.best["skill"], best, f"trial {best.id}"))
+        for rmse, skill, trial, label in sorted(rows, key=itemgetter(0)):
+            epochs = f"best at {trial.best['epoch']}" if trial and trial.best else ""
+            self._add(
+                label,
+                *self._figures(rmse, skill),
+                epochs,
+                "",
+                trial=trial,
+                style="bold" if trial else None,
+            )
 
     def add_running(self, trials: Sequence[Trial], room: int) -> None:
         """Trials under way in at most `room` rows."""
@@ -156,41 +160,30 @@ class _Rows:
         listed = trials if len(trials) <= room else trials[: room - 1]
         for trial in listed:
             best, bar = trial.best, ProgressBar(self._max_epochs, trial.epochs, width=TRIAL_BAR)
+            figures = self._figures(best["rmse"], best["skill"]) if best else ("", "")
+            epochs = f"{trial.epochs} of {self._max_epochs}"
             self._add(
-                f"trial {trial.id}",
-                best and best["rmse"],
-                best and best["skill"],
-                f"{trial.epochs} of {self._max_epochs}",
-                Padding(bar, (0, 0, 0, GAP)),
-                trial.config,
+                f"trial {trial.id}", *figures, epochs, Padding(bar, (0, 0, 0, GAP)), trial=trial
             )
         if len(trials) > len(listed):
             self._add(f"and {len(trials) - len(listed)} more", style="dim")
 
     def _add(
-        self,
-        label: str = "",
-        rmse: float | None = None,
-        skill: float | None = None,
-        epochs: str = "",
-        bar: RenderableType = "",
-        config: Mapping[str, Value] | None = None,
-        style: str | None = None,
+        self, *cells: RenderableType, trial: Trial | None = None, style: str | None = None
     ) -> None:
-        cells: list[RenderableType] = [
-            label,
-            "" if rmse is None else self._rmse(rmse),
-            "" if skill is None or abs(skill) >= 100 else f"{skill:.1%}",
-            epochs,
-            bar,
-        ]
-        if config is not None:
-            cells += [short(config[name]) if name in config else "-" for name in self._names]
-        self.table.add_row(*cells[: len(self.table.columns)], style=style)
+        """Add a row; after the cells those of the trial's hyperparameters."""
+        config: Mapping[str, Value] = trial.config if trial else {}
+        values = [short(config[name]) if name in config else "-" for name in self._names]
+        row = [*cells, *values] if trial else cells
+        self.table.add_row(*row[: len(self.table.columns)], style=style)
 
-    def _rmse(self, rmse: float) -> str:
+    def _figures(self, rmse: float, skill: float) -> tuple[str, str]:
+        """Cells of RMSE and skill, short also for a trial that diverges."""
         text = f"{rmse:{self._format}}"
-        return text if len(text) <= self._rmse_width else f"{rmse:.1e}"  # of a trial that diverges
+        return (
+            text if len(text) <= self._rmse_width else f"{rmse:.1e}",
+            f"{skill:.1%}" if abs(skill) < 100 else "",
+        )
 
 
 class _MemoryLine:

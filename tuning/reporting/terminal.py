@@ -1,7 +1,6 @@
 """The commands' standard output."""
 
 import sys
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -18,15 +17,10 @@ class Terminal(Console):
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, **options)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         # Rich writes at the end of its outermost `with console`, which each of its methods has.
         try:
-            super().__exit__(kind, error, traceback)
+            super().__exit__(*error)
         except OSError:
             self.on_broken_pipe()
 

@@ -67,8 +67,8 @@ def test_snapshot_stays_while_the_study_goes_on(make_study: MakeStudy) -> None:
     study.on_trial_start(1, ONE_LAYER)
     snapshot = StudySnapshot.of(study.view)
     study.on_trial_end(1, "failed", "NaN")
-    assert [trial.id for trial in snapshot.trials] == [0]
-    assert snapshot.best is study.trials[0]
+    assert list(snapshot.study.trials) == [0]
+    assert snapshot.study.best is study.trials[0]
     assert set(draw_study(snapshot, model=False, trials=True)) == {"search/history"}
     assert draw_study(snapshot, model=False, trials=False) == {}
 

@@ -35,11 +35,7 @@ class Events:
     _numbers = count()
 
     def __init__(self, folder: Path, suffix: str = "") -> None:
-        """
-        Args:
-            folder: the run's, made where it is missing.
-            suffix: ends the file's name.
-        """
+        """suffix: ends the file's name."""
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}.{os.getpid()}"
         self._file = open(folder / f"{name}.{next(self._numbers)}{suffix}", "xb")  # noqa: SIM115
@@ -56,11 +52,11 @@ class Events:
 
     def scalars(self, values: Mapping[str, float | None], step: int) -> None:
         """None is left out: there is no such number."""
-        pairs = [(tag, value) for tag, value in values.items() if value is not None]
-        self.add(
-            Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in pairs]),
-            step,
-        )
+        summary = Summary()
+        for tag, value in values.items():
+            if value is not None:
+                summary.value.add(tag=tag, simple_value=value)
+        self.add(summary, step)
 
     def text(self, tag: str, markdown: str) -> None:
         """In place of the one that may be there."""
@@ -73,20 +69,11 @@ class Events:
         Args:
             titles: by category, the title of each chart with the expression that its tags match.
         """
-        layout = layout_pb2.Layout(
-            category=[
-                layout_pb2.Category(
-                    title=category,
-                    chart=[
-                        layout_pb2.Chart(
-                            title=title, multiline=layout_pb2.MultilineChartContent(tag=[tags])
-                        )
-                        for title, tags in charts.items()
-                    ],
-                )
-                for category, charts in titles.items()
-            ]
-        )
+        layout = layout_pb2.Layout()
+        for category, charts in titles.items():
+            section = layout.category.add(title=category)
+            for title, tags in charts.items():
+                section.chart.add(title=title).multiline.tag.append(tags)
         about = custom_scalars.create_summary_metadata()
         self._add_string(custom_scalars.CONFIG_SUMMARY_TAG, about, layout.SerializeToString())
 

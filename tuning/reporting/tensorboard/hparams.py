@@ -1,7 +1,7 @@
 """What TensorBoard's HPARAMS shows: its columns, and a row for each trial."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import get_args
@@ -20,7 +20,8 @@ from tensorboard.plugins.hparams.summary_v2 import (
 
 from lstm_model.configuration import HYPERPARAMETERS, Hyperparameter
 from tuning.reporting.tensorboard.events import Events
-from tuning.study.trial import State
+from tuning.study.trial import State, Trial
+from tuning.study.view import StudyView
 
 # Tags of what is shown as columns, of a trial's best epoch so far. TensorBoard opens the first two
 # groups of charts: these are not of them.
@@ -67,18 +68,19 @@ def declare_columns(shown_first: Sequence[str]) -> Summary:
     return columns
 
 
-def write_row(run: Path, title: str, values: Mapping[str, str | float], state: State) -> None:
-    """Write a trial's row, as long as it is in this state.
-
-    Args:
-        run: the folder of its run.
-        title: its first cell.
-        values: of the other columns but the metrics, which are scalars of the run.
-    """
+def write_row(run: Path, study: StudyView, trial: Trial) -> None:
+    """Write a trial's row as it is in its present state; metrics are scalars of the run."""
+    values = {
+        "study": study.name,
+        "state": trial.state,
+        "data": study.table.source,
+        **study.space.defaults,
+        **trial.config,
+    }
     with closing(Events(run, HPARAMS_SUFFIX)) as row:
-        row.add(hparams_pb({**values, "state": state}, trial_id=title))
-        if state in STATUS:
-            row.add(_session_end(STATUS[state]))
+        row.add(hparams_pb(values, trial_id=f"{run.name} {study.name}"))
+        if trial.state in STATUS:
+            row.add(_session_end(STATUS[trial.state]))
 
 
 def _column(hyperparameter: Hyperparameter) -> HParam:

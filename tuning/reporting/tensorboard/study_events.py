@@ -108,14 +108,9 @@ class TensorBoard(Listener):
 
     def on_epoch(self, study: StudyView, trial: Trial) -> None:
         best = trial.best
-        columns: dict[str, float | None] = {
-            "rmse": best and best["rmse"],
-            "mae": best and best["mae"],
-            "skill": best and best["skill"],
-            "epochs": trial.epochs,
-            "seconds": trial.seconds,
-        }
-        values = {tag: columns[name] for name, tag in HPARAMS_METRICS.items()}
+        scores = (best["rmse"], best["mae"], best["skill"]) if best else (None, None, None)
+        columns = (*scores, trial.epochs, trial.seconds)
+        values = dict(zip(HPARAMS_METRICS.values(), columns, strict=True))
         events = self._open_run(study, trial)
         events.scalars({**_curves(trial.history[-1]), **values}, trial.epochs)
 
@@ -125,7 +120,7 @@ class TensorBoard(Listener):
             events.text("why it failed", trial.reason)
         events.close()
         del self._trials[trial.id]
-        self._write_row(study, trial, "trials")
+        write_row(self._folder / "trials" / _number(trial), study, trial)
         self._move(trial, "running", "trials")
         self._ended += not trial.under_way
         if study.best:
@@ -165,8 +160,9 @@ class TensorBoard(Listener):
         """The run of a trial under way."""
         if trial.id not in self._trials:
             self._move(trial, "trials", "running")  # of a study that goes on
-            self._write_row(study, trial, "running")
-            events = self._trials[trial.id] = Events(self._folder / "running" / _number(trial))
+            run = self._folder / "running" / _number(trial)
+            write_row(run, study, trial)
+            events = self._trials[trial.id] = Events(run)
             events.begin_after(trial.epochs)  # what was there of later ones was cut off
         return self._trials[trial.id]
 
@@ -175,16 +171,6 @@ class TensorBoard(Listener):
         number = _number(trial)
         old_run, new_run = self._folder / old / number, self._folder / new / number
         self._mirror.move(old_run, new_run, without=HPARAMS_SUFFIX)
-
-    def _write_row(self, study: StudyView, trial: Trial, state: str) -> None:
-        number, space = _number(trial), study.space
-        values = {
-            "study": study.name,
-            "data": study.table.source,
-            **space.defaults,
-            **trial.config,
-        }
-        write_row(self._folder / state / number, f"{number} {study.name}", values, trial.state)
 
     def _redraw_if_due(self, study: StudyView) -> None:
         if self._figures.redraw_if_due(study):
