@@ -85,7 +85,7 @@ def measure(
 
     study, clock = data.study(folder, trials, 1), Clock()
     study.create([])
-    for listener in (Journal("bucket", study.space), TensorBoard(study.view), clock):
+    for listener in (Journal("bucket", study.space), TensorBoard(), clock):
         study.attach(listener)
     with mock.patch.object(runner, "Trainable", Trivial):
         run_trials(study, StopRequest(), concurrency=lambda: WORKERS, verbose=False)
@@ -104,7 +104,8 @@ def measure(
         again.space, concurrency=lambda: 1, stopping=lambda: False, past=known
     )
     create_scheduler(again.space.study, known)
-    events = TensorBoard(again.view)
+    events = TensorBoard()
+    events.on_study_start(again.view)
     assert searcher.suggest("next")
     end_phase("resume")
     events.close()

@@ -203,7 +203,7 @@ def capacity(data: Data, folder: Path, trials: int, max_epochs: int) -> dict[str
     """Trials and reports a second, on the Ray that is there."""
     study, clock = data.study(folder, trials, max_epochs), Clock()
     study.create([])
-    for listener in (Journal("growth", study.space), TensorBoard(study.view), clock):
+    for listener in (Journal("growth", study.space), TensorBoard(), clock):
         study.attach(listener)
     with mock.patch.object(runner, "Trainable", Trivial):
         run_trials(study, StopRequest(), concurrency=lambda: WORKERS, verbose=False)
@@ -229,7 +229,7 @@ def long_study(folder: Path, count: int) -> dict[str, float]:
     with mock.patch("os.fsync"):  # the disk's part is in the trials a second
         study.create([])
         study.attach(Journal("growth", study.space))
-        study.attach(TensorBoard(study.view))
+        study.attach(TensorBoard())
         begun = time.perf_counter()
         for trial in past(study.space, count):
             study.on_trial_start(trial.id, trial.config)
@@ -251,7 +251,8 @@ def long_study(folder: Path, count: int) -> dict[str, float]:
         again.space, concurrency=lambda: 1, stopping=lambda: bool(stop), past=known
     )
     create_scheduler(again.space.study, known)
-    events = TensorBoard(again.view)
+    events = TensorBoard()
+    events.on_study_start(again.view)
     searcher.suggest("next")
     resumed = time.perf_counter() - begun
     events.close()

@@ -156,8 +156,8 @@ def test_torchs_library_is_loaded_without_an_import() -> None:
     """Which would hold all threads of the command for a quarter of a second."""
     code = (
         "import sys\n"
-        "from tuning.reporting.figure_thread import _load_library\n"
-        "_load_library()\n"
+        "from tuning.reporting.figure_thread import load_torch_library\n"
+        "load_torch_library()\n"
         "assert 'torch' not in sys.modules\n"
         "loaded = 'libtorch_cpu.so' in open('/proc/self/maps').read()\n"
         "import torch\n"

@@ -15,7 +15,7 @@ from lstm_model.command import exit_without_teardown, report_errors, run_app
 from lstm_model.errors import InputError
 from tuning import cli
 from tuning.ray_backend import environment
-from tuning.reporting.progress import Terminal
+from tuning.reporting.terminal import Terminal
 from tuning.study.trial import study_name
 from tuning.workflows.compare_studies import StudyUnfinished, compare_studies
 from tuning.workflows.run_study import RunOptions

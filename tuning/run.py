@@ -18,8 +18,8 @@ from lstm_model.command import (
 )
 from tuning import cli
 from tuning.ray_backend import environment
-from tuning.reporting.progress import Terminal
 from tuning.reporting.tables import print_plan
+from tuning.reporting.terminal import Terminal
 from tuning.study.resume import is_complete
 from tuning.workflows.resolve_study import resolve_study
 from tuning.workflows.run_study import (

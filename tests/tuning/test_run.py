@@ -28,7 +28,7 @@ from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.trainer import Trainer
 from tests.tuning.conftest import command
 from tuning.cli import parse_duration, parse_name_list
-from tuning.reporting.progress import Terminal
+from tuning.reporting.terminal import Terminal
 from tuning.run import app
 from tuning.shell import command_for_shell
 from tuning.space.search_space import read_space

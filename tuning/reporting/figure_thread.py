@@ -6,152 +6,128 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from lstm_model.command import print_stderr
-from lstm_model.errors import InputError
-from tuning.study.trial import Trial
-
-if TYPE_CHECKING:
-    from lstm_model.inference.predictor import TrainedForecaster
-    from tuning.study.view import StudyView
+from tuning.reporting.study_snapshot import PngByTag, StudySnapshot
+from tuning.study.view import StudyView
 
 # Drawing takes a second or so, beside trials that want the cores: it is not to have more than this
 # share of the study's time, and does not come twice within a minute. At the end, which has to be
 # waited for, there is less to be drawn: the model was drawn while the last trials trained.
-SHARE = 0.01
-LEAST_SECONDS = 60.0
+DRAWING_SHARE = 0.01
+REDRAW_SECONDS = 60.0
 # The thread that gives out trials waits for files many times a trial. Each time this one may take
 # over, and would have five milliseconds to itself.
 SWITCH_SECONDS = 0.0005
 # What is new is put in a bucket so often: the less is left for the end, which has to be waited for.
-PUT_SECONDS = 15.0
-
-PngByTag = Mapping[str, bytes]
-
-
-@dataclass(frozen=True)
-class StudySnapshot:
-    """What the figures are of: read at one moment, so that the study can go on meanwhile.
-
-    `best` is the trial whose `model` was kept; both are None before there is one.
-    """
-
-    study: "StudyView"
-    trials: Sequence[Trial]
-    best: Trial | None
-    model: "TrainedForecaster | None"
-
-    @classmethod
-    def now(cls, study: "StudyView") -> "StudySnapshot":
-        ended = [trial for trial in study.trials.values() if not trial.under_way]
-        model = None
-        if study.best:
-            from lstm_model.inference.predictor import TrainedForecaster
-
-            with suppress(InputError):  # it can't be read: what it forecasts is not shown
-                model = TrainedForecaster.load(study.folder / "best")
-        return cls(study, ended, study.best, model)
+UPLOAD_SECONDS = 15.0
 
 
 class FigureThread:
     """Draws while a study goes on, without holding up its trials: in a thread, now and then."""
 
     def __init__(
-        self, show: Callable[[PngByTag, int], None], put: Callable[[], None] | None = None
+        self, show: Callable[[PngByTag, int], None], upload: Callable[[], None] | None = None
     ) -> None:
         """
         Args:
             show: takes PNGs by tag, and how many trials had ended; called in the thread.
-            put: called in the thread after that, also where no figure could be drawn, and between.
+            upload: called in the thread after that, also where no figure could be drawn, and
+                between.
         """
-        self._show, self._put = show, put
+        self._show, self._upload = show, upload
         self._thread: threading.Thread | None = None
-        self._due = time.monotonic() + LEAST_SECONDS
-        self._put_due = time.monotonic() + PUT_SECONDS
-        self._model: tuple[int, float] | None = None  # the best trial and its RMSE when drawn
-        self._count = 0
-        self._last = False  # whether the last trial had been given out when something was drawn
-        self._told = False
+        self._due = time.monotonic() + REDRAW_SECONDS
+        self._upload_due = time.monotonic() + UPLOAD_SECONDS
+        self._drawn_model: tuple[int, float] | None = None  # its trial and its RMSE
+        self._drawn_trials = 0
+        self._drawn_near_end = False
+        self._warned = False
 
-    def look(self, study: "StudyView") -> bool:
-        """Draw what is new if it is time to; whether it is."""
+    def redraw_if_due(self, study: StudyView) -> bool:
+        """Begin to draw what is new if it is time to; whether it is."""
         if self._thread and self._thread.is_alive():
             return False
-        # What is known of the model once the last trial is given out need not be drawn at the end.
-        last = (
-            not self._last
+        # The model that is known once the last trial is given out need not be drawn at the end.
+        is_near_end = (
+            not self._drawn_near_end
             and study.best is not None
             and len(study.trials) >= study.space.study.trials
             and not study.counts["interrupted"]  # those wait for a slot
         )
-        if time.monotonic() < self._due and not last:
+        if time.monotonic() < self._due and not is_near_end:
             if not self._thread:
                 self._begin(_import_drawing)
-            elif self._put and time.monotonic() >= self._put_due:
-                self._begin(self._put_new, self._put)
+            elif self._upload and time.monotonic() >= self._upload_due:
+                self._begin(self._upload_new, self._upload)
             return False
-        self._last = self._last or last
-        self._due = time.monotonic() + LEAST_SECONDS
-        self._begin(self._draw_and_put, *self._new(StudySnapshot.now(study), search=not last))
+        self._drawn_near_end = self._drawn_near_end or is_near_end
+        self._due = time.monotonic() + REDRAW_SECONDS
+        snapshot = StudySnapshot.of(study)
+        changes = self._find_changes(snapshot, with_search=not is_near_end)
+        self._begin(self._draw_and_upload, snapshot, *changes)
         return True
 
-    def _begin(self, work: Callable[..., None], *given: Any) -> None:
-        self._thread = threading.Thread(target=_give_way, args=(work, *given), name="figures")
-        self._thread.start()
-
-    def finish(self, study: "StudyView") -> None:
+    def finish(self, study: StudyView) -> None:
         """Draw what is new since; no thread is left."""
         self.close()
-        self._draw(*self._new(StudySnapshot.now(study)))
+        snapshot = StudySnapshot.of(study)
+        self._draw(snapshot, *self._find_changes(snapshot))
 
     def close(self) -> None:
+        """Wait until what has begun is drawn."""
         if self._thread:
             self._thread.join()
 
-    def _new(self, shown: StudySnapshot, search: bool = True) -> tuple[StudySnapshot, bool, bool]:
-        """What there is, and whether the model and the trials are others than were drawn."""
+    def _begin(self, work: Callable[..., None], *arguments: object) -> None:
+        self._thread = threading.Thread(target=_give_way, args=(work, *arguments), name="figures")
+        self._thread.start()
+
+    def _find_changes(
+        self, snapshot: StudySnapshot, *, with_search: bool = True
+    ) -> tuple[bool, bool]:
+        """Whether the model, and whether the trials, are others than those that were drawn."""
         # The model's own error: its trial may have come to a lower one since it was saved.
-        known = shown.best and shown.model and shown.model.validation_score
-        model = shown.best and known and (shown.best.id, known.rmse)
-        count = len(shown.trials) if search else self._count
-        new = bool(model) and model != self._model, count != self._count
-        self._model, self._count = model or self._model, count
-        return shown, *new
+        best, score = snapshot.study.best, snapshot.model and snapshot.model.validation_score
+        model = best and score and (best.id, score.rmse)
+        trials = len(snapshot.study.trials) if with_search else self._drawn_trials
+        changes = bool(model) and model != self._drawn_model, trials != self._drawn_trials
+        self._drawn_model, self._drawn_trials = model or self._drawn_model, trials
+        return changes
 
-    def _draw_and_put(self, shown: StudySnapshot, model: bool, trials: bool) -> None:
-        self._draw(shown, model, trials)
-        if self._put:
-            self._put_new(self._put)
+    def _draw_and_upload(self, snapshot: StudySnapshot, model: bool, trials: bool) -> None:
+        self._draw(snapshot, model, trials)
+        if self._upload:
+            self._upload_new(self._upload)
 
-    def _put_new(self, put: Callable[[], None]) -> None:
+    def _upload_new(self, upload: Callable[[], None]) -> None:
         # It mostly waits for a bucket, and so has no part in the share of the time.
         with suppress(OSError):  # as in _draw()
-            put()
-        self._put_due = time.monotonic() + PUT_SECONDS
+            upload()
+        self._upload_due = time.monotonic() + UPLOAD_SECONDS
 
-    def _draw(self, shown: StudySnapshot, model: bool, trials: bool) -> None:
+    def _draw(self, snapshot: StudySnapshot, model: bool, trials: bool) -> None:
         begun = time.monotonic()
         try:
-            from tuning.reporting.study_figures import draw
+            from tuning.reporting.study_figures import draw_study
 
-            self._show(draw(shown, model=model, trials=trials), len(shown.trials))
+            pngs = draw_study(snapshot, model=model, trials=trials)
+            self._show(pngs, len(snapshot.study.trials))
         except OSError:
             pass  # a full disk is told by whoever writes next
         except Exception as error:
             # No figure is worth a study.
-            if not self._told:
+            if not self._warned:
                 print_stderr(f"warning: no figures for TensorBoard: {error!r}")
-            self._told = True
+            self._warned = True
         spent = time.monotonic() - begun
-        self._due = max(self._due, time.monotonic() + spent / SHARE)
+        self._due = max(self._due, time.monotonic() + spent / DRAWING_SHARE)
 
 
-def _give_way(work: Callable[..., None], *arguments: Any) -> None:
+def _give_way(work: Callable[..., None], *arguments: object) -> None:
     """Call it, with other threads' turns as soon as they can be; and as before afterwards."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -164,14 +140,14 @@ def _give_way(work: Callable[..., None], *arguments: Any) -> None:
 def _import_drawing() -> None:
     """torch and matplotlib take seconds: neither before the first trials nor at the end."""
     with suppress(Exception):  # it is told when something is to be drawn
-        _load_library()
+        load_torch_library()
         # First what the study imports too, by the same door: of two threads that come to a ring of
         # modules from two sides, Python lets one see half of a module.
         import lstm_model.inference.predictor  # noqa: F401
         import tuning.reporting.study_figures  # noqa: F401
 
 
-def _load_library() -> None:
+def load_torch_library() -> None:
     """Load torch's library, where Linux's wheels have it, while other threads go on: for a quarter
     of a second an import of torch would hold them all.
     """

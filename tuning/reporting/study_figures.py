@@ -19,128 +19,132 @@ from lstm_model.figures.style import assign_styles
 from lstm_model.training.evaluator import SETTLING_ROWS, HoldoutEvaluator
 from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.breakdowns import find_level_edges, group_by_level
-from tuning.reporting.figure_thread import PngByTag, StudySnapshot
+from tuning.reporting.study_snapshot import PngByTag, StudySnapshot
 from tuning.search.optuna_trials import hyperparameter_importances
+from tuning.study.view import StudyView
 from tuning.wording import lead_name, step_name
 
 # For a page that shows them side by side; a report's figures are finer.
 DPI = 100
 
 
-def draw(shown: StudySnapshot, *, model: bool, trials: bool) -> PngByTag:
-    """PNGs by TensorBoard's tags: what is of the best model, of the search, or both."""
-    found = _of_the_model(shown) if model else {}
-    found |= _of_the_search(shown) if trials else {}
-    return {tag: render_png(figure, DPI) for tag, figure in found.items()}
+def draw_study(snapshot: StudySnapshot, *, model: bool, trials: bool) -> PngByTag:
+    """PNGs by TensorBoard's tags: those of the best model, of the search, or both."""
+    drawings = draw_model(snapshot) if model else {}
+    drawings |= draw_search(snapshot.study) if trials else {}
+    return {tag: render_png(figure, DPI) for tag, figure in drawings.items()}
 
 
-def _of_the_model(shown: StudySnapshot) -> dict[str, Figure]:
+def draw_model(snapshot: StudySnapshot) -> dict[str, Figure]:
     """Forecasts, errors and gates of the best model, by TensorBoard's tags."""
-    assert shown.best is not None and shown.model is not None
-    study, model, name = shown.study, shown.model, f"trial {shown.best.id}"
+    study, model = snapshot.study, snapshot.model
+    assert study.best is not None and model is not None
+    name = f"trial {study.best.id}"
     series = study.series.folds[-1]  # whose model was kept
     forecast = HoldoutEvaluator(series).forecast(model.model)
     period = ForecastErrors.of(series, {name: forecast[None]})
-    looks = assign_styles([_name(shown)])
-    looks[name] = looks[_name(shown)]
+    looks = assign_styles([_model_name(study)])
+    looks[name] = looks[_model_name(study)]
     times = period.times.to_numpy()
     chosen = pick_weeks(times, period.observed)
-    found = {}
+    drawings = {}
     for lead in sorted({1, series.horizon}):
-        found[f"best model/forecasts, {_first_or_last(lead, series.horizon)} lead time"] = (
+        drawings[f"best model/forecasts, {_first_or_last(lead, series.horizon)} lead time"] = (
             plot_weeks(
                 times,
                 period.observed,
                 {name: period.observed + period.mean_errors(name)[:, lead - 1]},
                 chosen,
-                lead_time=_ahead(shown, lead),
-                quantity=_quantity(shown),
+                lead_time=_ahead(study, lead),
+                quantity=_quantity(study),
                 styles=looks,
             )
         )
-    found["best model/errors by lead time"] = _by_lead_time(shown, name, looks)
+    drawings["best model/errors by lead time"] = _by_lead_time(snapshot, name, looks)
     levels = group_by_level(period.levels[:, 0], find_level_edges(series, study.target_is_pm25))
-    found["best model/errors by level"] = plot_residuals_by_level(
-        {each: period.mean_errors(each)[:, 0] for each in (name, PERSISTENCE)},
+    drawings["best model/errors by level"] = plot_residuals_by_level(
+        {model_name: period.mean_errors(model_name)[:, 0] for model_name in (name, PERSISTENCE)},
         levels,
-        quantity=f"{_quantity(shown)}, {_ahead(shown, 1)} ahead,",
+        quantity=f"{_quantity(study)}, {_ahead(study, 1)} ahead,",
         step=step_name(study.table.step),
         styles=looks,
     )
     rows = list(chosen.values())[-1]
     first, last = series.validation_start + rows.start, series.validation_start + rows.stop
     before = min(first, SETTLING_ROWS)
-    found["best model/gates in the highest week"] = plot_gates(
+    drawings["best model/gates in the highest week"] = plot_gates(
         series.times[first:last],
         series.target[first:last],
         model.model.gates(torch.from_numpy(series.inputs[first - before : last]), skip=before),
-        quantity=_quantity(shown),
+        quantity=_quantity(study),
     )
-    return found
+    return drawings
 
 
-def _of_the_search(shown: StudySnapshot) -> dict[str, Figure]:
+def draw_search(study: StudyView) -> dict[str, Figure]:
     """What the trials came to and which hyperparameters mattered, by TensorBoard's tags."""
-    study, name = shown.study, _name(shown)
-    baselines = study.baselines
-    scored = [trial for trial in shown.trials if trial.state != "failed" and trial.best]
-    found = {}
+    name, trials = _model_name(study), list(study.trials.values())
+    scored = [trial for trial in trials if trial.state != "failed" and trial.best]
+    study_look = {study.name: assign_styles([name])[name]}
+    drawings = {}
     if scored:
         references = {
-            _of_model(each, name): score.rmse for each, score in baselines.leading.items()
+            _with_model(baseline, name): score.rmse
+            for baseline, score in study.baselines.leading.items()
         }
-        found["search/history"] = plot_optimisation_history(
+        drawings["search/history"] = plot_optimisation_history(
             [trial.id for trial in scored],
             [trial.rmse for trial in scored],
             [trial.state == "stopped_early" for trial in scored],
             references,
             study=study.name,
-            quantity=_quantity(shown),
-            styles=assign_styles([name, *references]) | {study.name: assign_styles([name])[name]},
+            quantity=_quantity(study),
+            styles=assign_styles([name, *references]) | study_look,
         )
-    if shares := hyperparameter_importances(shown.trials, study.space):
-        count = sum(trial.state == "finished" for trial in shown.trials)
-        found["search/importances"] = plot_importances(
-            {study.name: shares},
-            {study.name: count},
-            styles={study.name: assign_styles([name])[name]},
+    if shares := hyperparameter_importances(trials, study.space):
+        count = sum(trial.state == "finished" for trial in trials)
+        drawings["search/importances"] = plot_importances(
+            {study.name: shares}, {study.name: count}, styles=study_look
         )
-    return found
+    return drawings
 
 
-def _name(shown: StudySnapshot) -> str:
+def _model_name(study: StudyView) -> str:
     """What the model is called: after its space, whose colour it has in a comparison too."""
-    return Path(shown.study.space.name).stem
+    return Path(study.space.name).stem
 
 
-def _of_model(baseline: str, model: str) -> str:
+def _with_model(baseline: str, model: str) -> str:
     """A baseline's name beside a model: that of one on its features has the model's in it."""
     return f"{baseline}_{model}" if BY_NAME[baseline].per_features else baseline
 
 
-def _quantity(shown: StudySnapshot) -> str:
-    target = shown.study.space.data.target
-    return f"{target} (ug/m3)" if shown.study.target_is_pm25 else target
+def _quantity(study: StudyView) -> str:
+    target = study.space.data.target
+    return f"{target} (ug/m3)" if study.target_is_pm25 else target
 
 
-def _ahead(shown: StudySnapshot, lead: int) -> str:
-    return lead_name(step_name(shown.study.table.step), lead)
+def _ahead(study: StudyView, lead: int) -> str:
+    return lead_name(step_name(study.table.step), lead)
 
 
 def _first_or_last(lead: int, horizon: int) -> str:
     return "only" if horizon == 1 else "first" if lead == 1 else "last"
 
 
-def _by_lead_time(shown: StudySnapshot, name: str, looks: Mapping[str, Style]) -> Figure:
+def _by_lead_time(snapshot: StudySnapshot, name: str, looks: Mapping[str, Style]) -> Figure:
     """The errors that the study itself has: over several folds their means, as the baselines'."""
-    baselines = shown.study.baselines
-    assert shown.model is not None and shown.model.validation_score is not None
-    beside = {_of_model(each, _name(shown)): score for each, score in baselines.leading.items()}
-    scores = {name: shown.model.validation_score, **beside}
+    study, model = snapshot.study, snapshot.model
+    assert model is not None and model.validation_score is not None
+    beside = {
+        _with_model(baseline, _model_name(study)): score
+        for baseline, score in study.baselines.leading.items()
+    }
+    scores = {name: model.validation_score, **beside}
     return plot_error_by_lead_time(
-        {model: list(score.rmse_by_lead_time) for model, score in scores.items()},
-        range(1, len(baselines.persistence.rmse_by_lead_time) + 1),
-        quantity=_quantity(shown),
-        step=step_name(shown.study.table.step),
-        styles=dict(looks) | assign_styles([*beside, _name(shown)]),
+        {label: list(score.rmse_by_lead_time) for label, score in scores.items()},
+        range(1, study.series.horizon + 1),
+        quantity=_quantity(study),
+        step=step_name(study.table.step),
+        styles=dict(looks) | assign_styles([*beside, _model_name(study)]),
     )

@@ -27,8 +27,10 @@ def best_table(study: "StudyView") -> RichTable:
     table.add_column("model")
     for heading in ("RMSE", "MAE", "skill", "epochs"):
         table.add_column(heading, justify="right")
-    for row in best_rows(study):
-        if row[0] == "persistence":
+    rows = best_rows(study)
+    first_baseline = len(rows) - len(study.baselines.scores)
+    for number, row in enumerate(rows):
+        if number == first_baseline:
             table.add_section()
         table.add_row(*row)
     return table

@@ -251,7 +251,7 @@ def attach_files(study: "Study") -> None:
     from tuning.search.optuna_trials import Journal
 
     study.attach(Journal(study.folder.name, study.space))
-    study.attach(TensorBoard(study.view))
+    study.attach(TensorBoard())
 
 
 @contextmanager

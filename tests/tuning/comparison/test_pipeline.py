@@ -12,7 +12,7 @@ from tests.tuning.conftest import PAIR
 from tuning.comparison.result import Comparison
 from tuning.ray_backend import environment
 from tuning.ray_backend.session import Session, ray_session
-from tuning.reporting.progress import Terminal
+from tuning.reporting.terminal import Terminal
 from tuning.workflows.compare_studies import plan_test, resolve_models, run_comparison
 from tuning.workflows.run_study import RunOptions
 

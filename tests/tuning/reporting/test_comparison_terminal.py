@@ -8,7 +8,7 @@ import pytest
 from tests.tuning.comparison.builders import make_comparison
 from tuning.reporting.comparison_report import ComparisonTables
 from tuning.reporting.comparison_terminal import print_comparison
-from tuning.reporting.progress import Terminal
+from tuning.reporting.terminal import Terminal
 
 
 @pytest.mark.parametrize("lead_times", [1, 2, 24])

@@ -156,7 +156,7 @@ def test_requests_of_a_study(
     requests = count(front)
     first.create([])
     first.attach(Journal("counted", first.space))
-    first.attach(TensorBoard(first.view))
+    first.attach(TensorBoard())
     assert requests() < few
     for id in range(trials):
         first.on_trial_start(id, CONFIG)
@@ -171,11 +171,12 @@ def test_requests_of_a_study(
     again.resume([])
     assert requests() <= 2 * trials + few
     assert again.trials == first.trials
-    events = TensorBoard(again.view)
+    events = TensorBoard()
+    events.on_study_start(again.view)
     assert requests() == 1
-    events._mirror.put()
+    events.upload()
     assert 0 < requests() < few
-    events._mirror.put()
+    events.upload()
     assert requests() == 0, "nothing is new"
     events.close()
     again.finish("failed")

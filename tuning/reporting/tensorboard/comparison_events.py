@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tuning.comparison.result import Comparison
 from tuning.reporting.comparison_report import summary_markdown
-from tuning.reporting.tensorboard.study_events import Events, Mirror, _layout
+from tuning.reporting.tensorboard.events import Events, Mirror
 from tuning.study.storage import StoragePath, remove_tree
 
 # Tags of the breakdowns by numbers, and of the epochs of a finalist's trial.
@@ -38,7 +38,7 @@ def write_comparison_events(
     remove_tree(folder / "tensorboard")  # of the same comparison, made before
     mirror = Mirror(folder / "tensorboard")
     root = Events(mirror.folder)
-    root.add(_layout(CHARTS))
+    root.charts(CHARTS)
     root.text("answer", summary_markdown(comparison))
     figures: list[StoragePath] = list((folder / "figures").glob("*.png"))
     root.images({f"comparison/{file.stem}": file.read_bytes() for file in figures}, 0)
@@ -56,5 +56,5 @@ def write_comparison_events(
         for number, epoch in enumerate(histories.get(model, ()), start=1):
             events.scalars({FINALIST + name: epoch[name] for name in (*metrics, "loss")}, number)
         events.close()
-    mirror.put()
+    mirror.upload()
     mirror.close()
