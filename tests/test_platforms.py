@@ -19,7 +19,7 @@ from lstm_model.training.trainer import Trainer
 WINDOWS = """\
 import sys, runpy
 import typer, rich.console, rich.live, rich.progress, pandas, pydantic, yaml, pyarrow.fs
-import torch, safetensors.torch, matplotlib.figure, matplotlib.backends.backend_agg
+import torch, safetensors.torch, matplotlib.figure, matplotlib.backends.backend_agg, psutil
 sys.platform = "win32"
 sys.modules["fcntl"] = None
 sys.argv = sys.argv[1:]
