@@ -204,15 +204,17 @@ class Study:
         trial = self.trials.setdefault(id, Trial(id, config))
         trial.state = "running"
         self._records.write(trial)
+        view = self.view
         for listener in self.listeners:
-            listener.on_trial_start(self.view, trial)
+            listener.on_trial_start(view, trial)
 
     def on_epoch(self, id: int, report: EpochReport) -> None:
         """A trial had one more epoch."""
         trial = self.trials[id]
         trial.report(report)
+        view = self.view
         for listener in self.listeners:
-            listener.on_epoch(self.view, trial)
+            listener.on_epoch(view, trial)
 
     def on_checkpoint(self, id: int, checkpoint: str | Path) -> None:
         """A trial's checkpoint is complete; its path is in the folder's file system."""
@@ -236,8 +238,9 @@ class Study:
             for run in (self.folder / "checkpoints").glob("*"):
                 remove_tree(run / str(id))
         self._derived.rewrite_if_due(self.view)
+        view = self.view
         for listener in self.listeners:
-            listener.on_trial_end(self.view, trial)
+            listener.on_trial_end(view, trial)
 
     def finish(self, outcome: Outcome) -> None:
         """No trial is under way any more; one that was cut off is interrupted."""
