@@ -15,10 +15,10 @@ def command_for_shell(name: str = "python") -> str:
     beside = Path(sys.executable)
     if name != "python":
         beside = beside.with_name(name)
-    if found := shutil.which(name):
+    if program := shutil.which(name):
         # Two environments may share an interpreter: the folder tells them apart.
-        same_folder = Path(found).parent.resolve() == beside.parent.resolve()
-        if not beside.exists() or (same_folder and os.path.samefile(found, beside)):
+        same_folder = Path(program).parent.resolve() == beside.parent.resolve()
+        if not beside.exists() or (same_folder and os.path.samefile(program, beside)):
             return name
     return shlex.quote(os.path.relpath(beside))
 

@@ -78,26 +78,26 @@ class SearchSpace:
         Raises:
             OverrideError: the changes break rules.
         """
-        given = {field: value for field, value in changes.items() if value is not None}
+        changed = {field: value for field, value in changes.items() if value is not None}
         document: Document = {"version": 1}
         for name in ("data", "study", "resources"):
             document[name] = getattr(self, name).model_dump()
-        if "data.source" in given:
+        if "data.source" in changed:
             document["data"]["fallback"] = None
-        for field, value in given.items():
+        for field, value in changed.items():
             block, _, key = field.partition(".")
             document[block][key] = value
         file, problems = validate_all(document)
         lines = []
         for problem in problems:
             field = ".".join(map(str, problem.path[:2]))
-            if field in given and not problem.sentence:
+            if field in changed and not problem.sentence:
                 lines.append(f"{field}: {problem.rule}")
             else:  # a change may break a rule at a field that it doesn't name
                 block = f"{problem.path[0]}."
-                fields = ", ".join(field for field in given if field.startswith(block))
+                fields = ", ".join(field for field in changed if field.startswith(block))
                 lines.append(f"{fields}: {problem.text}")
-        trials = given.get("study.trials", 1)
+        trials = changed.get("study.trials", 1)
         if not self.search and not lines and trials != 1:
             rule = "must be 1 where nothing is searched"
             lines.append(f"study.trials: {rule}, but got {format_value(trials)}")

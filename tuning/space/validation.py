@@ -76,10 +76,10 @@ def value_at(document: Any, path: KeyPath) -> Any:
     return document
 
 
-def missing(needed: Iterable[str], given: Collection[str], legal: Collection[str]) -> list[str]:
-    """The needed keys that aren't given, save those that a misspelt key was meant to be."""
-    guesses = {closest_match(key, legal) for key in given if key not in legal}
-    return [key for key in needed if key not in given and key not in guesses]
+def missing(needed: Iterable[str], present: Collection[str], legal: Collection[str]) -> list[str]:
+    """The needed keys that are not present, save those that a misspelt key was meant to be."""
+    guesses = {closest_match(key, legal) for key in present if key not in legal}
+    return [key for key in needed if key not in present and key not in guesses]
 
 
 def unknown_key(path: KeyPath, where: str = "") -> Problem:

@@ -148,10 +148,10 @@ def is_complete(folder: StoragePath, trials: Mapping[int, Trial], budget: int) -
 
 def check_trials(folder: StoragePath, trials: int | None) -> None:
     """Raises InputError where a study would go on with a budget that it has exceeded."""
-    there = len(list_records(folder))
-    if trials is not None and trials < there:
+    recorded = len(list_records(folder))
+    if trials is not None and trials < recorded:
         raise InputError(
-            f"--trials must be at least {there}, since {folder} has records of so many, but got "
+            f"--trials must be at least {recorded}, since {folder} has records of so many, but got "
             f"{trials}; leave it out, or ask for more"
         )
 
