@@ -34,7 +34,7 @@ def copy_of(
     """The same study in another process, which has yet to read its trials; or another such one, in
     `folder` or of `space`.
     """
-    facts = replace(study.view, trials={}, best=None, best_score=None, outcome="running")
+    facts = replace(study.view, trials={}, best_trial=None, best_score=None, outcome="running")
     return Study(
         replace(facts, folder=folder or study.folder, space=space or study.space, begun=0.0)
     )

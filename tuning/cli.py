@@ -1,4 +1,4 @@
-"""The options that the commands share, and how a study is run."""
+"""The options that the commands share, and what they make of them."""
 
 import errno
 import gc

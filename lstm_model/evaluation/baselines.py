@@ -282,14 +282,17 @@ def _lagged(inputs: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[An
     return np.ascontiguousarray(lagged)  # one channel is a view, of rows that overlap
 
 
-def _seasonal(name: str, season: pd.Timedelta, style: Style) -> Baseline:
-    """Such as same_hour_last_week: of rows shorter than a day, one week before."""
-    steps = {"hour": (pd.Timedelta(0), DAY), "day": (DAY, WEEK), "week": (WEEK, YEAR)}
-    forecast = partial(forecast_season_ago, season=season, steps=steps[name.split("_")[1]])
+def _seasonal(
+    name: str, season: pd.Timedelta, style: Style, steps: tuple[pd.Timedelta, pd.Timedelta]
+) -> Baseline:
+    """Such as same_hour_last_week: one week before, of rows whose step is one of an hour's."""
+    forecast = partial(forecast_season_ago, season=season, steps=steps)
     return Baseline(name, f"the {name.replace('_', ' ')}", forecast, style)
 
 
 YEAR = pd.Timedelta(days=365)
+# From which step between rows on, and below which, a baseline's name holds.
+HOURLY, DAILY, WEEKLY = (pd.Timedelta(0), DAY), (DAY, WEEK), (WEEK, YEAR)
 BASELINES = (
     Baseline(
         PERSISTENCE,
@@ -298,12 +301,12 @@ BASELINES = (
         Style("#707070", "--", 1.2, "D"),
         leading=True,
     ),
-    _seasonal("same_hour_yesterday", DAY, Style("#b3b3b3", ":", 1.2, "v")),
-    _seasonal("same_hour_last_week", WEEK, Style("#a0895b", ":", 1.2, "<")),
-    _seasonal("same_hour_last_year", YEAR, Style("#c9b18c", ":", 1.2, ">")),
-    _seasonal("same_day_last_week", WEEK, Style("#a0895b", ":", 1.2, "<")),
-    _seasonal("same_day_last_year", YEAR, Style("#c9b18c", ":", 1.2, ">")),
-    _seasonal("same_week_last_year", 52 * WEEK, Style("#c9b18c", ":", 1.2, ">")),
+    _seasonal("same_hour_yesterday", DAY, Style("#b3b3b3", ":", 1.2, "v"), HOURLY),
+    _seasonal("same_hour_last_week", WEEK, Style("#a0895b", ":", 1.2, "<"), HOURLY),
+    _seasonal("same_hour_last_year", YEAR, Style("#c9b18c", ":", 1.2, ">"), HOURLY),
+    _seasonal("same_day_last_week", WEEK, Style("#a0895b", ":", 1.2, "<"), DAILY),
+    _seasonal("same_day_last_year", YEAR, Style("#c9b18c", ":", 1.2, ">"), DAILY),
+    _seasonal("same_week_last_year", 52 * WEEK, Style("#c9b18c", ":", 1.2, ">"), WEEKLY),
     Baseline(
         "training_mean", "the mean of training", forecast_training_mean, Style("#4d4d4d", "-.", 1.2)
     ),

@@ -1,19 +1,13 @@
 """A trained forecaster, or several that forecast together."""
 
-import hashlib
-import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
 from lstm_model.arrays import Float64Array
@@ -21,9 +15,8 @@ from lstm_model.configuration import AS_IT_STANDS, Configuration, Kind, Reading
 from lstm_model.data.csv_table import parse_frame
 from lstm_model.data.encoding import FeatureEncoder
 from lstm_model.data.series import EncodedSeries, floors
-from lstm_model.errors import InputError
 from lstm_model.evaluation.metrics import Score
-from lstm_model.files import PathLike, read_json, write_folder
+from lstm_model.files import PathLike, write_folder
 from lstm_model.inference.intervals import Forecasts, Intervals, calibrate
 from lstm_model.inference.model_file import LAST_MODEL_FORMAT, ModelFile, unusable
 from lstm_model.inference.table_checks import (
@@ -281,24 +274,3 @@ class TrainedForecaster:
             )
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise unusable(folder, error) from error
-
-
-def write_state(folder: Path, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-    """A training's state (Fit.state), into a folder that the caller makes whole."""
-    content = dump_tensors(tensors)
-    (folder / "training.safetensors").write_bytes(content)
-    whole = {**numbers, "tensors_sha256": hashlib.sha256(content).hexdigest()}
-    (folder / "training.json").write_text(json.dumps(whole))
-
-
-def read_state(folder: PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What write_state() wrote; raises InputError where it can't be read or is not the same."""
-    numbers = read_json(folder / "training.json")
-    try:
-        content = (folder / "training.safetensors").read_bytes()
-        # A machine that dies may leave a file of the right length with nothing in it.
-        if hashlib.sha256(content).hexdigest() != numbers.pop("tensors_sha256", None):
-            raise InputError(f"{folder / 'training.safetensors'} is damaged: its hash is another")
-        return load_tensors(content), numbers
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{folder / 'training.safetensors'} can't be read: {error}") from error

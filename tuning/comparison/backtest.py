@@ -120,11 +120,11 @@ class ForecastErrors:
 
     @classmethod
     def of(cls, series: EncodedSeries, forecasts: Mapping[str, Float64Array]) -> Self:
-        """The rows of `series` from its split on; persistence is added to the models.
+        """The rows of `series` from validation_start on; persistence is added to the models.
 
         Args:
             forecasts: (S, origins, L) changes from the last observed value, from `horizon` rows
-                before the split on: what Validation.forecast() gives, once for each seed.
+                before it on: what HoldoutEvaluator.forecast() gives, once for each seed.
         """
         rows = np.arange(series.validation_start, len(series.target))
         leads = np.arange(1, series.horizon + 1)

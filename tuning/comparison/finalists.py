@@ -30,7 +30,7 @@ class SeedRun:
     Attributes:
         epoch: the best one on validation.
         score: on validation, at that epoch.
-        forecasts: of each fold's validation, at that epoch: see Validation.forecast().
+        forecasts: of each fold's validation, at that epoch: see HoldoutEvaluator.forecast().
     """
 
     seed: int
@@ -143,11 +143,11 @@ def train_with_seed(
     """A trial's configuration, trained anew; None where it fails by its own fault."""
     best: BestEpoch | None = None
     forecasts: list[Float64Array] = []
-    fit = Trainer(config, series, max_epochs=max_epochs, seed=seed, device=device)
+    trainer = Trainer(config, series, max_epochs=max_epochs, seed=seed, device=device)
     try:
-        for epoch in fit:
+        for epoch in trainer:
             if best is not epoch.best:
-                best, forecasts = epoch.best, fit.forecasts()
+                best, forecasts = epoch.best, trainer.forecasts()
     except TrainingFailed:
         return None
     assert best is not None

@@ -138,15 +138,15 @@ def with_intervals(
 
     The final models have learned from those hours: their own residuals there are too small.
     """
-    frame = study.table.frame
+    frame = study.dataset.frame
     return ensemble.with_intervals(
         [
             (fold, np.mean([run.forecasts[number] for run in finalist.runs], axis=0))
             for number, fold in enumerate(study.series.folds)
         ],
         WarmUpProbe(frame.loc[frame.index < window.start], ensemble.encoder, ensemble.target),
-        study.table.reading,
-        simulated=study.table.simulated,
+        study.dataset.reading,
+        simulated=study.dataset.simulated,
     )
 
 
@@ -185,7 +185,7 @@ def _judge(
     """The comparison, from all models' errors in each window."""
     first = next(iter(studies.values()))
     study, test = first.study, windows[0]
-    space, dataset = study.space, study.table
+    space, dataset = study.space, study.dataset
     data, seed = space.data, space.study.seed
     block = paired_tests.block_length(dataset.step, data.horizon)
     pairs = _pairs(studies, test)
@@ -253,7 +253,7 @@ def _judge(
 
 def _data_source(studies: Mapping[str, ComparedStudy]) -> DataSource:
     """Of the first study, with what was done to the cells of any."""
-    tables = [each.study.table for each in studies.values()]
+    tables = [each.study.dataset for each in studies.values()]
     return DataSource(
         tables[0].source,
         tables[0].simulated,
@@ -327,7 +327,7 @@ def _study_facts(study: StudyView) -> StudyFacts:
 def _categories(studies: Mapping[str, ComparedStudy]) -> breakdowns.Categories:
     """The last known category of every row, for each categorical feature of any study."""
     return {
-        group.column: each.study.table.frame[group.column].ffill().to_numpy(object)
+        group.column: each.study.dataset.frame[group.column].ffill().to_numpy(object)
         for each in studies.values()
         for group in each.study.series.encoder.categorical
     }

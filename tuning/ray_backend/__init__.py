@@ -1,1 +1,1 @@
-"""Trials on Ray: the only package that imports it."""
+"""Trials on Ray. Beside this package only the searcher imports it, for its base class."""

@@ -57,7 +57,7 @@ def run_trials(
         series=study.view.series,
         folder=study.folder.resolve(),
         target=space.data.target,
-        reading=study.view.table.reading,
+        reading=study.view.dataset.reading,
         max_epochs=space.study.max_epochs,
         seed=space.study.seed,
         threads=max(1, int(resources.cpu)),

@@ -54,7 +54,7 @@ class FigureThread:
         # The model that is known once the last trial is given out need not be drawn at the end.
         is_near_end = (
             not self._drawn_near_end
-            and study.best is not None
+            and study.best_trial is not None
             and len(study.trials) >= study.space.study.trials
             and not study.counts["interrupted"]  # those wait for a slot
         )
@@ -91,7 +91,7 @@ class FigureThread:
     ) -> tuple[bool, bool]:
         """Whether the model, and whether the trials, are others than those that were drawn."""
         # The model's own error: its trial may have come to a lower one since it was saved.
-        best, score = snapshot.study.best, snapshot.model and snapshot.model.validation_score
+        best, score = snapshot.study.best_trial, snapshot.model and snapshot.model.validation_score
         model = best and score and (best.id, score.rmse)
         trials = len(snapshot.study.trials) if with_search else self._drawn_trials
         changes = bool(model) and model != self._drawn_model, trials != self._drawn_trials

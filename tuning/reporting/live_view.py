@@ -93,7 +93,7 @@ class LiveView:
         left = "" if self._is_final else self._remaining.describe(status)
         return [
             _line(),
-            _line((study.name, "bold"), ", simulated data" if study.table.simulated else ""),
+            _line((study.name, "bold"), ", simulated data" if study.dataset.simulated else ""),
             progress,
             _line(states),
             _line(f"{clock(study.wall_seconds)} gone{left}", *self._memory.parts(self._is_final)),

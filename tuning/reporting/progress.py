@@ -57,7 +57,7 @@ class Progress(Listener):
                 print_stderr(f"warning: {message}")
             else:
                 self._print(Text(message, style="red"))
-        is_new_best = study.best is trial and trial.id != self._best
+        is_new_best = study.best_trial is trial and trial.id != self._best
         if is_new_best:
             self._best = trial.id
         self._update(study, is_news=is_new_best)

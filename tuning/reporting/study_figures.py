@@ -38,8 +38,8 @@ def draw_study(snapshot: StudySnapshot, *, model: bool, trials: bool) -> PngByTa
 def draw_model(snapshot: StudySnapshot) -> dict[str, Figure]:
     """Forecasts, errors and gates of the best model, by TensorBoard's tags."""
     study, model = snapshot.study, snapshot.model
-    assert study.best is not None and model is not None
-    name = f"trial {study.best.id}"
+    assert study.best_trial is not None and model is not None
+    name = f"trial {study.best_trial.id}"
     series = study.series.folds[-1]  # whose model was kept
     forecast = HoldoutEvaluator(series).forecast(model.model)
     period = ForecastErrors.of(series, {name: forecast[None]})
@@ -66,7 +66,7 @@ def draw_model(snapshot: StudySnapshot) -> dict[str, Figure]:
         {model_name: period.mean_errors(model_name)[:, 0] for model_name in (name, PERSISTENCE)},
         levels,
         quantity=f"{_quantity(study)}, {_ahead(study, 1)} ahead,",
-        step=step_name(study.table.step),
+        step=step_name(study.dataset.step),
         styles=looks,
     )
     rows = list(chosen.values())[-1]
@@ -125,7 +125,7 @@ def _quantity(study: StudyView) -> str:
 
 
 def _ahead(study: StudyView, lead: int) -> str:
-    return lead_name(step_name(study.table.step), lead)
+    return lead_name(step_name(study.dataset.step), lead)
 
 
 def _first_or_last(lead: int, horizon: int) -> str:
@@ -145,6 +145,6 @@ def _by_lead_time(snapshot: StudySnapshot, name: str, looks: Mapping[str, Style]
         {label: list(score.rmse_by_lead_time) for label, score in scores.items()},
         range(1, study.series.horizon + 1),
         quantity=_quantity(study),
-        step=step_name(study.table.step),
+        step=step_name(study.dataset.step),
         styles=dict(looks) | assign_styles([*beside, _model_name(study)]),
     )

@@ -25,17 +25,16 @@ def print_study_result(result: StudyResult, console: Console) -> None:
             f"failed, the first with: {reasons[0]}"
         )
         return
-    if study.best is not None:
+    if study.best_trial is not None:
         _print_best(study, console)
     elif result.signal is None:
         why = f"; the first failed with: {reasons[0]}" if reasons else " in the time given"
         print_stderr(f"error: no trial of {study.name} came to a result{why}")
         return
     if result.is_cut_off:
-        done = len(study.trials) - counts["interrupted"]
         cause = result.signal.name if result.signal else "time is up"
         print_stderr(
-            f"{cause}: stopped with {done} of {study.space.study.trials} trials done; "
+            f"{cause}: stopped with {study.done} of {study.space.study.trials} trials done; "
             f"everything is saved. Go on with: {resume_command(study.folder)}"
         )
     elif 0 < result.most_at_once < result.asked_at_once:
@@ -45,17 +44,19 @@ def print_study_result(result: StudyResult, console: Console) -> None:
 
 
 def _print_best(study: StudyView, console: Console) -> None:
-    assert study.best is not None
+    assert study.best_trial is not None
     console.print(best_table(study))
-    config = ", ".join(f"{key} {format_setting(value)}" for key, value in study.best.config.items())
-    console.print(f"Best trial    {study.best.id}: {config}", soft_wrap=True)
-    if study.table.simulated:
+    config = ", ".join(
+        f"{key} {format_setting(value)}" for key, value in study.best_trial.config.items()
+    )
+    console.print(f"Best trial    {study.best_trial.id}: {config}", soft_wrap=True)
+    if study.dataset.simulated:
         console.print("The data are SIMULATED: these figures say nothing about Beijing.")
     model = shlex.quote(str(study.folder / "best"))
     console.print(f"Best model    {model}", soft_wrap=True)
     console.print(f"Disk use      {study.disk_bytes / 1e6:.1f} MB", soft_wrap=True)
     strongest = study.baselines.best
-    baseline, score = study.baselines.scores[strongest], study.best.saved
+    baseline, score = study.baselines.scores[strongest], study.best_trial.saved
     if score and score["rmse"] >= baseline.rmse:
         rmse = significant(baseline.rmse, FIGURE_DIGITS)
         console.print(

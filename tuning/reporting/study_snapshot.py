@@ -29,7 +29,7 @@ class StudySnapshot:
     @classmethod
     def of(cls, study: StudyView) -> "StudySnapshot":
         model = None
-        if study.best:
+        if study.best_trial:
             from lstm_model.inference.predictor import TrainedForecaster
 
             with suppress(InputError):  # it can't be read: no figure is made of it

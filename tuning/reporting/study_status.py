@@ -38,7 +38,7 @@ class StudyStatus:
     def best(self) -> Trial | None:
         """The trial with the lowest RMSE so far; in the end the one whose model was kept."""
         if self.study.outcome != "running":
-            return self.study.best
+            return self.study.best_trial
         scored = [trial for trial in self.trials if trial.best and trial.state != "failed"]
         return min(scored, key=lambda trial: (trial.rmse, trial.id), default=None)
 

@@ -49,7 +49,7 @@ class BestModel:
         self._folder = study.folder / "best"
         self._manifest: BestManifest | None = None
         self._any_trial_ended = False
-        # Since when the model there has had no prediction intervals.
+        # When best/ came to lack prediction intervals.
         self._uncalibrated_since: float | None = None
         self._probe: WarmUpProbe | None = None
 
@@ -76,14 +76,14 @@ class BestModel:
         if state in ("finished", "stopped_early"):
             if trial.saved and not self._any_trial_ended:
                 self._any_trial_ended = True
-                self._manifest = None  # of a trial under way
+                self._manifest = None  # provisional: it gives way to the first that ended
             self._keep_if_best(trial)
         elif state == "failed" and not self._any_trial_ended and self.trial == trial.id:
             self._manifest = self._uncalibrated_since = None
             remove_tree(self._folder)
 
     def _is_best(self, id: int, rmse: float) -> bool:
-        """Whether no trial that best/ may hold is better; of equals the first one is."""
+        """Whether this trial would be the best; of equals the lower number is."""
         best = self._manifest
         return best is None or (rmse, id) < (best["saved"]["rmse"], best["trial"])
 
@@ -134,15 +134,15 @@ class BestModel:
 
         study, fold = self._study, self._study.series.folds[-1]  # whose model it is
         if self._probe is None:
-            frame, before = study.table.frame, study.space.data.test_from
+            frame, before = study.dataset.frame, study.space.data.test_from
             self._probe = WarmUpProbe(
                 frame.loc[frame.index < before], fold.encoder, study.space.data.target
             )
         return forecaster.with_intervals(
             [(fold, HoldoutEvaluator(fold).forecast(forecaster.model))],
             self._probe,
-            study.table.reading,
-            simulated=study.table.simulated,
+            study.dataset.reading,
+            simulated=study.dataset.simulated,
         )
 
     def recover(self, trials: Mapping[int, Trial]) -> list[str]:
@@ -160,8 +160,8 @@ class BestModel:
         )
         parent = self._study.folder
         # A kill between two renames leaves the folder under a temporary name.
-        between = sorted(parent.glob(".best.*")) if isinstance(parent, Path) else []
-        for folder in (self._folder, *between):
+        half_renamed = sorted(parent.glob(".best.*")) if isinstance(parent, Path) else []
+        for folder in (self._folder, *half_renamed):
             try:
                 model = TrainedForecaster.load(folder)
                 manifest = read_json(folder / BEST_MANIFEST)

@@ -27,7 +27,7 @@ class StudyResult:
     @property
     def is_done(self) -> bool:
         """Whether it came to a best model, and nobody stopped it; its time may have."""
-        return self.study.best is not None and not self.all_failed and self.signal is None
+        return self.study.best_trial is not None and not self.all_failed and self.signal is None
 
     @property
     def is_cut_off(self) -> bool:
@@ -35,6 +35,4 @@ class StudyResult:
         none is cut off.
         """
         interrupted = self.study.counts["interrupted"]
-        done = len(self.study.trials) - interrupted
-        unfinished = self.stopped and done < self.study.space.study.trials
-        return bool(self.signal or interrupted or unfinished)
+        return bool(self.signal or interrupted or (self.stopped and self.study.to_run))

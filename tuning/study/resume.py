@@ -11,7 +11,7 @@ from lstm_model.errors import InputError
 from lstm_model.files import read_bytes, read_json
 from tuning.space.search_space import SearchSpace
 from tuning.study.lock import CLAIM
-from tuning.study.manifest import read_study_space
+from tuning.study.manifest import MANIFEST, read_study_space
 from tuning.study.records import list_records
 from tuning.study.storage import StoragePath, parse_storage_path, remove_tree
 from tuning.study.trial import Trial
@@ -37,7 +37,7 @@ def check_name_is_free(folder: StoragePath, asked: SearchSpace | None = None) ->
 
 
 def is_study(folder: StoragePath) -> bool:
-    return (folder / "study.json").exists()
+    return (folder / MANIFEST).exists()
 
 
 def _half_begun(folder: StoragePath, asked: SearchSpace) -> bool:

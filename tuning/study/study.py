@@ -51,38 +51,38 @@ class Study:
         listeners: told of every event in this order, once it is written down.
     """
 
-    def __init__(self, facts: StudyView) -> None:
-        """facts: its `trials` are those of a study that goes on, as far as they are known."""
-        self._facts = facts
-        self.trials: dict[int, Trial] = dict(facts.trials)
+    def __init__(self, initial: StudyView) -> None:
+        """initial: its trials are replaced by the records in resume()."""
+        self._initial = initial
+        self.trials: dict[int, Trial] = dict(initial.trials)
         self.listeners: list[Listener] = []
         self._outcome: Outcome = "running"
         self._disk_bytes = 0
         self._lock: Lock | None = None
-        self._open(facts.folder)
+        self._open(initial.folder)
 
     def _open(self, folder: StoragePath) -> None:
-        self._facts = replace(self._facts, folder=folder)
+        self._initial = replace(self._initial, folder=folder)
         self._records = Records(folder)
-        self._best = BestModel(self._facts)
+        self._best = BestModel(self._initial)
         self._derived = DerivedFiles(folder)
 
     @property
     def folder(self) -> StoragePath:
-        return self._facts.folder
+        return self._initial.folder
 
     @property
     def space(self) -> SearchSpace:
-        return self._facts.space
+        return self._initial.space
 
     @property
     def view(self) -> StudyView:
         """The study as others may see it, now."""
         number = self._best.trial
         return replace(
-            self._facts,
+            self._initial,
             trials=self.trials,
-            best=None if number is None else self.trials[number],
+            best_trial=None if number is None else self.trials[number],
             best_score=self._best.score,
             outcome=self._outcome,
             disk_bytes=self._disk_bytes,
@@ -94,8 +94,8 @@ class Study:
         """Make the folder, with the settings in it; or fill it, where a kill left it half begun.
 
         Args:
-            ray: what is done otherwise than Ray does it.
-            wait: as of hold().
+            ray: the changes made to Ray, for study.json.
+            wait: for a dead driver's lease to end.
 
         Raises:
             InputError: the folder is another one's, or another process is at it.
@@ -115,7 +115,7 @@ class Study:
                     self._hold(wait)
                 if is_study(self.folder):
                     check_name_is_free(self.folder)
-                manifest = make_manifest(self._facts, command, ray)
+                manifest = make_manifest(self._initial, command, ray)
                 write_file(self.folder / MANIFEST, to_json_bytes(manifest))
                 if self._lock is not None:
                     self._lock.check()
@@ -134,8 +134,8 @@ class Study:
         """Take up the folder again, with the trials that it holds.
 
         Args:
-            ray: what is done otherwise than Ray does it, this time.
-            wait: as of hold().
+            ray: the changes made to Ray this time, for study.json.
+            wait: for a dead driver's lease to end.
 
         Returns:
             Warnings: what is damaged, and made again.
@@ -154,7 +154,7 @@ class Study:
                     warnings.append(warning)
             check_records(self.folder, self.space, self.trials)
             # Nothing is written before all that was read is known to be in order.
-            extend_manifest(self._facts, command, ray)
+            extend_manifest(self._initial, command, ray)
             remove_leftovers(self.folder, self.trials)
             self._rewrite_derived()
             return warnings
@@ -179,7 +179,7 @@ class Study:
         self.listeners.append(listener)
 
     def heartbeat(self) -> None:
-        """Called again and again while trials run.
+        """Check the lock, undo late writes, calibrate best/ when due: while trials run.
 
         Raises:
             LostLease: another process runs the study now.

@@ -69,7 +69,7 @@ class DataSummary:
 
 
 def summarize_data(study: StudyView) -> DataSummary:
-    table = study.table
+    table = study.dataset
     return DataSummary(
         source=table.source,
         simulated=table.simulated,
@@ -160,7 +160,7 @@ def summarize_study(study: StudyView) -> StudySummary:
 
 def _summarize_best(study: StudyView) -> BestSummary | None:
     score, baselines = study.best_score, study.baselines
-    if study.best is None or score is None:
+    if study.best_trial is None or score is None:
         return None
     validation: dict[str, object] = {
         "rmse": score["rmse"],
@@ -177,7 +177,10 @@ def _summarize_best(study: StudyView) -> BestSummary | None:
     errors = np.array(list(rmse_by_lead_time.values()), np.float64)
     validation["skill_best_baseline"] = baselines.skill_beyond(errors)
     return BestSummary(
-        study.best.id, study.best.config, score["epoch"], validation | baselines.to_json()
+        study.best_trial.id,
+        study.best_trial.config,
+        score["epoch"],
+        validation | baselines.to_json(),
     )
 
 

@@ -23,7 +23,7 @@ class StudyView:
     Attributes:
         begun: time.monotonic() at the command's start.
         trials: by number; of a study that runs, the study's own, which go on changing.
-        best: the trial whose forecaster is in best/; None before there is one.
+        best_trial: the one whose forecaster is in best/; None before there is one.
         best_score: the validation errors of that forecaster. Its trial may have come to lower ones
             since it was saved.
         disk_bytes: of the whole folder, when it was last begun, taken up or finished.
@@ -31,12 +31,12 @@ class StudyView:
 
     folder: StoragePath
     space: SearchSpace
-    table: Dataset
+    dataset: Dataset
     series: EncodedSeries
     baselines: Baselines
     begun: float
     trials: Mapping[int, Trial] = field(default_factory=dict)
-    best: Trial | None = None
+    best_trial: Trial | None = None
     best_score: BestScore | None = None
     outcome: Outcome = "running"
     disk_bytes: int = 0
@@ -50,14 +50,19 @@ class StudyView:
         return Counter(trial.state for trial in self.trials.values())
 
     @property
+    def done(self) -> int:
+        """How many trials have ended."""
+        return sum(not trial.under_way for trial in self.trials.values())
+
+    @property
     def to_run(self) -> int:
         """How many trials have yet to end."""
-        return self.space.study.trials - sum(not each.under_way for each in self.trials.values())
+        return self.space.study.trials - self.done
 
     @property
     def target_is_pm25(self) -> bool:
         """Whether the target is known to be PM2.5, in ug/m3."""
-        return self.table.source in ("beijing", "simulated") and self.space.data.target == "pm2.5"
+        return self.dataset.source in ("beijing", "simulated") and self.space.data.target == "pm2.5"
 
     @property
     def wall_seconds(self) -> float:

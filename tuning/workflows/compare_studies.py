@@ -144,7 +144,7 @@ def compare_studies(
 
 def check_folder(folder: StoragePath) -> None:
     """Raises InputError where the comparison's folder holds something else."""
-    if (folder / "study.json").exists():
+    if is_study(folder):
         raise InputError(f"{folder} is a study; choose another --name for the comparison")
     if folder.exists() and not any((folder / file).exists() for file in COMPARISON_FILES):
         raise InputError(
@@ -231,7 +231,7 @@ def check_all_trials_done(studies: "Mapping[str, StudyView]") -> None:
     """Raises Failure, before the test is read, where the time was up before two studies had
     all of their trials: whoever searches longer finds better.
     """
-    done = {name: _trials_done(study) for name, study in studies.items()}
+    done = {name: study.done for name, study in studies.items()}
     budget = {name: study.space.study.trials for name, study in studies.items()}
     if len(studies) > 1 and done != budget:
         counts = ", ".join(f"{name} has {done[name]} of {budget[name]}" for name in studies)
@@ -381,9 +381,9 @@ def ensure_finished(
     study = prepare_study(
         model.folder, model.space, model.dataset, model.series, begun, model.trials, console
     )
-    done = _trials_done(study)
+    done = study.done
     if done >= model.space.study.trials:
-        console.print(f"StudyView {study.name}: {done} trials are there", soft_wrap=True)
+        console.print(f"Study {study.name}: {done} trials are there", soft_wrap=True)
         return study
     result = run_study(study, session, options, console, resumed=model.exists)
     print_study_result(result, console)
@@ -392,8 +392,3 @@ def ensure_finished(
     if not result.is_done:
         raise StudyUnfinished(result)
     return result.study
-
-
-def _trials_done(study: "StudyView") -> int:
-    """How many of its trials have ended."""
-    return sum(not trial.under_way for trial in study.trials.values())

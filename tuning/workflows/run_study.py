@@ -208,7 +208,7 @@ def run_study(
     asked = min((options.concurrency or 0) if options.address else at_once(), to_run)
     progress = Progress(console, stopping=lambda: bool(stop))
     # Signals are taken once Ray runs, because it sets a handler of its own for SIGTERM.
-    with stop.signals(), _told_of_unwritable_folder(study):
+    with stop.signals(), _explain_unwritable_folder(study):
         try:
             attach_files(study)
             console.print(
@@ -233,7 +233,7 @@ def run_study(
             raise
         if last:
             session.begin_to_end()
-        done = study.view.best is not None and not stop.all_failed
+        done = study.view.best_trial is not None and not stop.all_failed
         study.finish("interrupted" if stop.signal else "finished" if done else "failed")
     return StudyResult(
         study.view,
@@ -255,7 +255,7 @@ def attach_files(study: "Study") -> None:
 
 
 @contextmanager
-def _told_of_unwritable_folder(study: "Study") -> Iterator[None]:
+def _explain_unwritable_folder(study: "Study") -> Iterator[None]:
     """Raises Failure where the study's folder can't be written any more, with what next."""
     try:
         yield

@@ -205,7 +205,7 @@ def test_trial_that_is_not_best_leaves_no_checkpoint(
             better.append(trial.id)
     assert 0 < len(better) < 5
     assert [trial.id for trial in study.trials.values() if trial.saved] == better
-    assert study.view.best is study.trials[better[-1]]
+    assert study.view.best_trial is study.trials[better[-1]]
     kept = TrainedForecaster.load(study.folder / "best").validation_score
     assert kept is not None
     assert kept.rmse == lowest
@@ -309,9 +309,9 @@ def test_stopped_study_ends_as_uninterrupted_one(
     for uninterrupted, resumed in zip(whole.trials.values(), parts.trials.values(), strict=True):
         for facts in ("config", "state", "history", "best"):
             assert getattr(resumed, facts) == getattr(uninterrupted, facts)
-    assert whole.view.best is not None
-    assert parts.view.best is not None
-    assert whole.view.best.id == parts.view.best.id
+    assert whole.view.best_trial is not None
+    assert parts.view.best_trial is not None
+    assert whole.view.best_trial.id == parts.view.best_trial.id
     weights = [study.folder / "best" / "model.safetensors" for study in (whole, parts)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     assert not (parts.folder / "checkpoints").exists()

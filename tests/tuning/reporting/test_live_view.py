@@ -356,7 +356,7 @@ try:
             continue
         for each in (study.trials[id - 1], trial):
             each.state, each.reason = "failed" if each.id == 5 else "finished", "out of memory"
-            study.best = each
+            study.best_trial = each
             progress.on_trial_end(study, each)
         time.sleep(0.3)
         if id == 9:

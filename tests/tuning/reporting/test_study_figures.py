@@ -31,7 +31,7 @@ def test_outcome_is_told_and_drawn_of_rows_before_the_test(
     train(study, 1, ONE_LAYER)
     train(study, 2, TWO_LAYERS | {"learning_rate": 1e-3}, "stopped_early")
     study.finish("finished")
-    assert study.view.best is study.trials[1]
+    assert study.view.best_trial is study.trials[1]
     assert set(events(study.folder).Tags()["images"]) == {
         "best model/forecasts, first lead time",
         "best model/forecasts, last lead time",
@@ -68,7 +68,7 @@ def test_snapshot_stays_while_the_study_goes_on(make_study: MakeStudy) -> None:
     snapshot = StudySnapshot.of(study.view)
     study.on_trial_end(1, "failed", "NaN")
     assert list(snapshot.study.trials) == [0]
-    assert snapshot.study.best is study.trials[0]
+    assert snapshot.study.best_trial is study.trials[0]
     assert set(draw_study(snapshot, model=False, trials=True)) == {"search/history"}
     assert draw_study(snapshot, model=False, trials=False) == {}
 

@@ -72,12 +72,12 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     assert best.rows_needed < 336
     manifest = (folder_of(study) / "best" / BEST_MANIFEST).read_bytes()
     # Nothing of it comes from the test.
-    frame = study.view.table.frame
+    frame = study.view.dataset.frame
     hidden = frame[frame.index < study.space.data.test_from].reindex(frame.index)
     files = best.files()
     of.save(folder_of(study) / "best")
     (folder_of(study) / "best" / BEST_MANIFEST).write_bytes(manifest)
-    blind = BestModel(replace(study.view, table=replace(study.view.table, frame=hidden)))
+    blind = BestModel(replace(study.view, table=replace(study.view.dataset, frame=hidden)))
     assert blind.recover(study.trials) == []
     blind.calibrate()
     assert lstm_model.load(folder_of(study) / "best").files() == files

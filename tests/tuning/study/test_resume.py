@@ -43,9 +43,9 @@ def test_the_space_comes_back_with_its_flags(study: Study) -> None:
 
 
 def test_other_data_are_refused(study: Study) -> None:
-    check_data(study.folder, study.view.table)
+    check_data(study.folder, study.view.dataset)
     with pytest.raises(InputError, match="was begun with other data"):
-        check_data(study.folder, replace(study.view.table, sha256="0" * 64))
+        check_data(study.folder, replace(study.view.dataset, sha256="0" * 64))
 
 
 def test_records_come_back_in_order(study: Study) -> None:
@@ -237,7 +237,7 @@ def test_a_lost_best_model_is_made_again(
     (told,) = again.resume([])
     assert told.endswith("best holds no model that can be read: trial 1 runs again to make it")
     assert [trial.state for trial in again.trials.values()] == ["finished", "interrupted"]
-    assert (again.trials[1].epochs, again.trials[1].saved, again.view.best) == (0, None, None)
+    assert (again.trials[1].epochs, again.trials[1].saved, again.view.best_trial) == (0, None, None)
 
 
 def test_a_best_model_between_two_renames_is_found(
@@ -249,8 +249,8 @@ def test_a_best_model_between_two_renames_is_found(
     (folder / "best").rename(folder / ".best.new")
     (folder / "trials" / ".0.json.half").write_text("{")
     again = reopened(study)
-    assert again.view.best is not None
-    assert again.view.best.id == 0
+    assert again.view.best_trial is not None
+    assert again.view.best_trial.id == 0
     assert (study.folder / "best" / "model.safetensors").exists()
     assert not list(study.folder.rglob(".*"))
 

@@ -55,7 +55,7 @@ def test_it_begins_with_the_space_as_it_was_given_and_what_it_means(study: Study
     assert settings["command"] == ["python", "-m", "tuning.run"]
     assert settings["seed"] == 0
     assert settings["settings"]["trials"] == 4
-    assert settings["data"]["sha256"] == study.view.table.sha256
+    assert settings["data"]["sha256"] == study.view.dataset.sha256
     assert settings["data"]["settings"]["validation_from"] == "2020-02-10T00:00:00"
     assert settings["search"]["dropout"]["when"] == {"num_layers": [2]}
     assert settings["fixed"] == {"context_length": 12, "chunk_length": 48}
@@ -69,7 +69,7 @@ def test_only_pm25_of_a_known_source_has_its_unit_and_levels(study: Study) -> No
     def known(source: str, target: str) -> bool:
         view = study.view
         data = view.space.data.model_copy(update={"target": target})
-        table, space = replace(view.table, source=source), replace(view.space, data=data)
+        table, space = replace(view.dataset, source=source), replace(view.space, data=data)
         return replace(view, table=table, space=space).target_is_pm25
 
     assert known("beijing", "pm2.5")
@@ -143,7 +143,7 @@ def end(study: Study, id: int, rmse: float, state: State = "finished") -> None:
 def test_of_equals_the_first_is_best(study: Study) -> None:
     for id in (1, 0, 2):
         end(study, id, 8.0)
-    assert study.view.best is study.trials[0]
+    assert study.view.best_trial is study.trials[0]
     assert read(study, "best/trial.json")["trial"] == 0
 
 
@@ -153,7 +153,7 @@ def test_the_best_is_the_one_whose_model_is_kept(study: Study) -> None:
     end(study, 1, 9.0)
     study.on_trial_end(0, "failed", "its worker died 4 times")
     study.finish("finished")
-    assert study.view.best is study.trials[1]
+    assert study.view.best_trial is study.trials[1]
     assert read(study, "summary.json")["best"]["trial"] == 1
     assert read(study, "best/model.json") == {"trial": 1, "number": 0}
 
@@ -169,13 +169,13 @@ def test_until_a_trial_has_ended_the_best_is_the_leaders_last_checkpoint(study: 
     save(study, 1, 1, 9.0)
     assert read(study, "best/model.json") == {"trial": 1, "number": 1}
     save(study, 2, 1, 9.5)
-    assert study.view.best is study.trials[1]
+    assert study.view.best_trial is study.trials[1]
     save(study, 1, 2, 8.5)
     assert read(study, "best/model.json") == {"trial": 1, "number": 2}
     study.on_trial_end(2, "finished")  # no better, but it has ended
     assert read(study, "best/trial.json")["trial"] == 2
     save(study, 1, 3, 8.0)
-    assert study.view.best is study.trials[2], "trials under way are left out now"
+    assert study.view.best_trial is study.trials[2], "trials under way are left out now"
     study.on_trial_end(1, "stopped_early")
     assert read(study, "best/model.json") == {"trial": 1, "number": 3}
 
@@ -198,7 +198,7 @@ def test_a_leader_that_fails_before_any_trial_has_ended_is_not_the_best(study: S
     study.on_trial_start(0, CONFIG)
     save(study, 0, 1, 9.0)
     study.on_trial_end(0, "failed", "out of memory")
-    assert study.view.best is None
+    assert study.view.best_trial is None
     assert not (study.folder / "best").exists()
     study.finish("failed")
     assert read(study, "summary.json")["best"] is None

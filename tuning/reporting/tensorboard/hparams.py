@@ -73,7 +73,7 @@ def write_row(run: Path, study: StudyView, trial: Trial) -> None:
     values = {
         "study": study.name,
         "state": trial.state,
-        "data": study.table.source,
+        "data": study.dataset.source,
         **study.space.defaults,
         **trial.config,
     }

@@ -122,8 +122,8 @@ class TensorBoard(Listener):
         write_row(self._folder / "trials" / _number(trial), study, trial)
         self._move(trial, "running", "trials")
         self._ended += not trial.under_way
-        if study.best:
-            self._root.scalars({BEST_SO_FAR_TAG: study.best.rmse}, self._ended)
+        if study.best_trial:
+            self._root.scalars({BEST_SO_FAR_TAG: study.best_trial.rmse}, self._ended)
         self._redraw_if_due(study)
 
     def on_study_end(self, study: StudyView) -> None:
@@ -187,12 +187,15 @@ class TensorBoard(Listener):
                     events.scalars({BEST_SO_FAR_TAG: score.rmse}, ended)
 
     def _write_best(self, study: StudyView) -> None:
-        if study.best is None or (best := (study.best.id, study.best.epochs)) == self._best:
+        if (
+            study.best_trial is None
+            or (best := (study.best_trial.id, study.best_trial.epochs)) == self._best
+        ):
             return
         self._best = best
         with closing(Events(self._folder / "best")) as events:
             events.begin_after(0)  # in place of the one that was the best before
-            for number, epoch in enumerate(study.best.history, start=1):
+            for number, epoch in enumerate(study.best_trial.history, start=1):
                 events.scalars(_curves(epoch), number)
 
     def _write_outcome(self, study: StudyView) -> None:
@@ -239,10 +242,10 @@ def _outcome(study: StudyView) -> str:
         f"{number} {state.replace('_', ' ')}" for state, number in summary.trials.items()
     )
     heading = f"### {study.name}: {study.outcome}. {counts}."
-    if (best := study.best_score) is None or study.best is None:
+    if (best := study.best_score) is None or study.best_trial is None:
         nothing = f"{heading}\n\nNo trial has ended with a result yet.\n{HOW_TO_LOOK}"
         return _with_simulation_notice(study, nothing)
-    trial = study.best
+    trial = study.best_trial
     differences = []
     for name, baseline in study.baselines.leading.items():
         less = 1 - best["rmse"] / baseline.rmse
@@ -262,7 +265,7 @@ def _outcome(study: StudyView) -> str:
 
 
 def _with_simulation_notice(study: StudyView, markdown: str) -> str:
-    if not study.table.simulated:
+    if not study.dataset.simulated:
         return markdown
     return f"**SIMULATED DATA: it says nothing about Beijing**\n\n{markdown}"
 
