@@ -73,7 +73,7 @@ def test_simulated_data_are_labelled(make_study: MakeStudy) -> None:
     warning = "Beijing's data could not be had (no network)"
     listener = TensorBoard()
     listener.on_study_start(
-        replace(view, table=replace(view.dataset, simulated=True, warning=warning))
+        replace(view, dataset=replace(view.dataset, simulated=True, warning=warning))
     )
     listener.close()
     for tag in ("settings", "outcome"):

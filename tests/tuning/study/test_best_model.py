@@ -77,7 +77,7 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     files = best.files()
     of.save(folder_of(study) / "best")
     (folder_of(study) / "best" / BEST_MANIFEST).write_bytes(manifest)
-    blind = BestModel(replace(study.view, table=replace(study.view.dataset, frame=hidden)))
+    blind = BestModel(replace(study.view, dataset=replace(study.view.dataset, frame=hidden)))
     assert blind.recover(study.trials) == []
     blind.calibrate()
     assert lstm_model.load(folder_of(study) / "best").files() == files
