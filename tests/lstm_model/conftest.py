@@ -1,6 +1,7 @@
 """Small tables and series, made by hand, that the tests of the model share."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,21 @@ def saved(
     folder = tmp_path_factory.mktemp("study") / "best"
     air_model[1].save(folder)
     return folder
+
+
+@pytest.fixture
+def sine() -> EncodedSeries:
+    """A sine of a day: the next value follows from the last ones, and the change is never zero."""
+    rows = 24 * 80
+    frame = pd.DataFrame(
+        {"pm": 50 + 10 * np.sin(2 * np.pi * np.arange(rows) / 24)},
+        index=pd.date_range("2020-01-01", periods=rows, freq="h", name="time"),
+    )
+    settings = DataSettings(
+        target="pm",
+        features=("pm",),
+        horizon=2,
+        validation_from=datetime(2020, 3, 1),
+        test_from=datetime(2021, 1, 1),
+    )
+    return EncodedSeries.from_table(frame, HOUR, settings)

@@ -53,7 +53,7 @@ def test_largest_errors_come_with_their_hours() -> None:
 def test_level_edges_are_quantiles_of_training() -> None:
     class Final:
         target = np.concatenate([np.arange(1.0, 102.0), [9999.0]])
-        split = 101
+        validation_start = 101
 
     assert find_level_edges(Final(), target_is_pm25=True) == [35, 75, 115, 150, 250]  # type: ignore[arg-type]
     assert find_level_edges(Final(), target_is_pm25=False) == [21, 41, 61, 81, 96]  # type: ignore[arg-type]

@@ -62,7 +62,7 @@ def test_short_period_shortens_blocks_of_both_tests() -> None:
 def test_hardly_observed_period_is_refused() -> None:
     class Final:
         horizon = 2
-        split = 100
+        validation_start = 100
         target = np.zeros(1100)
         changes = np.zeros((1100, 2))
 

@@ -45,7 +45,7 @@ def recorded(
 ) -> tuple[StudyCallback, Events]:
     """A callback, and what its study of three trials hears from it."""
     study, events = create_study([8, 4, 6]), list[tuple[Any, ...]]()
-    for name in ("started", "reported", "ended", "heartbeat"):
+    for name in ("on_trial_start", "on_epoch", "on_trial_end", "heartbeat"):
         monkeypatch.setattr(study, name, lambda *of, name=name: events.append((name, *of[:1])))
     return StudyCallback(study, StopRequest()), events
 
@@ -62,10 +62,10 @@ def test_trial_is_written_once_its_slot_has_another(
     callback.on_step_begin()
     callback.on_trial_start(ray_trial(1))
     callback.on_step_end()
-    assert events[1:] == [("reported", 0), ("reported", 0), ("ended", 0), ("heartbeat",)]
+    assert events[1:] == [("on_epoch", 0), ("on_epoch", 0), ("on_trial_end", 0), ("heartbeat",)]
     callback.on_step_begin()
     callback.on_step_end()
-    assert events[5:] == [("started", 1), ("heartbeat",)]
+    assert events[5:] == [("on_trial_start", 1), ("heartbeat",)]
 
 
 def test_deferred_events_do_not_pile_up(recorded: tuple[StudyCallback, Events]) -> None:
@@ -76,13 +76,13 @@ def test_deferred_events_do_not_pile_up(recorded: tuple[StudyCallback, Events]) 
     callback.on_trial_result(ray_trial(2), {"epoch": 1, "reports": [report(1)]})
     assert not events
     callback.on_trial_result(ray_trial(1), {"epoch": 1, "reports": [report(1)]})
-    assert events[:3] == [("started", 0), ("started", 1), ("reported", 2)]
-    assert ("reported", 1) not in events
+    assert events[:3] == [("on_trial_start", 0), ("on_trial_start", 1), ("on_epoch", 2)]
+    assert ("on_epoch", 1) not in events
 
 
 def test_no_report_is_lost_where_writing_one_fails(create_study: Callable[..., Study]) -> None:
     study, stop = create_study([8]), StopRequest()
-    study.listeners.append(Mock(reported=Mock(side_effect=OSError("no space left"))))
+    study.listeners.append(Mock(on_epoch=Mock(side_effect=OSError("no space left"))))
     callback = StudyCallback(study, stop)
     callback.on_trial_start(ray_trial(0))
     reports = [report(epoch) for epoch in (1, 2, 3)]
@@ -111,8 +111,8 @@ def test_interruption_keeps_other_trials_events(
     create_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study, ended = create_study([8, 4, 6]), list[int]()
-    monkeypatch.setattr(study, "started", Mock(side_effect=KeyboardInterrupt))
-    monkeypatch.setattr(study, "ended", lambda number, state: ended.append(number))
+    monkeypatch.setattr(study, "on_trial_start", Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr(study, "on_trial_end", lambda number, state: ended.append(number))
     callback = StudyCallback(study, StopRequest())
     callback.on_trial_start(ray_trial(0))
     callback.on_trial_complete(ray_trial(1))

@@ -236,7 +236,7 @@ def test_unwritable_folder_ends_the_study(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(study, "reported", full)
+    monkeypatch.setattr(study, "on_epoch", full)
     with pytest.raises(OSError, match="No space left"):
         run_trials(study, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)
 

@@ -152,7 +152,7 @@ def test_coverage_is_counted_from_the_test_hours(written: Written) -> None:
     class Known:
         """A model whose bounds are 5.5 and 15.5 from its forecast, to either side."""
 
-        def bounds(
+        def prediction_intervals(
             self, forecasts: Float64Array, floor: Float64Array
         ) -> dict[float, tuple[Float64Array, Float64Array]]:
             return {c: (forecasts - w, forecasts + w) for c, w in ((0.8, 5.5), (0.95, 15.5))}

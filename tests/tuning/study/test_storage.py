@@ -16,7 +16,7 @@ from tests.bucket_server import KEYS, Front, create_bucket, server_clock
 from tests.builders import copy_of, epoch_report
 from tests.tuning.study.test_study import CONFIG
 from tuning.reporting.tensorboard.study_events import TensorBoard
-from tuning.search import searcher
+from tuning.search import optuna_trials
 from tuning.search.optuna_trials import Journal
 from tuning.study import summary
 from tuning.study.records import read_trials
@@ -144,7 +144,7 @@ def test_requests_of_a_study(
 ) -> None:
     """Each may take 20 ms: two for a trial while it runs, two for its events, two to read it."""
     monkeypatch.setattr(summary, "DERIVE_SECONDS", 1e6)
-    monkeypatch.setattr(searcher, "JOURNAL_SECONDS", 1e6)
+    monkeypatch.setattr(optuna_trials, "JOURNAL_SECONDS", 1e6)
     trials, few = 40, 45
 
     def new(folder: RemotePath) -> Study:

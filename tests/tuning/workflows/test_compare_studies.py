@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lstm_model.errors import InputError, TrainingFailed
+from lstm_model.errors import Failure, InputError
 from tuning.space.search_space import read_space
 from tuning.workflows.compare_studies import (
     ComparedModel,
@@ -48,13 +48,13 @@ def test_studies_cut_off_by_time_are_not_compared() -> None:
     def study(*under_way: bool) -> Any:
         trials = {id: SimpleNamespace(under_way=each) for id, each in enumerate(under_way)}
         space = SimpleNamespace(study=SimpleNamespace(trials=2))
-        return SimpleNamespace(trials=trials, space=space)
+        return SimpleNamespace(done=done, space=space)
 
     whole, cut_off = study(False, False), study(False, True)
     check_all_trials_done({"both": whole})
     check_all_trials_done({"alone": cut_off})
     check_all_trials_done({"both": whole, "alone": whole})
-    with pytest.raises(TrainingFailed) as refused:
+    with pytest.raises(Failure) as refused:
         check_all_trials_done({"both": whole, "alone": cut_off})
     assert str(refused.value) == (
         "two models are compared on equal terms, with all of their trials, but both has 2 of 2, "
