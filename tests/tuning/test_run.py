@@ -23,14 +23,11 @@ from lstm_model.command import run_app
 from lstm_model.configuration import Configuration
 from lstm_model.data.series import EncodedSeries
 from lstm_model.data.sources import load_dataset
-from lstm_model.errors import InputError
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.trainer import Trainer
 from tests.tuning.conftest import command
-from tuning.cli import parse_duration, parse_name_list
 from tuning.reporting.terminal import Terminal
 from tuning.run import app
-from tuning.shell import command_for_shell
 from tuning.space.search_space import read_space
 from tuning.workflows.debug import debug_one_trial
 
@@ -590,60 +587,6 @@ def test_a_fallback_is_told(run: Run, environment: dict[str, str]) -> None:
     done = run("--space", "univariate.yaml", "--check", "--quiet")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith("warning: Beijing's data could not be had")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("90s", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("45s", 45), ("1m5s", 65)],
-)
-def test_times(text: str, expected: float) -> None:
-    assert parse_duration(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "0", "0s", "m", "-5m", "5d", "1.5h", "10m 5x", "½h", "1h30"])
-def test_no_times(text: str) -> None:
-    rule = "--time-budget must be more than 0, with a unit after each number, such as 90s, 10m or "
-    with pytest.raises(InputError) as refused:
-        parse_duration(text)
-    assert str(refused.value) == f"{rule}1h30m, but got {text!r}; say 10m"
-
-
-def test_a_number_without_a_unit_is_no_time() -> None:
-    with pytest.raises(InputError, match=r"but got ' 90'; say 90s or 90m"):
-        parse_duration(" 90")
-
-
-def test_lists_of_names() -> None:
-    assert parse_name_list(None) is None
-    assert parse_name_list("none") == ()
-    assert parse_name_list("hour_of_day, day_of_week") == ("hour_of_day", "day_of_week")
-
-
-def test_a_program_is_typed_by_its_name_where_that_leads_to_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two environments made of one interpreter, as venv makes them."""
-    for name in ("one", "the other"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "python").symlink_to(sys.executable)
-        (tmp_path / name / "python3").symlink_to("python")
-        (tmp_path / name / "tensorboard").touch(mode=0o755)
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    one, other = tmp_path / "one", tmp_path / "the other"
-    monkeypatch.setattr(sys, "executable", str(one / "python3"))
-    monkeypatch.setenv("PATH", str(one))
-    assert (command_for_shell(), command_for_shell("tensorboard")) == ("python", "tensorboard")
-    for elsewhere in (other, tmp_path):
-        monkeypatch.setenv("PATH", str(elsewhere))
-        assert command_for_shell() == "../one/python3"
-        assert command_for_shell("tensorboard") == "../one/tensorboard"
-    monkeypatch.setattr(sys, "executable", str(other / "python"))
-    monkeypatch.setenv("PATH", str(one))
-    assert command_for_shell() == "'../the other/python'"
-    # Of another environment, where this one has none.
-    (other / "tensorboard").unlink()
-    assert command_for_shell("tensorboard") == "tensorboard"
 
 
 def test_help_names_every_option_of_the_contract(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,21 @@
 """Groups of test hours that are made up here, against answers worked out by hand."""
 
+from datetime import datetime
+
 import numpy as np
+import pandas as pd
 import pytest
 
+from lstm_model.arrays import Float64Array
 from lstm_model.evaluation.baselines import PERSISTENCE
 from tests.tuning.comparison.builders import make_errors
-from tuning.comparison.breakdowns import break_down, find_largest_errors, find_level_edges
+from tuning.comparison.backtest import ForecastErrors
+from tuning.comparison.breakdowns import (
+    break_down,
+    find_largest_errors,
+    find_level_edges,
+    measure_coverage,
+)
 
 
 def test_breakdowns_by_hand() -> None:
@@ -57,3 +67,52 @@ def test_level_edges_are_quantiles_of_training() -> None:
 
     assert find_level_edges(Final(), target_is_pm25=True) == [35, 75, 115, 150, 250]  # type: ignore[arg-type]
     assert find_level_edges(Final(), target_is_pm25=False) == [21, 41, 61, 81, 96]  # type: ignore[arg-type]
+
+
+def simple(forecasts: Float64Array, observed: Float64Array) -> ForecastErrors:
+    """A test of hours whose forecasts are given by the hour that is forecast."""
+    rows = len(observed)
+    times = pd.date_range(datetime(2020, 1, 1), periods=rows, freq="h")
+    errors = {
+        "m": (forecasts - observed[:, None])[None],
+        "persistence": (0 * forecasts - observed[:, None])[None],
+    }
+    return ForecastErrors(
+        times, observed, errors, np.zeros((rows, 2), np.int_), 0 * forecasts, 0 * forecasts
+    )
+
+
+def test_coverage_counted_by_hand() -> None:
+    """Bounds of +-10 at 80% and +-20 at 95%; five hours, the last one not observed."""
+    observed = np.array([50.0, 62.0, 75.0, 190.0, np.nan])
+    forecasts = np.full((5, 2), 55.0)
+    forecasts[3] = 180.0, 100.0
+
+    class Model:
+        intervals = True
+
+        def prediction_intervals(
+            self, values: Float64Array, floor: Float64Array
+        ) -> dict[float, tuple[Float64Array, Float64Array]]:
+            np.testing.assert_allclose(values[:4], forecasts[:4])
+            return {0.8: (values - 10, values + 10), 0.95: (values - 20, values + 20)}
+
+    found = measure_coverage(simple(forecasts, observed), "m", Model(), [100.0])  # type: ignore[arg-type]
+    shares = {
+        (one.claim, one.lead_time, one.forecast_level): (one.rows, one.covered) for one in found
+    }
+    assert shares == {
+        (0.8, 1, "all"): (4, 0.75),
+        (0.8, 1, "below 100"): (3, pytest.approx(2 / 3)),
+        (0.8, 1, "100 and more"): (1, 1.0),
+        (0.8, 2, "all"): (4, 0.5),
+        (0.8, 2, "below 100"): (3, pytest.approx(2 / 3)),
+        (0.8, 2, "100 and more"): (1, 0.0),
+        (0.95, 1, "all"): (4, 1.0),
+        (0.95, 1, "below 100"): (3, 1.0),
+        (0.95, 1, "100 and more"): (1, 1.0),
+        (0.95, 2, "all"): (4, 0.75),
+        (0.95, 2, "below 100"): (3, 1.0),
+        (0.95, 2, "100 and more"): (1, 0.0),
+    }
+    assert [one.mean_width for one in found[:2]] == pytest.approx([20.0, 20.0])

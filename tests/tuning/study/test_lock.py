@@ -13,15 +13,13 @@ import pytest
 from lstm_model.errors import InputError
 from tests.bucket_server import KEYS, Front, create_bucket, server_clock
 from tests.builders import copy_of, epoch_report
-from tests.tuning.study.test_study import CONFIG
+from tests.tuning.study.studies import CONFIG
 from tuning.study import lock as lock_module
 from tuning.study.lock import Lease, LostLease
 from tuning.study.resume import check_name_is_free
 from tuning.study.storage import RemotePath, StoragePath, parse_storage_path
 from tuning.study.study import Study
 from tuning.study.trial import Trial
-
-pytest_plugins = ("tests.tuning.study.test_study",)
 
 TERM = lock_module.TERM_SECONDS
 STUDIES = count()

@@ -5,16 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lstm_model.errors import InputError
 from lstm_model.inference.predictor import TrainedForecaster
-from tests.bucket_server import KEYS, Front, create_bucket, server_clock
+from tests.bucket_server import Front, server_clock
 from tests.builders import copy_of, epoch_report
-from tests.tuning.study.test_study import CONFIG
+from tests.tuning.study.studies import CONFIG
 from tuning.reporting.tensorboard.study_events import TensorBoard
 from tuning.search import optuna_trials
 from tuning.search.optuna_trials import Journal
@@ -32,26 +32,6 @@ from tuning.study.study import Study
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Space = Callable[..., Path]
-
-pytest_plugins = ("tests.tuning.study.test_study",)
-
-
-@pytest.fixture(scope="module")
-def front() -> Iterator[Front]:
-    """A bucket's server, named as an environment of AWS's own does."""
-    front = Front()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**KEYS, "AWS_ENDPOINT_URL": front.endpoint}.items():
-            patch.setenv(name, value)
-        create_bucket(front)
-        yield front
-    front.close()
-
-
-@pytest.fixture(scope="module")
-def bucket(front: Front) -> str:
-    """The URI of a bucket's folder."""
-    return "s3://bucket/studies"
 
 
 def test_a_place_is_a_directory_or_what_a_uri_names(bucket: str, tmp_path: Path) -> None:

@@ -15,8 +15,6 @@ from tuning.study.storage import (
     to_json_bytes,
 )
 
-pytest_plugins = ("tests.tuning.study.test_storage",)
-
 
 @pytest.fixture(params=["disk", "bucket"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> StoragePath:
