@@ -329,9 +329,9 @@ study = SimpleNamespace(
     name="air",
     trials={},
     outcome="running",
-    best=None,
+    best_trial=None,
     wall_seconds=75,
-    table=SimpleNamespace(simulated=False),
+    dataset=SimpleNamespace(simulated=False),
     baselines=Baselines({"persistence": score(24.86), "ridge": score(23.64)}, {}),
     space=SimpleNamespace(
         search={"hidden_size": None, "loss": None},
