@@ -44,7 +44,7 @@ def summary(folder: Path) -> Any:
     return json.loads((folder / "summary.json").read_text())
 
 
-@pytest.fixture(scope="module", params=["changed", "plain"])
+@pytest.fixture(scope="module", params=["changed", pytest.param("plain", marks=pytest.mark.slow)])
 def finished(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, table: Path
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
@@ -361,6 +361,7 @@ def two_cores() -> Iterator[None]:
     os.sched_setaffinity(0, before)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="cores are left to a process on Linux alone")
 @pytest.mark.usefixtures("two_cores")
 def test_more_at_once_than_cores_are_warned_of_and_counted(run: Run, space: Space) -> None:

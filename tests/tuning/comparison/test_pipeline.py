@@ -49,6 +49,7 @@ def compared(
     return compare
 
 
+@pytest.mark.slow
 def test_no_effect_is_found_where_there_is_none(
     compared: Callable[..., Comparison], pair: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -68,6 +69,7 @@ def test_no_effect_is_found_where_there_is_none(
     assert len(records) == 4
 
 
+@pytest.mark.slow
 def test_less_can_be_better(compared: Callable[..., Comparison], pair: Callable[..., None]) -> None:
     """A wind that turns when the test begins misleads the model that reads it."""
     pair("turning")
@@ -76,6 +78,7 @@ def test_less_can_be_better(compared: Callable[..., Comparison], pair: Callable[
     )
 
 
+@pytest.mark.slow
 def test_one_model_at_several_lead_times_and_years(
     compared: Callable[..., Comparison], tmp_path: Path
 ) -> None:
