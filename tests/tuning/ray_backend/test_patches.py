@@ -190,6 +190,7 @@ def test_study_is_the_same_where_ray_renamed(
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_study_is_the_same_on_plain_ray(
     usual: dict[str, Any], results: Callable[..., dict[str, Any]]
 ) -> None:
@@ -199,7 +200,7 @@ def test_study_is_the_same_on_plain_ray(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("left_out", ["", "environment"])
+@pytest.mark.parametrize("left_out", ["", pytest.param("environment", marks=pytest.mark.nightly)])
 def test_study_is_the_same_with_one_more_variable(
     left_out: str, usual: dict[str, Any], results: Callable[..., dict[str, Any]]
 ) -> None:

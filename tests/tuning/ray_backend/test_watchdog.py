@@ -63,12 +63,20 @@ def command(space: Path, fault: str) -> list[str]:
             "ray.init, watchdog.WAIT_SECONDS = deaf, 0.5",
             "no Ray after 0.5 s; Ray's logs are in /tmp/lstm-ray-",
         ),
-        ("ray.init = broken", "Ray does not start: Ray has no such thing; its logs are in /tmp"),
+        pytest.param(
+            "ray.init = broken",
+            "Ray does not start: Ray has no such thing; its logs are in /tmp",
+            marks=pytest.mark.nightly,
+        ),
         (
             "runner.run_controller, ray.init = deaf, impatient_after(ray.init)",
             "no first worker after 0.5 s; Ray's logs are in /tmp/lstm-ray-",
         ),
-        ("runner.run_controller = broken", "no trial begins: Ray has no such thing; Ray's logs"),
+        pytest.param(
+            "runner.run_controller = broken",
+            "no trial begins: Ray has no such thing; Ray's logs",
+            marks=pytest.mark.nightly,
+        ),
     ],
 )
 def test_a_command_begins_anew_with_ray_as_it_is(
