@@ -21,7 +21,9 @@ def test_nothing_is_lost_or_counted_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("plain", ["", "1"], ids=["changed", "plain"])
+@pytest.mark.parametrize(
+    "plain", ["", pytest.param("1", marks=pytest.mark.nightly)], ids=["changed", "plain"]
+)
 def test_a_study_that_was_killed_ends_as_one_that_was_not(plain: str, tmp_path: Path) -> None:
     """One worker, killed between a checkpoint and its record, and between two checkpoints."""
     write_table(tmp_path / "air.csv")
