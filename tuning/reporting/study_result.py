@@ -37,7 +37,7 @@ def print_study_result(result: StudyResult, console: Console) -> None:
             f"{cause}: stopped with {study.done} of {study.space.study.trials} trials done; "
             f"everything is saved. Go on with: {resume_command(study.folder)}"
         )
-    elif 0 < result.most_at_once < result.asked_at_once:
+    if result.is_done and 0 < result.most_at_once < result.asked_at_once:
         console.print(
             f"{result.asked_at_once} at once were asked for: {result.most_at_once} ever ran at once"
         )

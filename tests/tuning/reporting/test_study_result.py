@@ -1,5 +1,7 @@
 """How a study ended, in the terminal."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.tuning.reporting.screens import end, plain_console, written
@@ -20,6 +22,16 @@ def result_of(study: Study, *, stopped: bool) -> StudyResult:
         asked_at_once=1,
         most_at_once=1,
     )
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_fewer_at_once_than_asked_for_are_told(study: Study, stopped: bool) -> None:
+    """Also where time was up before all trials were done."""
+    end(study, 0)
+    study.finish("finished")
+    terminal = plain_console()
+    print_study_result(replace(result_of(study, stopped=stopped), asked_at_once=3), terminal)
+    assert "3 at once were asked for: 1 ever ran at once\n" in written(terminal)
 
 
 @pytest.mark.parametrize("state", ["finished", "stopped_early"])
