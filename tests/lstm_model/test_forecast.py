@@ -27,19 +27,6 @@ from lstm_model.figures.forecasts import plot_forecast
 from lstm_model.inference.predictor import TrainedForecaster
 from tests.lstm_model.air import HOUR, trained_on
 
-
-@pytest.fixture(scope="module")
-def table(air_table: pd.DataFrame) -> pd.DataFrame:
-    return air_table
-
-
-@pytest.fixture(scope="module")
-def made(
-    air_model: tuple[EncodedSeries, TrainedForecaster],
-) -> tuple[EncodedSeries, TrainedForecaster]:
-    return air_model
-
-
 LONG = "x" * 300  # no file can have such a name
 
 
@@ -48,10 +35,10 @@ def csv(frame: pd.DataFrame) -> str:
 
 
 @pytest.fixture
-def recent(table: pd.DataFrame, tmp_path: Path) -> Path:
+def recent(air_table: pd.DataFrame, tmp_path: Path) -> Path:
     """400 hours that nothing was learned from."""
     path = tmp_path / "latest.csv"
-    path.write_text(csv(table.iloc[20000:20400]))
+    path.write_text(csv(air_table.iloc[20000:20400]))
     return path
 
 
@@ -72,13 +59,13 @@ def ask(
 
 
 def test_the_command_forecasts_from_the_last_row(
-    ask: Callable[..., tuple[int, str, str]], saved: Path, recent: Path, table: pd.DataFrame
+    ask: Callable[..., tuple[int, str, str]], saved: Path, recent: Path, air_table: pd.DataFrame
 ) -> None:
     status, out, err = ask("--data", recent)
     assert (status, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == ("origin,lead_time,valid_time,forecast,lower_80,upper_80,lower_95,upper_95")
-    found = lstm_model.load(saved).forecast(table.iloc[20000:20400])
+    found = lstm_model.load(saved).forecast(air_table.iloc[20000:20400])
     assert [line.split(",")[:3] for line in lines[1:]] == [
         ["2022-04-29 23:00", str(lead), f"2022-04-30 0{lead - 1}:00"] for lead in (1, 2, 3)
     ]
@@ -266,12 +253,12 @@ def test_what_kind_a_column_is_the_model_knows(
 
 def test_what_a_reader_has_to_know_is_a_warning(
     ask: Callable[..., tuple[int, str, str]],
-    made: tuple[EncodedSeries, TrainedForecaster],
+    air_model: tuple[EncodedSeries, TrainedForecaster],
     recent: Path,
     tmp_path: Path,
 ) -> None:
     """Simulated data, no intervals, another unit; the forecasts come all the same."""
-    replace(made[1], simulated=True, intervals=None).save(tmp_path / "model")
+    replace(air_model[1], simulated=True, intervals=None).save(tmp_path / "model")
     frame = pd.read_csv(recent, index_col="when", parse_dates=True)
     recent.write_text(csv(frame.assign(temp=frame["temp"] + 273.15)))
     status, out, err = ask("--data", recent, model=tmp_path / "model")
@@ -331,26 +318,26 @@ def test_digits_are_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.parametrize("left", [2, 3])
 def test_what_is_forecast_has_a_time(
-    made: tuple[EncodedSeries, TrainedForecaster],
+    air_model: tuple[EncodedSeries, TrainedForecaster],
     ask: Callable[..., tuple[int, str, str]],
-    table: pd.DataFrame,
+    air_table: pd.DataFrame,
     recent: Path,
     tmp_path: Path,
     left: int,
 ) -> None:
     """Three hours, of which the year 9999 has to have as many after the last row."""
     last = pd.Timestamp("9999-12-31 23:00") - left * HOUR
-    part = table.iloc[20000:20400]
+    part = air_table.iloc[20000:20400]
     part.index = pd.date_range(end=last, periods=400, freq="h")
     recent.write_text(csv(part))
     status, out, err = ask("--data", recent, "--plot", tmp_path / "ahead.png")
     if left == 3:
         assert (status, err) == (0, "")
         assert out.splitlines()[-1].split(",")[2] == "9999-12-31 23:00"
-        assert made[1].forecast(part).table()["valid_time"].iloc[-1] == last + 3 * HOUR
+        assert air_model[1].forecast(part).table()["valid_time"].iloc[-1] == last + 3 * HOUR
         return
     rule = "must end 3 rows or more before the year 10000, as what is forecast has no time then"
     assert (status, out) == (2, "")
     assert err.startswith(f"{recent}:401: the clock {rule}, but ends at {last} with rows ")
     with pytest.raises(TableError, match=f"the table {rule}, but ends at {last}; end it earlier"):
-        made[1].forecast(part)
+        air_model[1].forecast(part)

@@ -17,24 +17,12 @@ from lstm_model.training.evaluator import HoldoutEvaluator
 from tests.lstm_model.air import SETTINGS
 
 
-@pytest.fixture(scope="module")
-def table(air_table: pd.DataFrame) -> pd.DataFrame:
-    return air_table
-
-
-@pytest.fixture(scope="module")
-def made(
-    air_model: tuple[EncodedSeries, TrainedForecaster],
-) -> tuple[EncodedSeries, TrainedForecaster]:
-    return air_model
-
-
 def test_coverage_of_stationary_hours(
-    made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
+    air_model: tuple[EncodedSeries, TrainedForecaster], air_table: pd.DataFrame
 ) -> None:
     """Three years that no model and no residual comes from: within two points, at each side too."""
-    found = made[1].forecast(table[table.index >= SETTINGS.test_from])
-    observed = table["pm"].reindex(found.origins).to_numpy()
+    found = air_model[1].forecast(air_table[air_table.index >= SETTINGS.test_from])
+    observed = air_table["pm"].reindex(found.origins).to_numpy()
     for claim, (low, high) in found.bounds.items():
         for lead in range(1, 4):
             came, least, most = observed[lead:], low[:-lead, lead - 1], high[:-lead, lead - 1]
@@ -50,18 +38,18 @@ def test_coverage_of_stationary_hours(
 
 
 def test_ensemble_is_the_mean_of_its_members(
-    made: tuple[EncodedSeries, TrainedForecaster], saved: Path, table: pd.DataFrame
+    air_model: tuple[EncodedSeries, TrainedForecaster], saved: Path, air_table: pd.DataFrame
 ) -> None:
     both = lstm_model.load(saved)
     assert sorted(file.name for file in saved.iterdir()) == ["model.json", "model.safetensors"]
     assert sum(file.stat().st_size for file in saved.iterdir()) < 30_000
-    part = table.iloc[:600]
+    part = air_table.iloc[:600]
     each = [replace(both, models=(model,)).forecast(part).point for model in both.models]
     assert np.abs(each[0] - each[1]).max() > 0.1
     found = both.forecast(part)
     np.testing.assert_allclose(found.point, np.mean(each, axis=0), rtol=1e-12)
-    np.testing.assert_array_equal(found.point, made[1].forecast(part).point)
-    for claim, bounds in made[1].forecast(part).bounds.items():
+    np.testing.assert_array_equal(found.point, air_model[1].forecast(part).point)
+    for claim, bounds in air_model[1].forecast(part).bounds.items():
         np.testing.assert_array_equal(found.bounds[claim], bounds)
     assert (both.reading.time, both.simulated, both.validation_score) == ("when", False, None)
     assert found.origins[0] == part.index[both.rows_needed - 1]
@@ -69,9 +57,9 @@ def test_ensemble_is_the_mean_of_its_members(
 
 
 def test_intervals_are_of_the_mean_forecast(
-    made: tuple[EncodedSeries, TrainedForecaster],
+    air_model: tuple[EncodedSeries, TrainedForecaster],
 ) -> None:
-    series, both = made
+    series, both = air_model
     check = HoldoutEvaluator(series)
     mean = np.mean([check.forecast(model) for model in both.models], axis=0)
     expected = calibrate([(series, mean)])
@@ -83,9 +71,9 @@ def test_intervals_are_of_the_mean_forecast(
 
 
 def test_never_negative_target_has_no_negative_bound(
-    made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
+    air_model: tuple[EncodedSeries, TrainedForecaster], air_table: pd.DataFrame
 ) -> None:
-    both, part = made[1], table.iloc[20000:20400]
+    both, part = air_model[1], air_table.iloc[20000:20400]
     assert both.intervals is not None
     wide = {claim: 50 * quantiles for claim, quantiles in both.intervals.score_quantiles.items()}
     both = replace(both, intervals=replace(both.intervals, score_quantiles=wide))
@@ -95,17 +83,17 @@ def test_never_negative_target_has_no_negative_bound(
 
 
 def test_year_is_forecast_at_reading_speed(
-    made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
+    air_model: tuple[EncodedSeries, TrainedForecaster], air_table: pd.DataFrame
 ) -> None:
-    part = table.iloc[: 8760 + made[1].rows_needed - 1]
-    inputs = torch.from_numpy(made[1].encoder.transform(part))
+    part = air_table.iloc[: 8760 + air_model[1].rows_needed - 1]
+    inputs = torch.from_numpy(air_model[1].encoder.transform(part))
     scoring, reading = [], []
     for _ in range(3):
         begun = perf_counter()
-        assert made[1].forecast(part).point.shape == (8760, 3)
+        assert air_model[1].forecast(part).point.shape == (8760, 3)
         scored = perf_counter()
         with torch.inference_mode():
-            for model in made[1].models:
+            for model in air_model[1].models:
                 model(inputs[None])
         scoring.append(scored - begun)
         reading.append(perf_counter() - scored)
@@ -114,11 +102,11 @@ def test_year_is_forecast_at_reading_speed(
 
 
 def test_whole_numbers_categories_and_other_columns_do(
-    made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
+    air_model: tuple[EncodedSeries, TrainedForecaster], air_table: pd.DataFrame
 ) -> None:
-    part = table.iloc[20000:20400].assign(temp=lambda t: t["temp"].round())
+    part = air_table.iloc[20000:20400].assign(temp=lambda t: t["temp"].round())
     part.iloc[5, 2] = np.nan
     kinds = {"temp": "Int64", "wind": "category"}
     other = part.astype(kinds).assign(more="text")[["more", "temp", "pm", "wind"]]
-    expected = made[1].forecast(part).point
-    np.testing.assert_array_equal(made[1].forecast(other).point, expected)
+    expected = air_model[1].forecast(part).point
+    np.testing.assert_array_equal(air_model[1].forecast(other).point, expected)

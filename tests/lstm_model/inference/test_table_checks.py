@@ -13,18 +13,6 @@ from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.inference.table_checks import OutOfRangeWarning
 
 
-@pytest.fixture(scope="module")
-def table(air_table: pd.DataFrame) -> pd.DataFrame:
-    return air_table
-
-
-@pytest.fixture(scope="module")
-def made(
-    air_model: tuple[EncodedSeries, TrainedForecaster],
-) -> tuple[EncodedSeries, TrainedForecaster]:
-    return air_model
-
-
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
@@ -47,26 +35,26 @@ def made(
     ],
 )
 def test_what_a_model_cannot_do_it_says(
-    made: tuple[EncodedSeries, TrainedForecaster],
-    table: pd.DataFrame,
+    air_model: tuple[EncodedSeries, TrainedForecaster],
+    air_table: pd.DataFrame,
     spoil: Callable[[pd.DataFrame], pd.DataFrame],
     told: str,
 ) -> None:
     with pytest.raises(TableError, match=told):
-        made[1].forecast(spoil(table.iloc[20000:20400]))
+        air_model[1].forecast(spoil(air_table.iloc[20000:20400]))
 
 
 def test_another_unit_is_warned_of_and_a_record_is_not(
-    made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
+    air_model: tuple[EncodedSeries, TrainedForecaster], air_table: pd.DataFrame
 ) -> None:
-    part = table.iloc[20000:20400]
-    channel = next(each for each in made[1].encoder.numeric if each.column == "temp")
-    assert channel.max == table["temp"].iloc[: 91 * 24].max()
+    part = air_table.iloc[20000:20400]
+    channel = next(each for each in air_model[1].encoder.numeric if each.column == "temp")
+    assert channel.max == air_table["temp"].iloc[: 91 * 24].max()
     record = channel.max + 0.45 * (channel.max - channel.min)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        made[1].forecast(part.assign(temp=record))
+        air_model[1].forecast(part.assign(temp=record))
     with pytest.warns(
         OutOfRangeWarning, match=r"temp was from .* far outside in 400 rows, the first wit"
     ):
-        made[1].forecast(part.assign(temp=part["temp"] + 273.15))
+        air_model[1].forecast(part.assign(temp=part["temp"] + 273.15))

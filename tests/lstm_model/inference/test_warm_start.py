@@ -16,32 +16,20 @@ from lstm_model.training.evaluator import SETTLING_ROWS
 from tests.lstm_model.air import SMALL
 
 
-@pytest.fixture(scope="module")
-def table(air_table: pd.DataFrame) -> pd.DataFrame:
-    return air_table
-
-
-@pytest.fixture(scope="module")
-def made(
-    air_model: tuple[EncodedSeries, TrainedForecaster],
-) -> tuple[EncodedSeries, TrainedForecaster]:
-    return air_model
-
-
 def test_more_past_than_rows_needed_changes_little(
-    made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
+    air_model: tuple[EncodedSeries, TrainedForecaster], air_table: pd.DataFrame
 ) -> None:
     """The same origin forecast from a table cut short before it, and from a long one."""
-    both = made[1]
-    long = both.forecast(table)
+    both = air_model[1]
+    long = both.forecast(air_table)
     known = both.rows_needed
 
     def moved(rows: int) -> float:
         differences = []
         for row in range(9000, 34000, 600):
-            cut = table.iloc[row - rows + 1 : row + 1]
+            cut = air_table.iloc[row - rows + 1 : row + 1]
             short = replace(both, rows_needed=min(rows, known)).forecast(cut)
-            assert short.origins[-1] == table.index[row]
+            assert short.origins[-1] == air_table.index[row]
             differences.append(short.point[-1] - long.point[row - known + 1])
         return float(np.max(np.sqrt(np.mean(np.square(differences), axis=0)) / both.change_scale))
 
@@ -51,10 +39,10 @@ def test_more_past_than_rows_needed_changes_little(
 
 
 def test_probe_agrees_with_naive_reading(
-    made: tuple[EncodedSeries, TrainedForecaster], table: pd.DataFrame
+    air_model: tuple[EncodedSeries, TrainedForecaster], air_table: pd.DataFrame
 ) -> None:
     """On a table of 60 rows: 20 before, 20 after each start."""
-    both, part = made[1], table.iloc[100:160]
+    both, part = air_model[1], air_table.iloc[100:160]
     differences = WarmUpProbe(part, both.encoder, "pm").differences(both.models)
     assert differences.shape == (20, 3)
     whole = torch.from_numpy(both.encoder.transform(part))
@@ -76,23 +64,23 @@ def test_probe_agrees_with_naive_reading(
 
 @pytest.mark.parametrize(("far", "needed"), [([], 1), ([0], 2), ([0, 1, 7], 9), ([19], 20)])
 def test_settled_is_after_the_last_row_that_moves(
-    made: tuple[EncodedSeries, TrainedForecaster],
-    table: pd.DataFrame,
+    air_model: tuple[EncodedSeries, TrainedForecaster],
+    air_table: pd.DataFrame,
     monkeypatch: pytest.MonkeyPatch,
     far: list[int],
     needed: int,
 ) -> None:
-    starts = WarmUpProbe(table.iloc[:60], made[1].encoder, "pm")
+    starts = WarmUpProbe(air_table.iloc[:60], air_model[1].encoder, "pm")
     differences = np.full((20, 3), TOLERANCE / 2)
     differences[far, 1] = 2 * TOLERANCE
     monkeypatch.setattr(WarmUpProbe, "differences", lambda self, models: differences)
-    assert starts.rows_needed(made[1].models) == needed
+    assert starts.rows_needed(air_model[1].models) == needed
 
 
 @pytest.mark.parametrize(("minutes", "week"), [(60, 168), (15, 672), (5, 2016)])
-def test_probe_covers_a_weeks_mean(table: pd.DataFrame, minutes: int, week: int) -> None:
+def test_probe_covers_a_weeks_mean(air_table: pd.DataFrame, minutes: int, week: int) -> None:
     step = pd.Timedelta(minutes=minutes)
-    frame = table.iloc[:10_000].ffill()[["pm"]]
+    frame = air_table.iloc[:10_000].ffill()[["pm"]]
     frame.index = pd.date_range("2020-01-01", periods=len(frame), freq=step)
     encoder = FeatureEncoder.fit(frame, "pm", (), step)
     model = LSTMForecaster.seeded(len(encoder.channels), SMALL, 1, seed=0)
