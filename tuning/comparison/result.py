@@ -5,39 +5,17 @@ errors are forecast minus observation in the target's unit.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from lstm_model.evaluation.baselines import Baselines
 from lstm_model.evaluation.metrics import Score
 from tuning.comparison.significance import Metric
 from tuning.space.search_space import Value
+from tuning.study.json_record import JsonRecord
 from tuning.study.trial import State
 from tuning.wording import lead_name
 
 ByLeadTime = Mapping[int, float]
-
-
-@dataclass(frozen=True)
-class JsonRecord:
-    """An object of a JSON file: its fields in their order, without those at their default."""
-
-    def to_json(self) -> dict[str, object]:
-        """The record as json.dumps() takes it."""
-        values = ((field, getattr(self, field.name)) for field in fields(self))
-        return {field.name: _to_json(value) for field, value in values if value != field.default}
-
-
-def _to_json(value: object) -> object:
-    match value:
-        case JsonRecord():
-            return value.to_json()
-        case Score() | Baselines():
-            return value.to_json()
-        case Mapping():
-            return {str(key): _to_json(each) for key, each in value.items()}
-        case list() | tuple():
-            return [_to_json(each) for each in value]
-    return value
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from lstm_model.files import write_file
 from tuning.space.search_space import SearchSpace, Value
+from tuning.study.json_record import JsonRecord
 from tuning.study.storage import StoragePath, to_json_bytes
 from tuning.study.trial import Trial
 from tuning.study.view import Outcome, StudyView
@@ -31,8 +32,8 @@ def next_rewrite(begun: float, seconds: float) -> float:
 
 
 @dataclass(frozen=True)
-class DataSummary:
-    """Which data a study reads.
+class DataSummary(JsonRecord):
+    """Which data a study reads, as summary.json and study.json have it.
 
     Attributes:
         rows: of the whole table, the test's too.
@@ -45,27 +46,9 @@ class DataSummary:
     features: tuple[str, ...]
     input_channels: int
     rows: int
-    repairs: tuple[Mapping[str, object], ...]
-    doubts: tuple[str, ...]
-    warning: str | None
-
-    def to_json(self) -> dict[str, object]:
-        """As summary.json and study.json have it: without what there is nothing of."""
-        facts: dict[str, object] = {
-            "source": self.source,
-            "simulated": self.simulated,
-            "sha256": self.sha256,
-            "features": list(self.features),
-            "input_channels": self.input_channels,
-            "rows": self.rows,
-        }
-        if self.repairs:
-            facts["repairs"] = list(self.repairs)
-        if self.doubts:
-            facts["doubts"] = list(self.doubts)
-        if self.warning:
-            facts["warning"] = self.warning
-        return facts
+    repairs: tuple[Mapping[str, object], ...] = ()
+    doubts: tuple[str, ...] = ()
+    warning: str | None = None
 
 
 def summarize_data(study: StudyView) -> DataSummary:
@@ -79,12 +62,12 @@ def summarize_data(study: StudyView) -> DataSummary:
         rows=len(table.frame),
         repairs=tuple(repair.to_json() for repair in table.repairs),
         doubts=tuple(table.doubts),
-        warning=table.warning,
+        warning=table.warning or None,
     )
 
 
 @dataclass(frozen=True)
-class BestSummary:
+class BestSummary(JsonRecord):
     """The best trial: its epoch, and the validation errors of the model in best/ beside those of
     the baselines (`persistence_rmse` and so on).
     """
@@ -94,18 +77,10 @@ class BestSummary:
     epoch: int
     validation: dict[str, object]
 
-    def to_json(self) -> dict[str, object]:
-        return {
-            "trial": self.trial,
-            "config": dict(self.config),
-            "epoch": self.epoch,
-            "validation": self.validation,
-        }
-
 
 @dataclass(frozen=True)
-class StudySummary:
-    """The outcome so far.
+class StudySummary(JsonRecord):
+    """The outcome so far, as summary.json has it.
 
     Attributes:
         trials: how many by state.
@@ -124,21 +99,6 @@ class StudySummary:
     wall_seconds: float
     trial_seconds: float
     disk_bytes: int
-
-    def to_json(self) -> dict[str, object]:
-        """As summary.json has it."""
-        return {
-            "study": self.study,
-            "state": self.state,
-            "space": self.space,
-            "data": self.data.to_json(),
-            "trials": dict(self.trials),
-            "best": self.best and self.best.to_json(),
-            "baselines": self.baselines,
-            "wall_seconds": self.wall_seconds,
-            "trial_seconds": self.trial_seconds,
-            "disk_bytes": self.disk_bytes,
-        }
 
 
 def summarize_study(study: StudyView) -> StudySummary:
