@@ -13,9 +13,7 @@ from lstm_model.wording import distinct
 from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.result import Breakdown, Coverage, LargestError
 
-# Steps of the air quality index for PM2.5 in ug/m3 (China's HJ 633-2012), and quantiles of the
-# training rows for a target of any other kind.
-AQI_BREAKPOINTS = (35.0, 75.0, 115.0, 150.0, 250.0)
+# Of the training rows, for a target without known levels.
 LEVEL_QUANTILES = (0.2, 0.4, 0.6, 0.8, 0.95)
 N_LARGEST_ERRORS = 10
 
@@ -83,10 +81,14 @@ def group_by_level(values: Float64Array, level_edges: Sequence[float]) -> dict[s
     return {name: number == each for each, name in enumerate(names)}
 
 
-def find_level_edges(series: EncodedSeries, target_is_pm25: bool) -> list[float]:
-    """Where levels begin: the air quality index's for PM2.5, else quantiles of the training."""
-    if target_is_pm25:
-        return list(AQI_BREAKPOINTS)
+def find_level_edges(series: EncodedSeries, known: Sequence[float] | None) -> list[float]:
+    """Where levels begin: the known edges of the target's levels, else quantiles of the training.
+
+    Args:
+        known: as Dataset.level_edges has them.
+    """
+    if known is not None:
+        return list(known)
     target = series.target[: series.validation_start]
     return sorted({float(q) for q in np.nanquantile(target, LEVEL_QUANTILES)})
 

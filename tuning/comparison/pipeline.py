@@ -189,7 +189,7 @@ def _judge(
     data, seed = space.data, space.study.seed
     block = paired_tests.block_length(dataset.step, data.horizon)
     pairs = _pairs(studies, test)
-    edges = breakdowns.find_level_edges(first.windows[0], study.target_is_pm25)
+    edges = breakdowns.find_level_edges(first.windows[0], dataset.level_edges)
     scores = test.scores()
     for name, each in studies.items():
         scores[name] = _beside_best_baseline(name, each.study, scores)
@@ -198,7 +198,7 @@ def _judge(
         verdict="",
         data=_data_source(studies),
         target=data.target,
-        unit="ug/m3" if study.target_is_pm25 else "",
+        unit=dataset.unit or "",
         step=step_name(dataset.step),
         train_from=f"{dataset.frame.index[0]:%Y-%m-%d %H:%M}",
         validation_from=f"{data.validation_from:%Y-%m-%d %H:%M}",
@@ -284,7 +284,7 @@ def _pairs(studies: Mapping[str, ComparedStudy], test: ForecastErrors) -> list[t
     by_inputs = sorted(studies, key=lambda n: -len(studies[n].study.series.encoder.channels))
     pairs = [(by_inputs[0], by_inputs[1])] if len(by_inputs) > 1 else []
     for model in by_inputs:
-        learned = [f"{each.name}_{model}" for each in BASELINES if each.per_features]
+        learned = [baseline_beside(each.name, model) for each in BASELINES if each.per_features]
         rivals = [PERSISTENCE, *learned, f"lightgbm_{model}"]
         pairs += [(model, rival) for rival in rivals if rival in test.errors]
     return pairs

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from lstm_model.evaluation.baselines import BY_NAME, PERSISTENCE, Style
+from lstm_model.evaluation.baselines import PERSISTENCE, Style
 from lstm_model.figures.canvas import render_png
 from lstm_model.figures.errors import plot_error_by_lead_time, plot_residuals_by_level
 from lstm_model.figures.forecasts import pick_weeks, plot_weeks
@@ -19,6 +19,7 @@ from lstm_model.figures.style import assign_styles
 from lstm_model.training.evaluator import SETTLING_ROWS, HoldoutEvaluator
 from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.breakdowns import find_level_edges, group_by_level
+from tuning.comparison.paired_tests import baseline_beside
 from tuning.reporting.study_snapshot import PngByTag, StudySnapshot
 from tuning.search.optuna_trials import hyperparameter_importances
 from tuning.study.view import StudyView
@@ -61,7 +62,9 @@ def draw_model(snapshot: StudySnapshot) -> dict[str, Figure]:
             )
         )
     drawings["best model/errors by lead time"] = _by_lead_time(snapshot, name, looks)
-    levels = group_by_level(period.levels[:, 0], find_level_edges(series, study.target_is_pm25))
+    levels = group_by_level(
+        period.levels[:, 0], find_level_edges(series, study.dataset.level_edges)
+    )
     drawings["best model/errors by level"] = plot_residuals_by_level(
         {model_name: period.mean_errors(model_name)[:, 0] for model_name in (name, PERSISTENCE)},
         levels,
@@ -89,7 +92,7 @@ def draw_search(study: StudyView) -> dict[str, Figure]:
     drawings = {}
     if scored:
         references = {
-            _with_model(baseline, name): score.rmse
+            baseline_beside(baseline, name): score.rmse
             for baseline, score in study.baselines.leading.items()
         }
         drawings["search/history"] = plot_optimisation_history(
@@ -114,14 +117,9 @@ def _model_name(study: StudyView) -> str:
     return Path(study.space.name).stem
 
 
-def _with_model(baseline: str, model: str) -> str:
-    """A baseline's name beside a model: that of one on its features has the model's in it."""
-    return f"{baseline}_{model}" if BY_NAME[baseline].per_features else baseline
-
-
 def _quantity(study: StudyView) -> str:
-    target = study.space.data.target
-    return f"{target} (ug/m3)" if study.target_is_pm25 else target
+    target, unit = study.space.data.target, study.dataset.unit
+    return f"{target} ({unit})" if unit else target
 
 
 def _ahead(study: StudyView, lead: int) -> str:
@@ -137,7 +135,7 @@ def _by_lead_time(snapshot: StudySnapshot, name: str, looks: Mapping[str, Style]
     study, model = snapshot.study, snapshot.model
     assert model is not None and model.validation_score is not None
     beside = {
-        _with_model(baseline, _model_name(study)): score
+        baseline_beside(baseline, _model_name(study)): score
         for baseline, score in study.baselines.leading.items()
     }
     scores = {name: model.validation_score, **beside}

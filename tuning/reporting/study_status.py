@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lstm_model.wording import number_format
@@ -28,7 +28,7 @@ class StudyStatus:
     @property
     def done(self) -> int:
         """How many trials have ended."""
-        return count_done(self.trials)
+        return sum(not trial.under_way for trial in self.trials)
 
     @property
     def running(self) -> list[Trial]:
@@ -78,7 +78,7 @@ class RemainingTime:
         """The first trial starts. Those that are done are of a study that goes on."""
         if self._begun is None:
             self._begun = time.monotonic()
-            self._done_before = count_done(study.trials.values())
+            self._done_before = study.done
 
     def describe(self, status: StudyStatus) -> str:
         """`, about 1:05 left`; empty before the first trial has ended, and at the end."""
@@ -95,10 +95,6 @@ class RemainingTime:
         seconds_per_trial = (time.monotonic() - self._begun) / worked
         remaining = status.study.space.study.trials - self._done_before - worked
         return f", about {clock(max(0.0, remaining) * seconds_per_trial)} left"
-
-
-def count_done(trials: Iterable[Trial]) -> int:
-    return sum(not trial.under_way for trial in trials)
 
 
 def title(name: str) -> str:

@@ -66,11 +66,11 @@ def find_study(name: str, runs: StoragePath, flag: str) -> StoragePath:
         InputError: there is no such study; the message lists those that there are.
     """
     for folder in (parse_storage_path(name), runs / name):
-        file = folder / "study.json"
+        file = folder / MANIFEST
         # isfile() is False for a name that no folder can have.
         if os.path.isfile(file) if isinstance(file, Path) else file.is_file():
             return folder
-    studies = sorted(shlex.quote(file.parent.name) for file in runs.glob("*/study.json"))
+    studies = sorted(shlex.quote(file.parent.name) for file in runs.glob(f"*/{MANIFEST}"))
     raise InputError(
         f"{flag} must name a study's folder, but {name!r} holds no study.json; "
         f"in {runs} there is {', '.join(studies) or 'no study'}"

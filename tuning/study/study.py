@@ -237,8 +237,8 @@ class Study:
         if state != "interrupted" and has_checkpoints:
             for run in (self.folder / "checkpoints").glob("*"):
                 remove_tree(run / str(id))
-        self._derived.rewrite_if_due(self.view)
         view = self.view
+        self._derived.rewrite_if_due(view)
         for listener in self.listeners:
             listener.on_trial_end(view, trial)
 

@@ -60,11 +60,6 @@ class StudyView:
         return self.space.study.trials - self.done
 
     @property
-    def target_is_pm25(self) -> bool:
-        """Whether the target is known to be PM2.5, in ug/m3."""
-        return self.dataset.source in ("beijing", "simulated") and self.space.data.target == "pm2.5"
-
-    @property
     def wall_seconds(self) -> float:
         return time.monotonic() - self.begun
 

@@ -328,6 +328,25 @@ def test_data_directory(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert files(cache) == []
 
 
+@pytest.mark.parametrize(
+    ("target", "unit", "levels"),
+    [("pm2.5", "ug/m3", (35, 75, 115, 150, 250)), ("TEMP", None, None)],
+)
+def test_only_pm25_has_a_unit_and_levels(
+    target: str,
+    unit: str | None,
+    levels: tuple[float, ...] | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hours = HOURS.replace("pm2.5", target)
+    (tmp_path / beijing.BEIJING_FILE).write_text(hours)
+    monkeypatch.setattr(beijing, "BEIJING_SHA256", hashlib.sha256(hours.encode()).hexdigest())
+    monkeypatch.setenv("LSTM_TUNING_DATA", str(tmp_path))
+    dataset = load_dataset(beijing_settings(target=target, features=[target]))
+    assert (dataset.unit, dataset.level_edges) == (unit, levels)
+
+
 def test_data_directory_is_never_passed_over(
     cache: Path,
     tmp_path: Path,

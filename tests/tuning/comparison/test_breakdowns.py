@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from lstm_model.arrays import Float64Array
+from lstm_model.data.beijing import AQI_BREAKPOINTS
 from lstm_model.evaluation.baselines import PERSISTENCE
 from tests.tuning.comparison.builders import make_errors
 from tuning.comparison.backtest import ForecastErrors
@@ -65,8 +66,8 @@ def test_level_edges_are_quantiles_of_training() -> None:
         target = np.concatenate([np.arange(1.0, 102.0), [9999.0]])
         validation_start = 101
 
-    assert find_level_edges(Final(), target_is_pm25=True) == [35, 75, 115, 150, 250]  # type: ignore[arg-type]
-    assert find_level_edges(Final(), target_is_pm25=False) == [21, 41, 61, 81, 96]  # type: ignore[arg-type]
+    assert find_level_edges(Final(), AQI_BREAKPOINTS) == [35, 75, 115, 150, 250]  # type: ignore[arg-type]
+    assert find_level_edges(Final(), None) == [21, 41, 61, 81, 96]  # type: ignore[arg-type]
 
 
 def simple(forecasts: Float64Array, observed: Float64Array) -> ForecastErrors:

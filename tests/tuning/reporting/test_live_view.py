@@ -328,6 +328,7 @@ score = lambda rmse: SimpleNamespace(rmse=rmse, skill=1 - rmse / 24.86)
 study = SimpleNamespace(
     name="air",
     trials={},
+    done=0,
     outcome="running",
     best_trial=None,
     wall_seconds=75,

@@ -1,18 +1,15 @@
 """What others see of a study."""
 
-from dataclasses import replace
-
+from tests.tuning.study.studies import CONFIG, end
 from tuning.study.study import Study
 
 
-def test_only_pm25_of_a_known_source_has_its_unit_and_levels(study: Study) -> None:
-    def known(source: str, target: str) -> bool:
-        view = study.view
-        data = view.space.data.model_copy(update={"target": target})
-        table, space = replace(view.dataset, source=source), replace(view.space, data=data)
-        return replace(view, dataset=table, space=space).target_is_pm25
-
-    assert known("beijing", "pm2.5")
-    assert known("simulated", "pm2.5")
-    assert not known("beijing", "TEMP")
-    assert not known("air.csv", "pm2.5")
+def test_trials_that_have_ended_are_done(study: Study) -> None:
+    """Of four: one finished, one failed, one is cut off and goes on later."""
+    end(study, 0, 9.0)
+    end(study, 1, 9.0, "failed")
+    study.on_trial_start(2, CONFIG)
+    assert (study.view.done, study.view.to_run) == (2, 2)
+    study.on_trial_end(2, "interrupted")
+    assert (study.view.done, study.view.to_run) == (2, 2)
+    assert study.view.counts == {"finished": 1, "failed": 1, "interrupted": 1}
