@@ -11,11 +11,7 @@ from typing import Annotated
 
 import typer
 
-from lstm_model.command import (
-    exit_without_teardown,
-    report_errors,
-    run_app,
-)
+from lstm_model.command import exit_without_teardown, report_errors, run_app
 from tuning import cli
 from tuning.ray_backend import environment
 from tuning.reporting.tables import print_plan

@@ -57,8 +57,10 @@ SAMPLERS: dict[str, Callable[[int, Iterable[ParameterRange]], BaseSampler]] = {
 
 
 def create_sampler(name: str, seed: int, parameters: Iterable[ParameterRange]) -> BaseSampler:
-    """The sampler of that name in SAMPLERS. A new one for every question, so that each
-    depends on the seed, the trial's number and the past alone.
+    """The sampler of that name in SAMPLERS.
+
+    A new one for every question, so that the answer depends on the seed, the trial's number and the
+    past alone.
     """
     return SAMPLERS[name](seed, parameters)
 

@@ -84,7 +84,7 @@ class TensorBoard(Listener):
         runs = [_number(trial) for trial in study.trials.values() if trial.under_way]
         self._mirror.fetch([f"{state}/{run}" for state in ("running", "trials") for run in runs])
         self._trials: dict[int, Events] = {}
-        self._ended = sum(not trial.under_way for trial in study.trials.values())
+        self._ended = study.done
         self._best: tuple[int, int] | None = None  # the trial and its epochs in the run `best`
         self._root = Events(self._folder)
         self._figures = FigureThread(
