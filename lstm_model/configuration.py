@@ -1,13 +1,15 @@
 """What a forecaster is made from: hyperparameters and data, with meanings and legal ranges."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, get_args
 
+import pydantic
 from annotated_types import Ge, Le
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 CalendarInput = Literal["hour_of_day", "day_of_week", "day_of_year"]
 Kind = Literal["number", "category"]
@@ -217,6 +219,15 @@ class Reading(BaseModel):
         }
 
 
+def broken_rules(rules: Iterable[tuple[str, str]]) -> pydantic.ValidationError:
+    """What a validator raises for rules across a block's keys: each key at fault and its rule."""
+    errors = [
+        InitErrorDetails(type=PydanticCustomError("rule", "{rule}", {"rule": rule}), loc=(key,))
+        for key, rule in rules
+    ]
+    return pydantic.ValidationError.from_exception_data("settings", errors)
+
+
 AS_IT_STANDS = Reading.model_validate({})
 
 
@@ -263,51 +274,44 @@ class DataSettings(Reading):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.validation_from >= self.test_from:
-            raise ValueError(
-                "validation_from must come before test_from, but got "
-                f"{self.validation_from:%Y-%m-%d %H:%M} and {self.test_from:%Y-%m-%d %H:%M}"
-            )
-        if (self.folds - 1) * (self.test_from - self.validation_from) > (
-            self.validation_from - datetime.min
-        ):
-            raise ValueError(
-                "folds must not go back beyond the year 1, but each is as long as from "
-                f"{self.validation_from:%Y-%m-%d} to {self.test_from:%Y-%m-%d}, and there are "
-                f"{self.folds}; ask for fewer, or move test_from"
-            )
-        for key in ("features", "calendar"):
-            names = getattr(self, key)
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(
-                    f"{key} must name each column once, but got {', '.join(twice)} twice"
-                )
+        if broken := list(self._broken_rules()):
+            raise broken_rules(broken)
+        return self
+
+    def _broken_rules(self) -> Iterator[tuple[str, str]]:
+        """The keys at fault, each with its rule as a clause of which its value is the subject."""
+        first, last = self.validation_from, self.test_from
+        if first >= last:
+            came = f"{first:%Y-%m-%d %H:%M} and {last:%Y-%m-%d %H:%M}"
+            yield "validation_from", f"must come before test_from, but got {came}"
+        if (self.folds - 1) * (last - first) > first - datetime.min:
+            each = f"each is as long as from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+            came = f"{each}, and there are {self.folds}; ask for fewer, or move test_from"
+            yield "folds", f"must not go back beyond the year 1, but {came}"
+        for key, names in (("features", self.features), ("calendar", self.calendar)):
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                yield key, f"must name each column once, but got {', '.join(twice)} twice"
         if self.target not in self.features:
-            raise ValueError(
-                f"features must include the target {self.target!r}: the model forecasts the change "
-                "from its last value"
-            )
+            why = "the model forecasts the change from its last value"
+            yield "features", f"must include the target {self.target!r}: {why}"
+            return  # what else is said of the columns waits for them
+        features = tuple(dict.fromkeys(self.features))
         for key, columns in self.named_columns().items():
-            if strange := [name for name in columns if name not in self.features]:
-                raise ValueError(
-                    f"{key} must name columns that are features, but got {', '.join(strange)}; the "
-                    f"features are {', '.join(self.features)}"
-                )
+            if strange := [name for name in columns if name not in features]:
+                came = f"{', '.join(strange)}; the features are {', '.join(features)}"
+                yield key, f"must name columns that are features, but got {came}"
         if self.fill.get(self.target, REPEAT) != REPEAT:
-            raise ValueError(
-                f"fill must leave the target {self.target!r} out, because a value that was never "
-                "observed can't be learned from, and none may be scored against"
+            yield (
+                "fill",
+                f"must leave the target {self.target!r} out, because a value that was never "
+                "observed can't be learned from, and none may be scored against",
             )
         if self.types.get(self.target) == "category":
-            raise ValueError(f"types must leave the target {self.target!r} a number")
+            yield "types", f"must leave the target {self.target!r} a number"
         for column, value in self.fill.items():
             if self.types.get(column) == "number" and isinstance(value, str) and value != REPEAT:
-                raise ValueError(
-                    f"fill must have a number for {column}, which types says it is, but got "
-                    f"{value!r}"
-                )
-        return self
+                came = f"which types says it is, but got {value!r}"
+                yield "fill", f"must have a number for {column}, {came}"
 
     @property
     def reading(self) -> Reading:

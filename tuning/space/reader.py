@@ -7,8 +7,10 @@ from tuning.space.schema import (
     Document,
     ParameterRange,
     SpaceFile,
+    StudySettings,
     Value,
     kinds_of,
+    read_entry,
     read_value,
 )
 from tuning.space.validation import missing, unknown_key, validate_all
@@ -35,10 +37,11 @@ def read_blocks(raw: bytes) -> tuple[SpaceFile | None, list[tuple[Position, str]
             for name, value in located.data.items()
         }
         file, problems = validate_all(document)
-        rules = _CrossRules(located, document, file)
+        rules = _CrossRules(located, document)
         rules.check({problem.path[:2] for problem in problems})
         problems += rules.problems
-        file = file.model_copy(update={"initial_trials": list(rules.trials.values())})
+        if file and not problems:
+            file = file.model_copy(update={"initial_trials": list(rules.trials.values())})
     elif not located.problems:
         came = "an empty file" if located.data is None else format_value(located.data)
         rule = f"must hold blocks such as data: and search:, but got {came}"
@@ -71,8 +74,8 @@ class _CrossRules:
         trials: the initial trials that break none, by their place.
     """
 
-    def __init__(self, located: Located, document: Document, file: SpaceFile) -> None:
-        self.located, self.document, self.file = located, document, file
+    def __init__(self, located: Located, document: Document) -> None:
+        self.located, self.document = located, document
         self.problems: list[Problem] = []
         self.search: dict[str, ParameterRange] = {}
         self.trials: dict[Position, dict[str, Value]] = {}
@@ -87,8 +90,8 @@ class _CrossRules:
             if name in HYPERPARAMETERS and isinstance(keys, dict):
                 self.entry(name, keys)
             sound = len(self.problems) == before and ("search", name) not in broken
-            if sound and name in self.file.search:
-                self.search[name] = self.file.search[name]
+            if sound and name in HYPERPARAMETERS:
+                self.search[name] = read_entry(HYPERPARAMETERS[name], keys)
         for name in self.block("fixed"):
             if name in HYPERPARAMETERS and name in searched:
                 line = self.located.keys["search", name].line
@@ -98,9 +101,12 @@ class _CrossRules:
         for index, point in enumerate(points if isinstance(points, list) else ()):
             if isinstance(point, dict) and point:
                 self.initial_trial(("initial_trials", index), point)
-        trials, blocks = self.file.study.trials, SpaceFile.model_fields
+        if any(path[0] == "study" for path in broken):
+            return
+        trials = StudySettings.model_validate(self.document.get("study", {})).trials
+        blocks = SpaceFile.model_fields
         empty = missing(["search"], self.document, blocks) or self.document.get("search") == {}
-        if empty and trials != 1 and not any(path[0] == "study" for path in broken):
+        if empty and trials != 1:
             rule = "search must name a hyperparameter, or study.trials be 1"
             self.report(("search",), f"{rule}, but got {trials} trials of nothing")
 

@@ -1,7 +1,6 @@
 """What a search-space file may hold: its blocks, and the ranges of what is searched.
 
 A rule is told as a clause whose subject is the value at fault, such as "must be at most 1024".
-Rules across a block's keys begin with the key at fault.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PlainValidator, Validati
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from lstm_model.configuration import HYPERPARAMETERS, DataSettings, Hyperparameter
+from lstm_model.configuration import HYPERPARAMETERS, DataSettings, Hyperparameter, broken_rules
 from tuning.wording import format_number
 
 Value = int | float | str
@@ -163,11 +162,13 @@ class _Range(_Entry):
     def _consistent(self) -> Self:
         low, high, step, whole = self.low, self.high, self.step, isinstance(self, IntRange)
         if low > high:
-            raise ValueError(f"low must be at most high, which is {format_number(high)}")
+            rule = f"must be at most high, which is {format_number(high)}"
+            raise broken_rules([("low", rule)])
         if step is not None and distance_from_grid(low, high, step):
-            raise ValueError("step must divide high - low into whole steps")
+            raise broken_rules([("step", "must divide high - low into whole steps")])
         if self.log and (low < 1 if whole else low <= 0):
-            raise ValueError(f"low must be {'at least 1' if whole else 'above 0'} with log: true")
+            rule = f"must be {'at least 1' if whole else 'above 0'} with log: true"
+            raise broken_rules([("low", rule)])
         return self
 
     def problem(self, value: object) -> str | None:
@@ -232,7 +233,7 @@ def kinds_of(name: str) -> list[str]:
     return list(dict.fromkeys((HYPERPARAMETERS[name].kind, "categorical")))
 
 
-def _read_entry(legal: Hyperparameter, value: Any) -> ParameterRange:
+def read_entry(legal: Hyperparameter, value: Any) -> ParameterRange:
     """By its type; where that is wrong or missing, by what its other keys are meant to be."""
     keys = value if isinstance(value, dict) else {}
     kind = keys.get("type")
@@ -282,7 +283,7 @@ class SpaceFile(BaseModel):
     )
     study: StudySettings = StudySettings()
     resources: Resources = Resources()
-    search: Annotated[dict[str, ParameterRange], _by_name(_read_entry)] = {}
+    search: Annotated[dict[str, ParameterRange], _by_name(read_entry)] = {}
     fixed: Annotated[dict[str, Value], _by_name(read_value)] = {}
     initial_trials: list[Annotated[Document, BeforeValidator(_read_point)]] = []
 

@@ -101,7 +101,7 @@ class SearchSpace:
         if not self.search and not lines and trials != 1:
             rule = "must be 1 where nothing is searched"
             lines.append(f"study.trials: {rule}, but got {format_value(trials)}")
-        if lines:
+        if file is None or lines:
             raise OverrideError("\n".join(lines))
         return replace(self, data=file.data, study=file.study, resources=file.resources)
 

@@ -2,26 +2,19 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from copy import deepcopy
 from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from lstm_model.configuration import HYPERPARAMETERS, Reading
+from lstm_model.configuration import HYPERPARAMETERS, DataSettings, Reading
 from tuning.space.located_yaml import Problem
-from tuning.space.schema import ENTRY_KEYS, Document, SpaceFile, kinds_of
+from tuning.space.schema import ENTRY_KEYS, Document, SpaceFile, kinds_of, read_entry
 from tuning.wording import KeyPath, closest_match, format_number, format_value, key_name, suggestion
 
 _MODELS: Document = {
     block: SpaceFile.model_fields[block].annotation for block in ("data", "study", "resources")
-}
-_HARMLESS: Document = {
-    "target": "any",
-    "features": ["any"],
-    "validation_from": datetime.min,
-    "test_from": datetime.max,
 }
 _BLOCK = "must be a block of keys"
 _RULES: Mapping[str, Callable[[Document], str]] = {
@@ -42,28 +35,47 @@ _RULES: Mapping[str, Callable[[Document], str]] = {
 }
 
 
-def validate_all(document: Document) -> tuple[SpaceFile, list[Problem]]:
-    """The blocks, and every rule that is broken; without what breaks rules, where any is.
+def validate_all(document: Document) -> tuple[SpaceFile | None, list[Problem]]:
+    """The blocks, or None, and every rule that is broken.
 
-    Pydantic checks the rules across keys only once each key is right by itself; so what is wrong
-    is taken out, or gives way to something harmless, and the check runs again.
+    Pydantic checks the rules across a block's keys only once each key is right by itself. So where
+    some aren't, the others are checked once more without them.
     """
-    mended = deepcopy(document)
-    problems: dict[Problem, None] = {}
-    seen: set[KeyPath] = set()
-    while True:
+    try:
+        return SpaceFile.model_validate(document), []
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    errors.sort(key=lambda item: item["type"] == "missing")  # told last at the same place
+    problems = [_problem(item, item["loc"], document) for item in errors]
+    faulty: dict[KeyPath, set[str]] = {}
+    for item in errors:
+        block = item["loc"][: 2 if item["loc"][0] == "search" else 1]
+        key = item["loc"][len(block) :]
+        if block[0] in ("data", "search") and key and item["type"] != "rule":
+            faulty.setdefault(block, set()).add(str(key[0]))
+    for block, keys in faulty.items():
         try:
-            return SpaceFile.model_validate(mended), list(problems)
+            _check_without(keys, block, value_at(document, block))
         except ValidationError as error:
-            errors = error.errors(include_url=False)
-            errors.sort(key=lambda item: item["type"] == "missing")  # told last at the same place
-        items = [_locate(item, document) for item in errors]
-        for path, problem in items:
-            if problem:
-                problems[problem] = None
-            # What a key is missing from goes in the second turn.
-            _mend(mended, path[:-1] if path in seen else path)
-        seen.update(path for path, _ in items)
+            for item in error.errors(include_url=False):
+                if item["type"] == "rule":
+                    problems.append(_problem(item, (*block, *item["loc"]), document))
+    return None, list(filter(None, problems))
+
+
+def _check_without(faulty: set[str], block: KeyPath, values: Document) -> None:
+    """Check what a block holds beside its faulty keys."""
+    sound = {key: value for key, value in values.items() if key not in faulty}
+    if _is_entry(block):
+        read_entry(HYPERPARAMETERS[str(block[1])], sound)
+        return
+    if faulty & {"features", "target"}:  # nothing can be said of columns then
+        sound = {key: value for key, value in sound.items() if key not in Reading.model_fields}
+        sound |= {"target": "any", "features": ["any"]}
+    if faulty & {"validation_from", "test_from"}:
+        sound = {"validation_from": datetime.min, "test_from": datetime.max} | sound
+        sound.pop("folds", None)
+    DataSettings.model_validate(sound)
 
 
 def value_at(document: Any, path: KeyPath) -> Any:
@@ -105,30 +117,27 @@ def _legal_keys(block: KeyPath) -> Mapping[str, object]:
     return HYPERPARAMETERS if model is None else model.model_fields
 
 
-def _locate(item: ErrorDetails, document: Document) -> tuple[KeyPath, Problem | None]:
-    """Where one of pydantic's errors lies, and what is said of it, if that isn't said elsewhere."""
-    path, kind, context = item["loc"], item["type"], item.get("ctx", {})
+def _problem(item: ErrorDetails, path: KeyPath, document: Document) -> Problem | None:
+    """What is said of one of pydantic's errors, if that isn't said elsewhere."""
+    kind, context = item["type"], item.get("ctx", {})
     if kind == "missing":
-        return path, _missing_key(path, document)
+        return _missing_key(path, document)
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        return path, _foreign_key(path, document)
+        return _foreign_key(path, document)
+    if kind == "rule" and path[0] == "data":
+        return Problem(path, item["msg"])  # which has what came
     rule = item["msg"].removeprefix("Value error, ")
     if kind == "item":
         path = (*path, context["index"])
-    elif kind == "value_error" and (_is_entry(path) or (len(path) == 1 and path[0] in _MODELS)):
-        key, _, rule = rule.partition(" ")  # a rule across keys begins with the one at fault
-        path = (*path, key)
-        if path[0] in _MODELS:
-            return path, Problem(path, rule)
     elif path[0] == "data" and len(path) > 2 and isinstance(path[2], str):  # a branch of a union
         path, rule = path[:2], "must be a column or a list of columns"
     elif kind in _RULES:
         rule = _RULES[kind](context)
     came = value_at(document, path)
     if kind == "too_short" and came:
-        return path, None  # its items are wrong, and reported
+        return None  # its items are wrong, and reported
     if rule.startswith("can't"):
-        return path, Problem(path, f"{key_name(path)} {rule}", sentence=True)
+        return Problem(path, f"{key_name(path)} {rule}", sentence=True)
     also = ""
     if kind == "literal_error":
         rule, also = _choice(path, context["expected"], came)
@@ -136,7 +145,7 @@ def _locate(item: ErrorDetails, document: Document) -> tuple[KeyPath, Problem | 
         also = "; quotes make it text"
     elif rule == _BLOCK and isinstance(came, str) and ":" in came:
         also = "; a colon needs a space after it"
-    return path, Problem(path, f"{rule}, but got {format_value(came)}{also}")
+    return Problem(path, f"{rule}, but got {format_value(came)}{also}")
 
 
 def _choice(path: KeyPath, expected: str, came: object) -> tuple[str, str]:
@@ -169,34 +178,3 @@ def _foreign_key(path: KeyPath, document: Document) -> Problem | None:
     kind = value_at(document, (*path[:-1], "type"))
     legal = kind in kinds_of(str(path[1]))
     return Problem(path, f"{key_name(path)} can't go with type {kind}", True) if legal else None
-
-
-def _mend(document: Document, path: KeyPath) -> None:
-    """Take out what is wrong, or put something harmless in its place."""
-    if path[0] == "version":
-        document["version"] = 1
-    elif path[0] == "data" and len(path) > 1:
-        _mend_data(document["data"], str(path[1]))
-    elif path[0] == "data":
-        document["data"] = dict(_HARMLESS)
-    else:
-        path = path[: {"search": 3, "initial_trials": 1}.get(str(path[0]), 2)]
-        block = value_at(document, path[:-1])
-        if isinstance(block, dict):
-            block.pop(path[-1], None)
-
-
-def _mend_data(values: Document, key: str) -> None:
-    names: Any = values.get("features")
-    listed = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
-    if key == "features" and listed and len(set(names)) < len(names):
-        values["features"] = list(dict.fromkeys(names))
-    elif key in ("features", "target"):
-        for other in Reading.model_fields:  # what names columns
-            values.pop(other, None)
-        values.update(target="any", features=["any"])
-    elif key in _HARMLESS:
-        values[key] = _HARMLESS[key]
-        values.pop("folds", None)  # none but one fits between these
-    else:
-        values.pop(key, None)
