@@ -221,8 +221,8 @@ class Reading(BaseModel):
 
 def broken_rules(rules: Iterable[tuple[str, str]]) -> pydantic.ValidationError:
     """What a validator raises for rules across a block's keys: each key at fault and its rule."""
-    errors = [
-        InitErrorDetails(type=PydanticCustomError("rule", "{rule}", {"rule": rule}), loc=(key,))
+    errors: list[InitErrorDetails] = [
+        {"type": PydanticCustomError("rule", "{rule}", {"rule": rule}), "loc": (key,), "input": key}
         for key, rule in rules
     ]
     return pydantic.ValidationError.from_exception_data("settings", errors)

@@ -42,13 +42,16 @@ class Problem(NamedTuple):
     """A rule that is broken, and where.
 
     `rule` says what must be, and what came: as a clause of which the value at `path` is the
-    subject, or as a whole sentence about the key there. `place` goes before the path's.
+    subject, or as a whole sentence about the key there (`at_value`: about the value). `other` is
+    where what it disagrees with stands. `place` goes before the path's.
     """
 
     path: KeyPath
     rule: str
     sentence: bool = False
     place: Position | None = None
+    at_value: bool = False
+    other: KeyPath = ()
 
     @property
     def text(self) -> str:
@@ -68,6 +71,10 @@ class Located:
     keys: dict[KeyPath, Position] = field(default_factory=dict)
     values: dict[KeyPath, Position] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+
+    def begin(self, path: KeyPath) -> Position:
+        """Where a key stands, or an item of a list."""
+        return self.keys.get(path) or self.values[path]
 
     def report(self, place: Position, text: str) -> None:
         self.problems.append(Problem((), text, True, place))

@@ -37,7 +37,7 @@ def read_blocks(raw: bytes) -> tuple[SpaceFile | None, list[tuple[Position, str]
             for name, value in located.data.items()
         }
         file, problems = validate_all(document)
-        rules = _CrossRules(located, document)
+        rules = _CrossRules(document)
         rules.check({problem.path[:2] for problem in problems})
         problems += rules.problems
         if file and not problems:
@@ -49,16 +49,17 @@ def read_blocks(raw: bytes) -> tuple[SpaceFile | None, list[tuple[Position, str]
     unreadable = {problem.place for problem in located.problems}  # told once
     lines = {(problem.place or Position(1, 1), problem.text): None for problem in located.problems}
     for problem in problems:
-        place = problem.place or _place(located, problem)
+        place = _place(located, problem)
         if place not in unreadable:
-            lines[place, problem.text] = None
+            beside = f" on line {located.begin(problem.other).line}" if problem.other else ""
+            lines[place, problem.text + beside] = None
     return (None if lines else file), sorted(lines, key=lambda line: line[0])
 
 
 def _place(located: Located, problem: Problem) -> Position:
     """Of a clause the value; of a sentence the key, or that of what a missing one misses from."""
     path = problem.path
-    if not problem.sentence:
+    if problem.at_value or not problem.sentence:
         return located.values[path]
     while path and path not in located.keys:
         path = path[:-1]
@@ -74,11 +75,11 @@ class _CrossRules:
         trials: the initial trials that break none, by their place.
     """
 
-    def __init__(self, located: Located, document: Document) -> None:
-        self.located, self.document = located, document
+    def __init__(self, document: Document) -> None:
+        self.document = document
         self.problems: list[Problem] = []
         self.search: dict[str, ParameterRange] = {}
-        self.trials: dict[Position, dict[str, Value]] = {}
+        self.trials: dict[KeyPath, dict[str, Value]] = {}
         # What has to be chosen for an entry to exist, its parents' own conditions included.
         self.conditions: dict[str, dict[str, set[Value]]] = {}
 
@@ -94,9 +95,8 @@ class _CrossRules:
                 self.search[name] = read_entry(HYPERPARAMETERS[name], keys)
         for name in self.block("fixed"):
             if name in HYPERPARAMETERS and name in searched:
-                line = self.located.keys["search", name].line
-                text = f"fixed.{name} can't go with search.{name} on line {line}"
-                self.report(("fixed", name), text)
+                text = f"fixed.{name} can't go with search.{name}"
+                self.report(("fixed", name), text, other=("search", name))
         points = self.document.get("initial_trials")
         for index, point in enumerate(points if isinstance(points, list) else ()):
             if isinstance(point, dict) and point:
@@ -114,8 +114,8 @@ class _CrossRules:
         block = self.document.get(name)
         return block if isinstance(block, dict) else {}
 
-    def report(self, path: KeyPath, text: str, place: Position | None = None) -> None:
-        self.problems.append(Problem(path, text, True, place))
+    def report(self, path: KeyPath, text: str, at_value: bool = False, other: KeyPath = ()) -> None:
+        self.problems.append(Problem(path, text, True, at_value=at_value, other=other))
 
     def entry(self, name: str, keys: Document) -> None:
         path: KeyPath = ("search", name)
@@ -165,7 +165,7 @@ class _CrossRules:
 
     def initial_trial(self, path: KeyPath, point: Document) -> None:
         where, before = "in an initial trial, ", len(self.problems)
-        searched, fixed, values = self.block("search"), self.block("fixed"), self.located.values
+        searched, fixed = self.block("search"), self.block("fixed")
         trial: dict[str, Value] = {}
         for name, value in point.items():
             here = (*path, name)
@@ -174,7 +174,7 @@ class _CrossRules:
             elif name in self.search:
                 if rule := self.search[name].problem(value):
                     text = f"{where}{name} {rule}, but got {format_value(value)}"
-                    self.report(here, text, values[here])
+                    self.report(here, text, at_value=True)
                 else:
                     trial[name] = read_value(HYPERPARAMETERS[name], value)
             elif name in fixed and name not in searched:
@@ -191,7 +191,7 @@ class _CrossRules:
                     self.report((*path, name), f"{where}{name} {rule}, but {came}")
         if len(self.problems) == before:
             if trial in self.trials.values():
-                line = next(at.line for at, other in self.trials.items() if other == trial)
-                text = f"this initial trial is the same as the one on line {line}"
-                self.report(path, text, values[path])
-            self.trials[values[path]] = trial
+                same = next(at for at, other in self.trials.items() if other == trial)
+                text = "this initial trial is the same as the one"
+                self.report(path, text, at_value=True, other=same)
+            self.trials[path] = trial
