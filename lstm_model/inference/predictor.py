@@ -236,6 +236,16 @@ class TrainedForecaster:
         """
         write_folder(Path(folder) if isinstance(folder, str) else folder, self.files())
 
+    def export(self, file: str | Path) -> None:
+        """Write `file`, an ONNX graph of one step, and how to feed it in a .json of the same stem.
+
+        Raises:
+            InputError: the file can't lie there, or the library onnx is not installed.
+        """
+        from lstm_model.inference.onnx_export import export  # what few need is imported late
+
+        export(self, file)
+
     @classmethod
     def load(cls, folder: PathLike) -> Self:
         """What save() wrote.
