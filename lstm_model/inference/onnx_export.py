@@ -136,8 +136,8 @@ def build_step(forecaster: "TrainedForecaster") -> bytes:
                 axis=1,
             )
             bias = constant(f"{prefix}_bias", biases)
-            hidden, cell = f"{prefix}_new_short", f"{prefix}_new_long"
-            source = sequence if layer == 0 else f"{member}_l{layer - 1}_new_short"
+            # One row: the last memory (1, 1, H) of a layer is the next one's sequence as well.
+            source, hidden, cell = hidden, f"{prefix}_new_short", f"{prefix}_new_long"
             node(
                 "LSTM",
                 [source, *weights, bias, "", before["short_term"], before["long_term"]],
