@@ -1,9 +1,11 @@
 """A DataFrame of the caller's, as the table that a CSV of it would be."""
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 import pandas as pd
 
+from lstm_model.configuration import Kind
 from lstm_model.data.csv_table import clock_columns
 from lstm_model.errors import TableError
 
@@ -11,16 +13,26 @@ FRAME = "frame"  # data.source where the table is a DataFrame
 CLOCK = "time"  # the column that a DatetimeIndex becomes
 
 
-def infer_reading(frame: pd.DataFrame) -> dict[str, object]:
-    """What a frame says by itself of how it is read, by keys of Reading.
+class InferredReading(TypedDict, total=False):
+    """Keys of Reading that a frame decides by itself."""
+
+    time: str
+    types: dict[str, Kind]
+
+
+def infer_reading(frame: pd.DataFrame, features: Sequence[str] | None) -> InferredReading:
+    """What a frame says by itself of how it is read.
 
     A DatetimeIndex is the clock. A column of pandas' dtype `category` is a category, whatever its
     values look like.
 
+    Args:
+        features: the columns that are read; None stands for all.
+
     Raises:
         TableError: the index is a clock, and a column has the name that it would get.
     """
-    reading: dict[str, object] = {}
+    reading: InferredReading = {}
     if isinstance(frame.index, pd.DatetimeIndex):
         if CLOCK in frame.columns:
             raise TableError(

@@ -118,10 +118,11 @@ def _check_settings(
     test_from: str | datetime | None,
     **settings: object,
 ) -> DataSettings:
-    keys = reading.model_dump() | infer_reading(frame)
-    keys["types"] = keys["types"] | reading.types
+    inferred = infer_reading(frame, features)
+    keys = reading.model_dump() | inferred
+    keys["types"] = {**inferred.get("types", {}), **reading.types}
     if features is None:
-        features = list_features(frame, keys["time"])
+        features = list_features(frame, inferred.get("time", reading.time))
         if settings["target"] not in features:
             raise InputError(
                 f"target must be a column, but got {settings['target']!r}; the frame has "
