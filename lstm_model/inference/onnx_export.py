@@ -98,7 +98,8 @@ def build_step(forecaster: "TrainedForecaster") -> bytes:
             "pip install 'lstm-tuning[onnx]'"
         ) from None
 
-    nodes, constants = [], []
+    nodes: list[Any] = []
+    constants: list[Any] = []
 
     def constant(name: str, values: Any) -> str:
         constants.append(numpy_helper.from_array(np.asarray(values), name))

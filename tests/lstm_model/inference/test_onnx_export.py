@@ -29,7 +29,7 @@ def forecaster_of(series: EncodedSeries, layers: int, members: int) -> TrainedFo
         model = LSTMForecaster.seeded(series.inputs.shape[1], config, series.horizon, seed)
         draw = torch.Generator().manual_seed(seed)
         torch.nn.init.normal_(model.head.weight, std=3.0, generator=draw)
-        torch.nn.init.normal_(model.head.bias, std=3.0, generator=draw)
+        torch.nn.init.normal_(model.head.bias, mean=-4.0, std=3.0, generator=draw)
         weights = model.state_dict()
         parts.append(TrainedForecaster.from_weights(series, "pm", config, weights))
     return TrainedForecaster.ensemble(parts)
