@@ -46,14 +46,15 @@ def fit(
 
     The same arguments give the same model to the last bit, on one thread of one kind of CPU.
 
-    >>> import lstm_model
-    >>> from lstm_model.data.simulation import simulate
-    >>> air = simulate(years=1)
-    >>> model = lstm_model.fit(
-    ...     air, target="pm2.5", horizon=3, validation_from="2010-10-01", max_epochs=2
-    ... )
-    >>> model.forecast(air.tail(400)).point.shape[1]
-    3
+    Examples:
+        >>> import lstm_model
+        >>> from lstm_model.data.simulation import simulate
+        >>> air = simulate(years=1)
+        >>> model = lstm_model.fit(
+        ...     air, target="pm2.5", horizon=3, validation_from="2010-10-01", max_epochs=2
+        ... )
+        >>> model.forecast(air.tail(400)).point.shape[1]
+        3
 
     Args:
         frame: numbers, texts or booleans, NaN where a value is missing, in rows that are regular in
