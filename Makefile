@@ -1,10 +1,12 @@
 # make help says what there is. Everything works on a fresh machine with Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
+# Else each build tells that mkdocs-material ends in 2027: docs/architecture.md says it once.
+export NO_MKDOCS_2_WARNING := 1
 DEMO := --data simulated --trials 6 --max-epochs 20 --finalists 1 --seeds 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check test-lowest test-latest cluster-test cluster-submit faults bench bench-bucket clean
+.PHONY: help install demo test check docs test-lowest test-latest cluster-test cluster-submit faults bench bench-bucket clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,10 +27,14 @@ demo: install ## two small studies on simulated data, compared: univariate again
 test: install ## the tests
 	$(BIN)/python -m pytest
 
-check: install ## lint, format and types
+check: install ## lint, format, types, and the documents' links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mkdocs build --strict --quiet
+
+docs: install ## the documents as a site, on http://127.0.0.1:8000
+	$(BIN)/mkdocs serve
 
 test-lowest: ## studies and tests with the oldest libraries that pyproject.toml allows: PYTHON=python3.12
 	$(PYTHON) -m tests.versions.environment lowest $(ARGS)
@@ -59,4 +65,4 @@ bench-bucket: install ## what a bucket of 20 ms a request costs a study, beside 
 	$(BIN)/python -m benchmarks.bucket
 
 clean: ## remove virtual environments and caches; studies in runs/ stay
-	rm -rf .venv .venv-lowest .venv-latest build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-latest build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

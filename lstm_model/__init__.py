@@ -1,11 +1,19 @@
-"""One LSTM forecaster: data, model, training, baselines. It knows nothing of studies of many."""
+"""One LSTM forecaster: data, model, training, baselines. It knows nothing of studies of many.
+
+fit     train one on a DataFrame
+load    read one that was saved
+
+Importing the package imports no torch: what is named here is imported when it is asked for.
+"""
 
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lstm_model.inference.fitting import fit
     from lstm_model.inference.predictor import TrainedForecaster
 
+__all__ = ["TrainedForecaster", "fit", "load"]
 __version__ = "0.1.0"
 
 
@@ -13,14 +21,29 @@ def load(folder: str | PathLike[str]) -> "TrainedForecaster":
     """A saved model, which may be the mean of several: `load(...).forecast(table)`.
 
     Args:
-        folder: a study's `best`, or a comparison's `models/NAME`.
+        folder: a study's `best`, a comparison's `models/NAME`, or where save() wrote one.
 
     Raises:
         lstm_model.errors.InputError: it holds no model that can be used.
     """
     from pathlib import Path
 
-    # Here, since torch takes seconds, and reading a search space needs none of it.
     from lstm_model.inference.predictor import TrainedForecaster
 
     return TrainedForecaster.load(Path(folder))
+
+
+def __getattr__(name: str) -> Any:
+    if name == "fit":
+        from lstm_model.inference.fitting import fit
+
+        return fit
+    if name == "TrainedForecaster":
+        from lstm_model.inference.predictor import TrainedForecaster
+
+        return TrainedForecaster
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -103,6 +103,8 @@ def test_ray_and_optuna_have_each_their_room() -> None:
     # Optuna's searcher has Tune's as its base class.
     assert importing("ray") == {"tuning/ray_backend", "tuning/search"}
     assert importing("optuna") == {"tuning/search"}
+    assert importing("onnx") == {"lstm_model/inference"}
+    assert importing("onnxruntime") == set()
 
 
 @pytest.mark.parametrize(

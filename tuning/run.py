@@ -4,8 +4,6 @@ python -m tuning.run --space univariate.yaml --data simulated --trials 8 --max-e
 """
 
 import sys
-import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -14,19 +12,9 @@ import typer
 from lstm_model.command import exit_without_teardown, report_errors, run_app
 from tuning import cli
 from tuning.ray_backend import environment
-from tuning.reporting.tables import print_plan
 from tuning.reporting.terminal import Terminal
-from tuning.study.resume import is_complete
 from tuning.workflows.resolve_study import resolve_study
-from tuning.workflows.run_study import (
-    RunOptions,
-    check_cuda,
-    load_data,
-    load_existing_trials,
-    prepare_study,
-    run_study,
-    start_fork_server,
-)
+from tuning.workflows.run_study import RunOptions, load_data, run_requested_study
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -71,9 +59,8 @@ def run(
     A flag overrides what the file says. Trials are recorded in RUNS/NAME as they run. With
     --or-resume the same command may be given again and again.
     """
-    with report_errors(), cli.naming_flags(), ExitStack() as at_end:
+    with report_errors(), cli.naming_flags():
         cli.check_platform()
-        begun = time.monotonic()
         address = environment.resolve_address(address)
         environment.set_environment(address)
         options = RunOptions(
@@ -100,39 +87,13 @@ def run(
             root, changes, space=space, resume=resume, name=name, or_resume=or_resume
         )
         cli.collect_less_garbage()
-        forked = not (address or debug or plain_ray or check)
-        server = start_fork_server(at_end, forked)
-        if not debug:
-            check_cuda(asked.space, address)
-        dataset, series = load_data(asked.space, console, progress=not quiet)
         if debug:
             from tuning.workflows.debug import debug_one_trial
 
-            debug_one_trial(asked.space, series, console)
+            debug_one_trial(asked.space, load_data(asked.space, console)[1], console)
             return
-        folder, resolved = asked.folder, asked.space
-        read = check or or_resume or isinstance(folder, Path)
-        again = resolved if or_resume else None
-        existing = load_existing_trials(folder, dataset, asked.resumed, again, read=read)
-        if check:
-            print_plan(resolved, dataset, series, options.budget, console)
-        if or_resume and is_complete(folder, existing, resolved.study.trials):
-            console.print(
-                f"Study {folder.name}: nothing is left to do: {len(existing)} trials "
-                f"are there, in {folder}",
-                soft_wrap=True,
-            )
-        elif not check:
-            from tuning.ray_backend.session import ray_session
-            from tuning.reporting.study_result import print_study_result
-
-            # Ray's workers import what they need, which takes seconds, beside the baselines.
-            with ray_session(address, verbose, server, plain=plain_ray) as session:
-                facts = prepare_study(folder, resolved, dataset, series, begun, existing, console)
-                result = run_study(
-                    facts, session, options, console, resumed=asked.resumed, last=True
-                )
-                print_study_result(result, console)
+        result = run_requested_study(asked, options, console, check=check, plain_ray=plain_ray)
+        if result is not None:
             raise typer.Exit(cli.exit_status(result))
 
 

@@ -1,4 +1,4 @@
-"""Where tables come from: Beijing (downloaded once), simulated, a CSV.
+"""Where tables come from: Beijing (downloaded once), simulated, a CSV, a DataFrame.
 
 Every table, the simulated one included, goes through the same door: bytes of comma-separated UTF-8
 text, a header first. What it breaks is said with the file and line; nothing is dropped or filled.
@@ -21,6 +21,7 @@ from lstm_model.data.beijing import (
 )
 from lstm_model.data.columns import Repair
 from lstm_model.data.csv_table import check_splits, parse_csv
+from lstm_model.data.frames import FRAME, encode_frame
 from lstm_model.data.suspicion import find_doubts
 from lstm_model.errors import SourceUnavailable, TableError, os_error_text
 from lstm_model.files import read_bytes
@@ -35,7 +36,7 @@ class Dataset:
             'time'. A numeric feature is float64 in the source's unit, a categorical one is pandas'
             `str` dtype; NaN where missing, in both.
         step: time between rows.
-        source: what the data are: 'beijing', 'simulated', or the CSV's path as given.
+        source: what the data are: 'beijing', 'simulated', 'frame', or the CSV's path as given.
         simulated: whether they are simulated, by choice or as a fallback.
         sha256: hex digest of the file's bytes, or of the simulated table's as a CSV.
         warning: why a fallback was taken, or None.
@@ -60,12 +61,18 @@ class Dataset:
     level_edges: tuple[float, ...] | None = None
 
 
-def load_dataset(settings: DataSettings, *, progress: bool = False) -> Dataset:
-    """The table that `settings` describe, checked; `progress` draws a download on standard error.
+def load_dataset(
+    settings: DataSettings, frame: pd.DataFrame | None = None, *, progress: bool = False
+) -> Dataset:
+    """The table that `settings` describe, checked.
 
     Beijing's file is read from the directory that LSTM_TUNING_DATA names; without that variable
     from the user's cache, else from the network, once. The fallback stands in for Beijing alone:
     a CSV that isn't there is a mistake to mend.
+
+    Args:
+        frame: the table, where the settings' source is 'frame'.
+        progress: draw a download on standard error.
 
     Raises:
         TableError: the table can't be forecast as it is, or a CSV can't be read.
@@ -86,6 +93,13 @@ def load_dataset(settings: DataSettings, *, progress: bool = False) -> Dataset:
                 f"Beijing's data could not be had ({error}): using simulated data, whose results "
                 "say nothing about Beijing"
             )
+    elif source == FRAME:
+        if frame is None:
+            raise TableError(
+                "data.source frame stands for a DataFrame, and there is none; give it from Python "
+                "as frame=..., or name a CSV"
+            )
+        raw = encode_frame(frame)
     elif source != "simulated":
         raw = _read_file(source)
     if source == "simulated":

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -82,7 +83,9 @@ class TrainedForecaster:
         Args:
             reading: of the table that the series is of.
         """
-        model = LSTMForecaster(series.inputs.shape[1], config, series.horizon)
+        # Seeded, so that first weights, which are replaced, are not drawn from the process's own
+        # generator.
+        model = LSTMForecaster.seeded(series.inputs.shape[1], config, series.horizon, seed=0)
         model.load_state_dict(weights)
         return cls(
             models=(model.eval(),),
@@ -226,12 +229,22 @@ class TrainedForecaster:
             intervals=intervals.to_json() if intervals else None,
         ).files([model.state_dict() for model in self.models])
 
-    def save(self, folder: PathLike) -> None:
+    def save(self, folder: str | PathLike) -> None:
         """Write the folder, in place of one that may be there.
 
         The new folder is complete before the old one moves away.
         """
-        write_folder(folder, self.files())
+        write_folder(Path(folder) if isinstance(folder, str) else folder, self.files())
+
+    def export(self, file: str | Path) -> None:
+        """Write `file`, an ONNX graph of one step, and how to feed it in a .json of the same stem.
+
+        Raises:
+            InputError: the file can't lie there, or the library onnx is not installed.
+        """
+        from lstm_model.inference.onnx_export import export  # what few need is imported late
+
+        export(self, file)
 
     @classmethod
     def load(cls, folder: PathLike) -> Self:
@@ -246,7 +259,9 @@ class TrainedForecaster:
             parts = by_prefix(tensors)
             models = []
             for number in range(saved.members):
-                model = LSTMForecaster(len(encoder.channels), saved.configuration, saved.horizon)
+                model = LSTMForecaster.seeded(
+                    len(encoder.channels), saved.configuration, saved.horizon, seed=0
+                )
                 model.load_state_dict(parts[str(number)])
                 models.append(model.eval())
             intervals = None

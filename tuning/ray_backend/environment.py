@@ -1,6 +1,7 @@
 """What Ray must find in the environment before it is imported; set by each command first."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -35,6 +36,27 @@ def set_environment(address: str | None = None) -> None:
     """Set what the user has not set. address: of a cluster, where it is not a Ray of our own."""
     for name, value in (SETTINGS if address else SETTINGS | LOCAL_SETTINGS).items():
         os.environ.setdefault(name, value)
+
+
+@contextmanager
+def environment(address: str | None = None) -> Iterator[None]:
+    """The same, for the time of a call from Python. What Ray sets meanwhile goes too."""
+    before = dict(os.environ)
+    set_environment(address)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def joined_address() -> str | None:
+    """The Ray that this process is connected to already; None where there is none."""
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized():
+        return None
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def resolve_address(address: str | None) -> str | None:

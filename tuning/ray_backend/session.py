@@ -122,21 +122,22 @@ def ray_session(
 ) -> Iterator[Session]:
     """A Ray of this command's own, or the cluster at `address`.
 
+    One that this process is connected to already is used where `address` is its own, and stays.
+
     Args:
         server: forks the workers of a Ray of our own.
         plain: leave Ray as it is.
 
     Raises:
-        InputError: there is no cluster at `address`, or this process has a Ray already.
+        InputError: there is no cluster at `address`, or this process is connected to another.
         RayFailed: a Ray of our own does not start, and this process is no command that can begin
             anew with Ray as it is.
     """
-    if ray.is_initialized():
+    joined = environment.joined_address()
+    if joined is not None and joined != address:
         raise InputError(
-            "a study starts a Ray of its own or joins the one at --address, and leaves it at its "
-            "end, but this process is connected to a Ray already (at "
-            f"{ray.get_runtime_context().gcs_address}), and can be to one alone; call "
-            "ray.shutdown() first, or run the study in a process of its own"
+            f"a process is connected to one Ray alone, and this one is to the one at {joined}, but "
+            f"got --address {address}; leave it out, or call ray.shutdown() first"
         )
     own = not address
     changes = choose_changes(plain, own=own, among=OF_START)
@@ -147,12 +148,15 @@ def ray_session(
             # Ray and Tune warn of much that the user did not choose.
             at_end.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", module=r"ray\..*")
+        begin_to_end: Callable[[], None] = _leave
         if address:
-            _connect(address, verbose)
             advice = "`ray status` says what the cluster has"
+            if not joined:
+                _connect(address, verbose)
         else:
             advice = _start(changes, verbose, server, at_end)
-        begin_to_end = at_end.enter_context(shutdown_at_end())
+        if not joined:
+            begin_to_end = at_end.enter_context(shutdown_at_end())
         changes = changes | choose_changes(plain, own=own, among=OF_TRIALS)
         if AGENTS in changes and not all(change in changes for change in AGENTS.needs):
             # Found out after the start, since Tune is imported while Ray's workers start. The
@@ -167,6 +171,10 @@ def ray_session(
                 if problem := changes.left_out.get(change.name):
                     print_stderr(f"Ray is not changed so that {change.what}: {problem}")
         yield Session(changes, own, advice, begin_to_end)
+
+
+def _leave() -> None:
+    """Nothing: a Ray that was there before stays as it was."""
 
 
 def _log_level(verbose: bool) -> int:

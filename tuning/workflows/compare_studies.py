@@ -42,6 +42,8 @@ from tuning.workflows.run_study import (
 
 if TYPE_CHECKING:
     # With torch and Ray: mistakes are told, and the first trials begin, before their import.
+    import pandas as pd
+
     from lstm_model.data.series import EncodedSeries
     from lstm_model.data.sources import Dataset
     from tuning.comparison.backtest import ComparisonProtocol
@@ -90,7 +92,7 @@ class ComparedModel:
 
 def compare_studies(
     studies: Sequence[str],
-    spaces: Sequence[str],
+    spaces: Sequence[str | SearchSpace],
     changes: Mapping[str, object],
     *,
     folder: StoragePath,
@@ -101,6 +103,7 @@ def compare_studies(
     plain_ray: bool,
     check: bool,
     console: Console,
+    frame: "pd.DataFrame | None" = None,
 ) -> "Evaluation | None":
     """Compare one or two models on the test hours, and write the comparison's folder.
 
@@ -113,6 +116,7 @@ def compare_studies(
         seeds: how many trainings each of them gets.
         test_years: on which the test is repeated.
         check: say what would run, and stop: there is no evaluation.
+        frame: the table, where the spaces' source is a DataFrame.
 
     Raises:
         InputError: what is asked for can't be compared, or not on equal terms.
@@ -124,7 +128,7 @@ def compare_studies(
     check_folder(folder)
     with ExitStack() as at_end:
         server = None if check else start_fork_server(at_end, not (options.address or plain_ray))
-        models = resolve_models(studies, spaces, changes, folder, console)
+        models = resolve_models(studies, spaces, changes, folder, console, frame)
         for model in models:
             check_cuda(model.space, options.address)
         protocol = plan_test(models, finalists, seeds, test_years)
@@ -243,10 +247,11 @@ def check_all_trials_done(studies: "Mapping[str, StudyView]") -> None:
 
 def resolve_models(
     studies: Sequence[str],
-    spaces: Sequence[str],
+    spaces: Sequence[str | SearchSpace],
     changes: Mapping[str, object],
     folder: StoragePath,
     console: Console,
+    frame: "pd.DataFrame | None" = None,
 ) -> list[ComparedModel]:
     """What is to be compared, its data read; nothing is written.
 
@@ -257,7 +262,7 @@ def resolve_models(
     models: list[ComparedModel] = []
     printed: set[str] = set()
     for name, space, place, exists in _resolve_names(studies, spaces, changes, folder):
-        dataset, series = load_data(space, console, not console.quiet, printed)
+        dataset, series = load_data(space, console, printed, frame)
         trials = load_existing_trials(place, dataset, exists, space)
         models.append(ComparedModel(name, space, place, exists, dataset, series, trials))
     check_equal_terms(models)
@@ -269,7 +274,7 @@ Resolved = tuple[str, SearchSpace, StoragePath, bool]
 
 def _resolve_names(
     studies: Sequence[str],
-    spaces: Sequence[str],
+    spaces: Sequence[str | SearchSpace],
     changes: Mapping[str, object],
     folder: StoragePath,
 ) -> list[Resolved]:
@@ -309,9 +314,9 @@ def _resolve_names(
 
 
 def _resolve_space(
-    file: str, changes: Mapping[str, object], root: StoragePath, comparison: str
+    asked: str | SearchSpace, changes: Mapping[str, object], root: StoragePath, comparison: str
 ) -> Resolved:
-    space = read_space(file).overridden(changes)
+    space = (read_space(asked) if isinstance(asked, str) else asked).overridden(changes)
     folder = root / study_name(f"{comparison}-{slug(space)}"[:LONGEST_NAME])
     exists = is_study(folder)
     if exists:

@@ -32,7 +32,7 @@ def resolve_study(
     root: StoragePath,
     changes: Mapping[str, object],
     *,
-    space: str | None,
+    space: str | SearchSpace | None,
     resume: str | None,
     name: str | None,
     or_resume: bool,
@@ -41,7 +41,7 @@ def resolve_study(
     Args:
         root: of all studies.
         changes: flags, as SearchSpace.overridden() takes them.
-        space: a file or a shipped space, of a study that begins.
+        space: a file, a shipped space or one that was read, of a study that begins.
         resume: a study that goes on: its folder, or its name in root.
         or_resume: go on with the study called `name` where there is one.
 
@@ -53,7 +53,7 @@ def resolve_study(
             "--space FILE begins a study and --resume STUDY goes on with one: give one of them"
         )
     _check_repeatable(or_resume, name, resume)
-    trials = changes["study.trials"]
+    trials = changes.get("study.trials")
     assert trials is None or isinstance(trials, int)
     if resume is not None:
         _check_changes(changes, name)
@@ -62,7 +62,7 @@ def resolve_study(
         before = read_study_space(folder).overridden({"study.trials": trials})
         return StudyRequest(folder, before, resumed=True)
     assert space is not None
-    resolved = read_space(space).overridden(changes)
+    resolved = (read_space(space) if isinstance(space, str) else space).overridden(changes)
     title = name if name is not None else f"{slug(resolved)}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = root / study_name(title)
     if or_resume and is_study(folder):

@@ -1,9 +1,11 @@
 """A study from its search space to its end: load the data, create or resume it, run its trials."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,16 +15,20 @@ from lstm_model.errors import Failure, InputError, os_error_text
 from tuning.ray_backend.fork_server import ForkServer
 from tuning.ray_backend.patches import FORK, unwanted_changes
 from tuning.reporting.progress import Progress
+from tuning.reporting.tables import print_plan
 from tuning.shell import resume_command
 from tuning.space.search_space import SearchSpace
 from tuning.study.lock import LostLease
 from tuning.study.manifest import check_data
 from tuning.study.records import read_trials
 from tuning.study.result import StudyResult
-from tuning.study.resume import check_name_is_free
+from tuning.study.resume import check_name_is_free, is_complete
 from tuning.study.storage import StoragePath, remove_tree
+from tuning.workflows.resolve_study import StudyRequest
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lstm_model.data.series import EncodedSeries
     from lstm_model.data.sources import Dataset
     from tuning.ray_backend.session import Session
@@ -87,19 +93,22 @@ def check_cuda(space: SearchSpace, address: str | None) -> None:
 
 
 def load_data(
-    space: SearchSpace, console: Console, progress: bool, printed: set[str] | None = None
+    space: SearchSpace,
+    console: Console,
+    printed: set[str] | None = None,
+    frame: "pd.DataFrame | None" = None,
 ) -> "tuple[Dataset, EncodedSeries]":
     """The space's data. What was done to them is printed; what may be wrong with them is a warning
     on standard error, always.
 
     Args:
-        progress: show that of a download.
         printed: lines of the command's other tables, to which this adds: none comes twice.
+        frame: the table, where the source is a DataFrame.
     """
     from lstm_model.data.series import EncodedSeries
     from lstm_model.data.sources import load_dataset
 
-    dataset = load_dataset(space.data, progress=progress)
+    dataset = load_dataset(space.data, frame, progress=not console.quiet)
     if dataset.warning:
         print_stderr(f"warning: {dataset.warning}")
     elif dataset.simulated:
@@ -138,6 +147,61 @@ def load_existing_trials(
         return {}
     check_data(folder, dataset)
     return read_trials(folder) if read else {}
+
+
+def run_requested_study(
+    asked: StudyRequest,
+    options: RunOptions,
+    console: Console,
+    *,
+    frame: "pd.DataFrame | None" = None,
+    check: bool = False,
+    plain_ray: bool = False,
+) -> StudyResult | None:
+    """Run what is asked for to its end, on a Ray of its own or the one at the options' address.
+
+    Args:
+        frame: the table, where the space's source is a DataFrame.
+        check: say what would run, and stop.
+        plain_ray: leave Ray as it is.
+
+    Returns:
+        How the study ended, which has been printed; None where nothing had to run.
+
+    Raises:
+        InputError: the space, its data or the study's folder don't allow it.
+        Failure: the folder can't be written any more.
+    """
+    begun = time.monotonic()
+    folder, space = asked.folder, asked.space
+    with ExitStack() as at_end:
+        server = start_fork_server(at_end, not (options.address or plain_ray or check))
+        check_cuda(space, options.address)
+        dataset, series = load_data(space, console, frame=frame)
+        read = check or options.wait or isinstance(folder, Path)
+        again = space if options.wait else None
+        existing = load_existing_trials(folder, dataset, asked.resumed, again, read=read)
+        if check:
+            print_plan(space, dataset, series, options.budget, console)
+        if options.wait and is_complete(folder, existing, space.study.trials):
+            console.print(
+                f"Study {folder.name}: nothing is left to do: {len(existing)} trials "
+                f"are there, in {folder}",
+                soft_wrap=True,
+            )
+        elif not check:
+            from tuning.ray_backend.session import ray_session
+            from tuning.reporting.study_result import print_study_result
+
+            # Ray's workers import what they need, which takes seconds, beside the baselines.
+            with ray_session(options.address, options.verbose, server, plain=plain_ray) as session:
+                facts = prepare_study(folder, space, dataset, series, begun, existing, console)
+                result = run_study(
+                    facts, session, options, console, resumed=asked.resumed, last=True
+                )
+                print_study_result(result, console)
+            return result
+    return None
 
 
 def prepare_study(

@@ -1,0 +1,63 @@
+"""A DataFrame of the caller's, as the table that a CSV of it would be."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import pandas as pd
+
+from lstm_model.configuration import Kind
+from lstm_model.data.csv_table import clock_columns
+from lstm_model.errors import TableError
+
+FRAME = "frame"  # data.source where the table is a DataFrame
+CLOCK = "time"  # the column that a DatetimeIndex becomes
+
+
+class InferredReading(TypedDict, total=False):
+    """Keys of Reading that a frame decides by itself."""
+
+    time: str
+    types: dict[str, Kind]
+
+
+def infer_reading(frame: pd.DataFrame, features: Sequence[str] | None) -> InferredReading:
+    """What a frame says by itself of how it is read.
+
+    A DatetimeIndex is the clock. A column of pandas' dtype `category` is a category, whatever its
+    values look like.
+
+    Args:
+        features: the columns that are read; None stands for all.
+
+    Raises:
+        TableError: the index is a clock, and a column has the name that it would get.
+    """
+    reading: InferredReading = {}
+    if isinstance(frame.index, pd.DatetimeIndex):
+        if CLOCK in frame.columns:
+            raise TableError(
+                f"a frame's clock must be its index or columns, but got a DatetimeIndex and a "
+                f"column {CLOCK!r}; drop the column, or reset the index"
+            )
+        reading["time"] = CLOCK
+    categories = [
+        str(name) for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)
+    ]
+    if categories:
+        reading["types"] = dict.fromkeys(categories, "category")
+    return reading
+
+
+def list_features(frame: pd.DataFrame, time: str | Sequence[str] | None) -> list[str]:
+    """Every column that is no part of the clock.
+
+    Args:
+        time: the clock's columns, as Reading.time has them.
+    """
+    return [name for name in map(str, frame.columns) if name not in clock_columns(time)]
+
+
+def encode_frame(frame: pd.DataFrame) -> bytes:
+    """The bytes of a CSV with every digit of the frame's numbers: what is hashed and parsed."""
+    has_clock = isinstance(frame.index, pd.DatetimeIndex)
+    return frame.to_csv(index=has_clock, index_label=CLOCK if has_clock else None).encode()

@@ -1,0 +1,157 @@
+"""One LSTM forecaster, trained on a DataFrame: no search, no Ray."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import pandas as pd
+import torch
+from pydantic import BaseModel, ValidationError
+
+from lstm_model.configuration import AS_IT_STANDS, Configuration, DataSettings, Reading
+from lstm_model.data.frames import FRAME, infer_reading, list_features
+from lstm_model.data.series import EncodedSeries
+from lstm_model.data.sources import load_dataset
+from lstm_model.errors import InputError
+from lstm_model.inference.predictor import TrainedForecaster
+from lstm_model.inference.warm_start import WarmUpProbe
+from lstm_model.training.evaluator import HoldoutEvaluator
+from lstm_model.training.trainer import Epoch, Trainer
+
+Checked = TypeVar("Checked", bound=BaseModel)
+
+
+class DoubtWarning(UserWarning):
+    """Values of a table may not mean what they were read as."""
+
+
+def fit(
+    frame: pd.DataFrame,
+    *,
+    target: str,
+    validation_from: str | datetime,
+    test_from: str | datetime | None = None,
+    horizon: int = 1,
+    features: Sequence[str] | None = None,
+    calendar: Sequence[str] = (),
+    max_epochs: int = 40,
+    seed: int = 0,
+    device: str = "cpu",
+    on_epoch: Callable[[Epoch], None] | None = None,
+    reading: Reading | None = None,
+    **hyperparameters: str | int | float,
+) -> TrainedForecaster:
+    """Train one LSTM, keep its best epoch on validation, and calibrate its prediction intervals.
+
+    The same arguments give the same model to the last bit, on one thread of one kind of CPU.
+
+    Examples:
+        >>> import lstm_model
+        >>> from lstm_model.data.simulation import simulate
+        >>> air = simulate(years=1)
+        >>> model = lstm_model.fit(
+        ...     air, target="pm2.5", horizon=3, validation_from="2010-10-01", max_epochs=2
+        ... )
+        >>> model.forecast(air.tail(400)).point.shape[1]
+        3
+
+    Args:
+        frame: numbers, texts or booleans, NaN where a value is missing, in rows that are regular in
+            time. Its clock is its index, where that is a DatetimeIndex, else the columns that
+            `reading.time` names, or year, month, day and hour.
+        target: the column that is forecast.
+        validation_from: the first hour of validation. What lies before it is learned from.
+        test_from: the first hour that is not looked at; without it validation goes to the end.
+        horizon: L. Lead times are 1 to L rows.
+        features: the columns that are read, the target among them; without it all of them.
+        calendar: inputs known ahead, from the clock alone: hour_of_day, day_of_week, day_of_year.
+        max_epochs: the length of the training.
+        device: torch's name of it.
+        on_epoch: called after every epoch.
+        reading: what cells mean that could mean two things.
+        hyperparameters: fields of Configuration by their names, such as hidden_size=32.
+
+    Raises:
+        InputError: an argument or the table breaks a rule.
+        TrainingFailed: the loss is not finite.
+    """
+    settings = _check_settings(
+        frame,
+        AS_IT_STANDS if reading is None else reading,
+        target=target,
+        features=features,
+        calendar=tuple(calendar),
+        horizon=horizon,
+        validation_from=validation_from,
+        test_from=test_from,
+    )
+    config = _check(Configuration, hyperparameters)
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"device must be one that torch can use, but got {device!r}; say 'cpu'")
+    if max_epochs < 1:
+        raise InputError(f"max_epochs must be at least 1, but got {max_epochs}")
+    dataset = load_dataset(settings, frame)
+    for doubt in dataset.doubts:
+        warnings.warn(doubt, DoubtWarning, stacklevel=2)
+    series = EncodedSeries.from_table(dataset.frame, dataset.step, settings)
+    trainer = Trainer(config, series, max_epochs=max_epochs, seed=seed, device=device)
+    for epoch in trainer:
+        if on_epoch is not None:
+            on_epoch(epoch)
+    best = trainer.best
+    assert best is not None
+    model = TrainedForecaster.from_weights(series, target, config, best.weights, best.score)
+    before_test = dataset.frame.loc[dataset.frame.index < settings.test_from]
+    return model.with_intervals(
+        [(series, HoldoutEvaluator(series).forecast(model.model))],
+        WarmUpProbe(before_test, series.encoder, target),
+        dataset.reading,
+        simulated=False,
+    )
+
+
+def _check_settings(
+    frame: pd.DataFrame,
+    reading: Reading,
+    *,
+    features: Sequence[str] | None,
+    test_from: str | datetime | None,
+    **settings: object,
+) -> DataSettings:
+    inferred = infer_reading(frame, features)
+    keys = reading.model_dump() | inferred
+    keys["types"] = {**inferred.get("types", {}), **reading.types}
+    if features is None:
+        features = list_features(frame, inferred.get("time", reading.time))
+        if settings["target"] not in features:
+            raise InputError(
+                f"target must be a column, but got {settings['target']!r}; the frame has "
+                f"{', '.join(features)}"
+            )
+    # The last hour that there is: none lies from there on.
+    last = datetime.max if test_from is None else test_from
+    splits = {"source": FRAME, "features": tuple(features), "test_from": last}
+    return _check(DataSettings, keys | settings | splits)
+
+
+def _check(model: type[Checked], values: Mapping[str, object]) -> Checked:
+    """The values, each of which is an argument of fit(), as a model of pydantic's.
+
+    Raises:
+        InputError: some break rules: a line each.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors(include_url=False):
+            name, rule = ".".join(map(str, item["loc"])), item["msg"].removeprefix("Value error, ")
+            if item["type"] == "extra_forbidden":
+                legal = ", ".join(model.model_fields)
+                lines.append(f"fit() has no argument {name!r}; the hyperparameters are {legal}")
+            elif name:
+                lines.append(f"{name}: {rule}, but got {item['input']!r}")
+            else:
+                lines.append(rule)
+        raise InputError("\n".join(lines)) from None
