@@ -150,6 +150,8 @@ def _check(model: type[Checked], values: Mapping[str, object]) -> Checked:
             if item["type"] == "extra_forbidden":
                 legal = ", ".join(model.model_fields)
                 lines.append(f"fit() has no argument {name!r}; the hyperparameters are {legal}")
+            elif item["type"] == "rule":  # across arguments: what came stands in it
+                lines.append(f"{name} {rule}")
             elif name:
                 lines.append(f"{name}: {rule}, but got {item['input']!r}")
             else:

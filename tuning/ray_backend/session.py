@@ -136,8 +136,9 @@ def ray_session(
     joined = environment.joined_address()
     if joined is not None and joined != address:
         raise InputError(
-            f"a process is connected to one Ray alone, and this one is to the one at {joined}, but "
-            f"got --address {address}; leave it out, or call ray.shutdown() first"
+            "a study starts a Ray of its own or joins the one at --address, and leaves it at its "
+            f"end, but this process is connected to a Ray already (at {joined}), and can be to one "
+            "alone; call ray.shutdown() first, or run the study in a process of its own"
         )
     own = not address
     changes = choose_changes(plain, own=own, among=OF_START)
