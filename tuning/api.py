@@ -217,6 +217,11 @@ class _Call:
         if unknown := options.keys() - Options.__annotations__.keys():
             legal = ", ".join(Options.__annotations__)
             raise TypeError(f"no option {sorted(unknown)[0]!r}; the options are {legal}")
+        budget, at_once = options.get("time_budget"), options.get("concurrency")
+        if isinstance(budget, int | float) and not budget > 0:
+            raise InputError(f"time_budget must be more than 0 seconds, but got {budget}")
+        if at_once is not None and at_once < 1:
+            raise InputError(f"concurrency must be at least 1, but got {at_once}")
         self._options = options
         self.root: StoragePath = cli.studies_root(
             Path(options.get("runs", "runs")), options.get("storage")

@@ -41,7 +41,9 @@ def infer_reading(frame: pd.DataFrame, features: Sequence[str] | None) -> Inferr
             )
         reading["time"] = CLOCK
     categories = [
-        str(name) for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)
+        str(name)
+        for name, dtype in frame.dtypes.items()
+        if isinstance(dtype, pd.CategoricalDtype) and (features is None or name in features)
     ]
     if categories:
         reading["types"] = dict.fromkeys(categories, "category")

@@ -79,6 +79,11 @@ def load_dataset(
         SourceUnavailable: Beijing's data can't be had, and there is no fallback.
     """
     source, warning = settings.source, None
+    if frame is not None and source != FRAME:
+        raise TableError(
+            f"a table must come from one place, but got a DataFrame and the source {source!r}; "
+            "leave one of them out"
+        )
     if source == "beijing":
         try:
             raw = read_beijing(progress)

@@ -147,6 +147,11 @@ def test_mistakes_name_arguments(study: tuning.SavedStudy, home: Path, file: Pat
     assert message(resume="air", trials=1).startswith("trials must be at least 3")
     assert message(resume="air", max_epochs=7).startswith("max_epochs can't change")
     assert message(file, time_budget="5").startswith("time_budget must be more than 0, with a unit")
+    assert message(file, time_budget=0) == "time_budget must be more than 0 seconds, but got 0"
+    assert message(file, concurrency=0) == "concurrency must be at least 1, but got 0"
+    frame = pd.DataFrame({"pm": [1.0]})
+    assert "a DataFrame and the source 'simulated'" in message(file, frame=frame, data="simulated")
+    assert "a table must come from one place" in message(resume="air", trials=4, frame=frame)
     with pytest.raises(TypeError, match="no option 'trails'; the options are trials, time_budget"):
         tuning.run_study(file, trails=3)  # type: ignore[call-arg]
 

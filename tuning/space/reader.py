@@ -72,7 +72,7 @@ class _CrossRules:
     Attributes:
         problems: what check() finds.
         search: the entries that break no rule.
-        trials: the initial trials that break none, by their place.
+        trials: the initial trials that break none, by their path.
     """
 
     def __init__(self, document: Document) -> None:

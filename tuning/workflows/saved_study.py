@@ -3,7 +3,7 @@
 import html
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lstm_model.errors import InputError
 from lstm_model.files import read_json
@@ -62,7 +62,7 @@ class SavedStudy:
         return read_study_space(self.folder)
 
     @property
-    def summary(self) -> dict[str, object]:
+    def summary(self) -> dict[str, Any]:
         """The outcome so far: summary.json."""
         return read_json(self.folder / "summary.json")
 
@@ -83,7 +83,10 @@ class SavedStudy:
         Raises:
             InputError: no trial has come to a result.
         """
-        best = read_json(self.folder / "summary.json")["best"]
+        return self._best_of(self.summary)
+
+    def _best_of(self, summary: dict[str, Any]) -> BestTrial:
+        best = summary["best"]
         if best is None:
             raise InputError(f"{self.folder} has no best trial: none has come to a result yet")
         errors = best["validation"]
@@ -123,11 +126,11 @@ class SavedStudy:
 
     def _describe(self) -> str:
         summary = self.summary
-        trials = summary["trials"]
-        assert isinstance(trials, dict)
-        counts = ", ".join(f"{count} {state}" for state, count in trials.items() if count)
+        counts = ", ".join(
+            f"{count} {state}" for state, count in summary["trials"].items() if count
+        )
         text = f"{summary['state']}; trials: {counts or 'none'}"
         if summary["best"] is None:
             return text
-        best = self.best
+        best = self._best_of(summary)
         return f"{text}; best: trial {best.trial}, RMSE {best.rmse:.4g}, skill {best.skill:.1%}"

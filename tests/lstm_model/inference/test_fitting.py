@@ -118,6 +118,11 @@ def test_pandas_categories_are_categories(air: pd.DataFrame) -> None:
     assert lstm_model.fit(coded, **FIT).kinds["cbwd"] == "number"
 
 
+def test_categories_that_are_no_features_are_left_out(air: pd.DataFrame) -> None:
+    frame = air.assign(cbwd=air["cbwd"].astype("category"))
+    assert list(lstm_model.fit(frame, features=["pm2.5", "TEMP"], **FIT).kinds) == ["pm2.5", "TEMP"]
+
+
 def test_reading_says_what_cells_mean(air: pd.DataFrame) -> None:
     marked = air.assign(TEMP=air["TEMP"].where(air.index % 50 > 0, -999.0))
     reading = Reading.model_validate({"missing": {"TEMP": [-999]}})
