@@ -24,8 +24,8 @@ demo: install ## two small studies on simulated data, compared: univariate again
 	$(BIN)/python -m tuning.compare --space univariate.yaml --space multivariate.yaml --name demo $(DEMO)
 	@echo 'See every trial:  $(BIN)/tensorboard --logdir runs'
 
-test: install ## the tests
-	$(BIN)/python -m pytest
+test: install ## the tests, on two cores: MARK='browser or slow' for the longer ones
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(MARK),-m '($(MARK)) and not nightly')
 
 check: install ## lint, format, types, and the documents' links
 	$(BIN)/ruff check .

@@ -1,19 +1,27 @@
 """One LSTM forecaster: data, model, training, baselines. It knows nothing of studies of many.
 
-fit     train one on a DataFrame
-load    read one that was saved
+fit                    train one on a DataFrame
+load                   read one that was saved
+plot_latest_forecast   draw what one forecasts from a table's last row
 
 Importing the package imports no torch: what is named here is imported when it is asked for.
 """
 
+from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lstm_model.figures.latest import plot_latest_forecast
     from lstm_model.inference.fitting import fit
     from lstm_model.inference.predictor import TrainedForecaster
 
-__all__ = ["TrainedForecaster", "fit", "load"]
+__all__ = ["TrainedForecaster", "fit", "load", "plot_latest_forecast"]
+_HOMES = {
+    "TrainedForecaster": "lstm_model.inference.predictor",
+    "fit": "lstm_model.inference.fitting",
+    "plot_latest_forecast": "lstm_model.figures.latest",
+}
 __version__ = "0.1.0"
 
 
@@ -34,14 +42,8 @@ def load(folder: str | PathLike[str]) -> "TrainedForecaster":
 
 
 def __getattr__(name: str) -> Any:
-    if name == "fit":
-        from lstm_model.inference.fitting import fit
-
-        return fit
-    if name == "TrainedForecaster":
-        from lstm_model.inference.predictor import TrainedForecaster
-
-        return TrainedForecaster
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -13,10 +13,9 @@ import typer
 
 from lstm_model.command import exit_without_teardown, print_stderr, report_errors, run_app
 from lstm_model.errors import InputError, TableError
-from lstm_model.files import check_writable
+from lstm_model.files import check_writable, write_file
 from lstm_model.forecast_files import (
     STANDARD_INPUT,
-    draw_forecast,
     load_model,
     name_source,
     prefix_lines,
@@ -85,7 +84,10 @@ def run(
         if not forecasts.bounds:
             print_stderr(f"warning: {model} was saved without intervals: no bounds")
         if plot is not None:
-            draw_forecast(plot, forecaster, table, forecasts)
+            from lstm_model.figures.canvas import render_png
+            from lstm_model.figures.latest import draw_latest
+
+            write_file(plot, render_png(draw_latest(forecaster, table, forecasts)))
         write_forecasts(out, forecasts.every_nth_origin(every or len(forecasts.origins)))
 
 

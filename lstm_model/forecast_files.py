@@ -1,4 +1,4 @@
-"""What a forecast is made from, and where it goes: a saved model, a table, a CSV, a picture."""
+"""What a forecast is made from, and where it goes: a saved model, a table, a CSV."""
 
 import os
 import shlex
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from lstm_model.inference.predictor import TrainedForecaster
 
 STANDARD_INPUT = "standard input"
-
-# The past that is drawn: three times as long as the forecast, but a day's rows or more.
-PAST, MIN_PAST = 3, 24
 
 
 def load_model(folder: Path) -> "TrainedForecaster":
@@ -92,22 +89,3 @@ def write_forecasts(out: Path | None, forecasts: "Forecasts") -> None:
     else:
         print(text, end="")
         sys.stdout.flush()
-
-
-def draw_forecast(
-    file: Path, forecaster: "TrainedForecaster", table: "pd.DataFrame", forecasts: "Forecasts"
-) -> None:
-    """The last forecast, after what was observed before it."""
-    from lstm_model.figures.canvas import render_png
-    from lstm_model.figures.forecasts import plot_forecast
-
-    recent = table[forecaster.target].iloc[-max(PAST * forecaster.horizon, MIN_PAST) :]
-    figure = plot_forecast(
-        recent.index.to_numpy(),
-        recent.to_numpy(),
-        forecasts.valid_times().to_numpy(),
-        forecasts.point[-1],
-        {coverage: (low[-1], high[-1]) for coverage, (low, high) in forecasts.bounds.items()},
-        quantity=forecaster.target,
-    )
-    write_file(file, render_png(figure))

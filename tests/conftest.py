@@ -1,5 +1,8 @@
 """What has to be so before any test module is imported."""
 
+import re
+
+import pytest
 import torch
 
 from tuning.ray_backend import environment
@@ -8,3 +11,16 @@ from tuning.ray_backend import environment
 environment.set_environment()
 # As in a trial; and on a busy machine a second thread waits longer for the first than it helps.
 torch.set_num_threads(1)
+
+# Tests that start Ray come one after the other, whichever else run beside them (`make test`).
+STARTS_RAY = re.compile(
+    r"tests/(cluster|test_readme|test_wheel|examples"
+    r"|tuning/(ray_backend|test_(api|compare|faults|notebooks|or_resume|run)"
+    r"|comparison/test_(finalists|pipeline)))"
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if STARTS_RAY.search(item.path.as_posix()):
+            item.add_marker(pytest.mark.xdist_group("ray"))

@@ -1,9 +1,11 @@
 """What all figures share: panels, titles, legends, axes of time, and how they become a PNG."""
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lstm_model.arrays import Float64Array
+from lstm_model.errors import InputError
 from lstm_model.figures.style import label
 
 WIDTH = 8.0  # inches; shown 900 px wide, a text of 10 points is 16 px high
@@ -25,6 +28,8 @@ FIRST_DATE, LAST_DATE = (
     for date in (datetime.min, datetime.max.replace(microsecond=0))
 )
 Times = npt.NDArray[np.datetime64]
+# Where to draw: a new figure, an empty one, or somebody's own axes.
+Surface = Figure | Axes | Sequence[Axes] | npt.NDArray[np.object_] | None
 
 
 def render_png(figure: Figure, dpi: int = DPI) -> bytes:
@@ -46,26 +51,77 @@ def to_floats(values: Sequence[float | None]) -> Float64Array:
     return np.array(values, np.float64)
 
 
-def create_row(height: float, count: int) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels beside one another."""
-    figure = Figure((WIDTH, height), layout="constrained")
-    return figure, _prepare(figure.subplots(1, count, squeeze=False)[0])
+@dataclass(frozen=True)
+class Canvas:
+    """The panels of one figure, and where they stand.
+
+    Attributes:
+        panels: in the figure's order.
+        is_whole: the figure has these panels alone; else they are somebody's, among others.
+    """
+
+    figure: Figure
+    panels: list[Axes]
+    is_whole: bool
 
 
-def create_column(heights: Sequence[float], *, shared: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure of panels below one another, with one axis of time where it is `shared`."""
-    figure = Figure((WIDTH, sum(heights)), layout="constrained")
-    panels = figure.subplots(len(heights), 1, squeeze=False, sharex=shared, height_ratios=heights)
-    return figure, _prepare(panels[:, 0])
+def create_row(height: float, count: int, on: Surface = None) -> Canvas:
+    """`count` panels beside one another."""
+    return _create(on, height, count, ncols=count)
 
 
-def _prepare(panels: Iterable[Axes]) -> list[Axes]:
-    panels = list(panels)
+def create_column(heights: Sequence[float], on: Surface = None, *, shared: bool = False) -> Canvas:
+    """Panels below one another, with one axis of time where it is `shared`."""
+    height, count = sum(heights), len(heights)
+    canvas = _create(on, height, count, nrows=count, height_ratios=heights, sharex=shared)
+    if shared and not canvas.is_whole:
+        first, *others = canvas.panels
+        for axes in others:
+            if not first.get_shared_x_axes().joined(first, axes):
+                axes.sharex(first)
+    return canvas
+
+
+def _create(on: Surface, height: float, count: int, **grid: Any) -> Canvas:
+    """
+    Args:
+        on: None for a figure of its own, an empty figure, or as many axes as there are panels.
+        grid: as Figure.subplots() takes it.
+
+    Raises:
+        InputError: so many axes are too many or too few.
+    """
+    if is_whole := on is None or isinstance(on, Figure):
+        figure = Figure() if on is None else on
+        figure.set_size_inches(WIDTH, height)
+        figure.set_layout_engine("constrained")
+        panels = figure.subplots(squeeze=False, **grid).ravel().tolist()
+    else:
+        panels = np.ravel(np.asarray(on, object)).tolist()
+        if len(panels) != count:
+            raise InputError(f"this figure is drawn on {count} axes, but got {len(panels)}")
+        figure = panels[0].figure
     for axes in panels:
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    return panels
+    return Canvas(figure, panels, is_whole)
+
+
+def draw_on(ax: Surface, draw: Callable[[Surface], Figure]) -> list[Axes]:
+    """Draw on somebody's axes, or on a figure that pyplot makes, and return the panels."""
+    if ax is not None:
+        draw(ax)
+        return np.ravel(np.asarray(ax, object)).tolist()
+    import matplotlib.pyplot as plt
+
+    empty = plt.figure()
+    try:
+        draw(empty)
+    except BaseException:
+        plt.close(empty)  # else a notebook shows it
+        raise
+    return [axes for axes in empty.axes if axes.get_label() != "<colorbar>"]
 
 
 class _DateLocator(AutoDateLocator):
@@ -88,19 +144,19 @@ def plot_observation(
     axes.margins(x=0.01, tight=None)  # which lets the locator have the last word
 
 
-def finish(figure: Figure, axes: Axes, *, ylabel: str, title: str) -> Figure:
-    """The figure of these axes with their texts and a legend."""
+def finish(canvas: Canvas, *, ylabel: str, title: str) -> Figure:
+    """The figure of one panel, with its texts and a legend."""
+    (axes,) = canvas.panels
     axes.set_ylabel(escape_math(ylabel))
     set_title(axes, title)
-    add_legend(figure)
-    return figure
+    add_legend(canvas, axes)
+    return canvas.figure
 
 
 def set_title(axes: Axes, text: str) -> None:
     """Broken to the width of its panel."""
     spec = axes.get_subplotspec()
-    assert spec is not None
-    width = 76 // spec.get_gridspec().ncols
+    width = 76 // (spec.get_gridspec().ncols if spec else 1)
     lines = [textwrap.fill(line, width) for line in text.split("\n")]
     axes.set_title(escape_math("\n".join(lines)), loc="left", fontsize=11)
 
@@ -117,13 +173,16 @@ def shorten_name(model: str) -> str:
     return " " * short.startswith("_") + escape_math(short)
 
 
-def add_legend(figure: Figure, of: Axes | None = None) -> None:
-    """Below the panels, where no data are; of the first panel, where no other is named."""
-    handles, texts = (of or figure.axes[0]).get_legend_handles_labels()
+def add_legend(canvas: Canvas, of: Axes) -> None:
+    """Of one panel: below all of them, where no data are; within it where the figure has others."""
+    handles, texts = of.get_legend_handles_labels()
+    if not canvas.is_whole:
+        of.legend(handles, texts, frameon=False, fontsize="small")
+        return
     lengths = [len(str(text)) + 6 for text in texts]
 
     def width(columns: int) -> int:
         return sum(max(column, default=0) for column in np.array_split(lengths, columns))
 
     columns = next((n for n in range(len(texts), 1, -1) if width(n) <= 100), 1)
-    figure.legend(handles, texts, loc="outside lower center", ncols=columns, frameon=False)
+    canvas.figure.legend(handles, texts, loc="outside lower center", ncols=columns, frameon=False)

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from lstm_model.arrays import Float64Array, Mask
 from lstm_model.evaluation.baselines import Style
 from lstm_model.figures.canvas import (
+    Surface,
     add_legend,
     create_row,
     escape_math,
@@ -33,6 +34,7 @@ def plot_error_by_lead_time(
     difference: DifferenceSeries | None = None,
     step: str = "1 h",
     styles: Mapping[str, Style] | None = None,
+    on: Surface = None,
 ) -> Figure:
     """RMSE by lead time, and beside it the difference between two models.
 
@@ -45,8 +47,9 @@ def plot_error_by_lead_time(
     styles = styles or assign_styles(rmse)
     several = len(lead_times) > 1
     unit = "h" if step == "1 h" else f"x {step}"
-    figure, panels = create_row(4.4 if several else 1.6 + 0.3 * len(rmse), 2 if difference else 1)
-    axes = panels[0]
+    height = 4.4 if several else 1.6 + 0.3 * len(rmse)
+    canvas = create_row(height, 2 if difference else 1, on)
+    axes, *beside = canvas.panels
     for row, (model, values) in enumerate(rmse.items()):
         look = styles[model]
         # With a single lead time there is no line to draw: the models below one another instead.
@@ -56,20 +59,21 @@ def plot_error_by_lead_time(
     if several:
         axes.set_ylabel(escape_math(f"RMSE of {quantity}"))
         _lead_time_axis(axes, lead_times, f"lead time ({unit})")
-        add_legend(figure)
+        add_legend(canvas, axes)
     else:
         _rows_of_dots(axes, {model: to_floats(values)[0] for model, values in rmse.items()})
         axes.set_xlabel(escape_math(f"RMSE of {quantity}"))
     set_title(axes, "RMSE" if several else f"RMSE at lead time {lead_times[0]} {unit}")
     if difference:
         name, middle, low, high = difference
-        panels[1].axhline(0.0, color="grey", linewidth=1)
-        panels[1].vlines(lead_times, to_floats(low), to_floats(high), color="black", linewidth=1.4)
-        panels[1].plot(lead_times, to_floats(middle), "ko-", linewidth=0.8, markersize=5)
-        panels[1].set_ylabel(escape_math(f"difference, {quantity}"))
-        _lead_time_axis(panels[1], lead_times, f"lead time ({unit})")
-        set_title(panels[1], f"{name}:\nRMSE with its 95% interval")
-    return figure
+        (right,) = beside
+        right.axhline(0.0, color="grey", linewidth=1)
+        right.vlines(lead_times, to_floats(low), to_floats(high), color="black", linewidth=1.4)
+        right.plot(lead_times, to_floats(middle), "ko-", linewidth=0.8, markersize=5)
+        right.set_ylabel(escape_math(f"difference, {quantity}"))
+        _lead_time_axis(right, lead_times, f"lead time ({unit})")
+        set_title(right, f"{name}:\nRMSE with its 95% interval")
+    return canvas.figure
 
 
 def _rows_of_dots(axes: Axes, values: Mapping[str, float]) -> None:
@@ -97,6 +101,7 @@ def plot_error_by_level(
     by: str = "level",
     step: str = "1 h",
     styles: Mapping[str, Style] | None = None,
+    on: Surface = None,
 ) -> Figure:
     """RMSE in each of G groups of rows, (G,) by model, with the number of rows.
 
@@ -104,7 +109,7 @@ def plot_error_by_level(
         step: the time from one row to the next.
     """
     styles = styles or assign_styles(rmse)
-    figure, (axes,) = create_row(4.4, 1)
+    (axes,) = (canvas := create_row(4.4, 1, on)).panels
     width = 0.8 / max(len(rmse), 1)
     for number, (model, values) in enumerate(rmse.items()):
         middle = np.arange(len(labels)) + (number - (len(rmse) - 1) / 2) * width
@@ -112,7 +117,7 @@ def plot_error_by_level(
         axes.bar(middle, to_floats(values), 0.92 * width, color=colour, label=shorten_name(model))
     counted = _group_axis(axes, labels, rows, step)
     title = f"RMSE of {quantity} by {by}, with the number of {counted}"
-    return finish(figure, axes, ylabel=f"RMSE of {quantity}", title=title)
+    return finish(canvas, ylabel=f"RMSE of {quantity}", title=title)
 
 
 def plot_residuals_by_level(
@@ -123,6 +128,7 @@ def plot_residuals_by_level(
     by: str = "last observed level",
     step: str = "1 h",
     styles: Mapping[str, Style] | None = None,
+    on: Surface = None,
 ) -> Figure:
     """How errors are distributed in each of G groups of rows, with the number of rows.
 
@@ -135,7 +141,7 @@ def plot_residuals_by_level(
         step: the time from one row to the next.
     """
     styles = styles or assign_styles(errors)
-    figure, (axes,) = create_row(4.4, 1)
+    (axes,) = (canvas := create_row(4.4, 1, on)).panels
     scored = np.isfinite(np.stack(list(errors.values()))).all(axis=0)
     members = [mask & scored for mask in groups.values()]
     axes.axhline(0.0, color="grey", linewidth=1)
@@ -155,7 +161,7 @@ def plot_residuals_by_level(
     counted = _group_axis(axes, list(groups), [int(rows.sum()) for rows in members], step)
     axes.set_xlim(-0.6, len(groups) - 0.4)
     title = f"Forecast minus observation by {by}: median, the middle 50% and 90%, and the number of"
-    return finish(figure, axes, ylabel=f"error of {quantity}", title=f"{title} {counted}")
+    return finish(canvas, ylabel=f"error of {quantity}", title=f"{title} {counted}")
 
 
 def _group_axis(axes: Axes, labels: Sequence[str], rows: Sequence[int], step: str) -> str:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from lstm_model.arrays import Float64Array
 from lstm_model.evaluation.baselines import Style
 from lstm_model.figures.canvas import (
+    Surface,
     Times,
     add_legend,
     create_column,
@@ -35,6 +36,7 @@ def plot_episode(
     lead_time: str,
     quantity: str,
     styles: Mapping[str, Style] | None = None,
+    on: Surface = None,
 ) -> Figure:
     """What was observed, and what each model had forecast for the same times.
 
@@ -46,11 +48,11 @@ def plot_episode(
         styles: assign_styles() of all models of a report, where a figure shows some of them.
     """
     styles = styles or assign_styles(forecasts)
-    figure, (axes,) = create_row(4.4, 1)
+    (axes,) = (canvas := create_row(4.4, 1, on)).panels
     plot_observation(axes, times, observed)
     _plot_models(axes, times, forecasts, styles)
     title = f"{quantity}: observed, and as forecast {lead_time} before"
-    return finish(figure, axes, ylabel=quantity, title=title)
+    return finish(canvas, ylabel=quantity, title=title)
 
 
 def plot_forecast(
@@ -61,6 +63,7 @@ def plot_forecast(
     bounds: Mapping[float, tuple[Float64Array, Float64Array]],
     *,
     quantity: str,
+    on: Surface = None,
 ) -> Figure:
     """The recent past, and the forecast after it with its prediction intervals.
 
@@ -72,7 +75,7 @@ def plot_forecast(
         bounds: (L,) lower and upper, by coverage.
         quantity: what is forecast, with its unit.
     """
-    figure, (axes,) = create_row(4.4, 1)
+    (axes,) = (canvas := create_row(4.4, 1, on)).panels
     plot_observation(axes, times, observed)
     colour = PALETTE[0]
     line = axes.plot(valid, forecast, "o-", color=colour, label="forecast", zorder=3)
@@ -91,7 +94,7 @@ def plot_forecast(
     axes.axvline(times[-1], color="grey", linewidth=1, linestyle=":")
     origin = str(times[-1].astype("datetime64[m]")).replace("T", " ")
     title = f"{quantity}: known until {origin}, and forecast from then on"
-    return finish(figure, axes, ylabel=quantity, title=title)
+    return finish(canvas, ylabel=quantity, title=title)
 
 
 def pick_weeks(times: Times, observed: Float64Array) -> dict[str, slice]:
@@ -137,6 +140,7 @@ def plot_weeks(
     lead_time: str,
     quantity: str,
     styles: Mapping[str, Style] | None = None,
+    on: Surface = None,
 ) -> Figure:
     """As plot_episode(), for several weeks below one another, each on its own scale.
 
@@ -144,9 +148,9 @@ def plot_weeks(
         weeks: the rows of each week by its name, one or more, as pick_weeks() has them.
     """
     styles = styles or assign_styles(forecasts)
-    figure, panels = create_column([2.2 if len(weeks) > 1 else 4.0] * len(weeks))
+    canvas = create_column([2.2 if len(weeks) > 1 else 4.0] * len(weeks), on)
     heading = f"{quantity}: observed, and as forecast {lead_time} before\n"
-    for axes, (name, rows) in zip(panels, weeks.items(), strict=True):
+    for axes, (name, rows) in zip(canvas.panels, weeks.items(), strict=True):
         part = {model: values[rows] for model, values in forecasts.items()}
         plot_observation(axes, times[rows], observed[rows], width=1.0)
         _plot_models(axes, times[rows], part, styles)
@@ -157,8 +161,8 @@ def plot_weeks(
         days = first if first == last else f"{first} to {last}"
         set_title(axes, f"{heading}{name[:1].upper()}{name[1:]}: {days}, {level}")
         heading = ""
-    add_legend(figure)
-    return figure
+    add_legend(canvas, canvas.panels[0])
+    return canvas.figure
 
 
 def _plot_models(

@@ -8,7 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lstm_model.arrays import Float64Array
-from lstm_model.figures.canvas import Times, add_legend, create_column, plot_observation, set_title
+from lstm_model.figures.canvas import (
+    Surface,
+    Times,
+    add_legend,
+    create_column,
+    plot_observation,
+    set_title,
+)
 from lstm_model.figures.style import PALETTE
 
 TITLES = {
@@ -18,7 +25,12 @@ TITLES = {
 
 
 def plot_gates(
-    times: Times, observed: Float64Array, shares: Mapping[str, Float64Array], *, quantity: str
+    times: Times,
+    observed: Float64Array,
+    shares: Mapping[str, Float64Array],
+    *,
+    quantity: str,
+    on: Surface = None,
 ) -> Figure:
     """What a layer's gates let through over an episode, below the observations.
 
@@ -29,7 +41,8 @@ def plot_gates(
             has them; others are not drawn.
         quantity: what is observed, with its unit.
     """
-    figure, (top, heat, *bands) = create_column([1.7, 2.7, 1.5, 1.6], shared=True)
+    canvas = create_column([1.7, 2.7, 1.5, 1.6], on, shared=True)
+    top, heat, *bands = canvas.panels
     plot_observation(top, times, observed)
     set_title(top, f"{quantity}: observed")
     forget = shares["forget"]
@@ -44,7 +57,7 @@ def plot_gates(
         vmin=0.0,
         vmax=1.0,
     )
-    figure.colorbar(image, ax=heat, pad=0.01, aspect=15)
+    canvas.figure.colorbar(image, ax=heat, pad=0.01, aspect=15)
     heat.grid(visible=False)
     heat.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     heat.set_ylabel("unit, by mean")
@@ -58,5 +71,5 @@ def plot_gates(
         axes.set_yticks([0.0, 0.5, 1.0])
         axes.set_ylabel("share")
         set_title(axes, text)
-    add_legend(figure, bands[0])
-    return figure
+    add_legend(canvas, bands[0])
+    return canvas.figure

@@ -8,7 +8,14 @@ from matplotlib.ticker import MaxNLocator
 
 from lstm_model.arrays import Float64Array
 from lstm_model.evaluation.baselines import Style
-from lstm_model.figures.canvas import create_row, finish, set_title, shorten_name, to_floats
+from lstm_model.figures.canvas import (
+    Surface,
+    create_row,
+    finish,
+    set_title,
+    shorten_name,
+    to_floats,
+)
 from lstm_model.figures.style import assign_styles
 from lstm_model.wording import significant
 
@@ -20,17 +27,18 @@ def plot_importances(
     trials: Mapping[str, int],
     *,
     styles: Mapping[str, Style] | None = None,
+    on: Surface = None,
 ) -> Figure:
     """Which hyperparameters mattered to the RMSE: shares of 1 by hyperparameter, by study."""
     styles = styles or assign_styles(shares)
     bars = max(map(len, shares.values()))
-    figure, panels = create_row(1.4 + 0.3 * bars, len(shares))
-    for axes, (study, values) in zip(panels, shares.items(), strict=True):
+    canvas = create_row(1.4 + 0.3 * bars, len(shares), on)
+    for axes, (study, values) in zip(canvas.panels, shares.items(), strict=True):
         order = sorted(values, key=lambda name: values[name])
         axes.barh(order, [100 * values[name] for name in order], color=styles[study].colour)
         axes.set_xlabel("share of importance (%)")
         set_title(axes, f"{study}: {trials[study]} trials")
-    return figure
+    return canvas.figure
 
 
 def plot_optimisation_history(
@@ -42,6 +50,7 @@ def plot_optimisation_history(
     study: str,
     quantity: str,
     styles: Mapping[str, Style] | None = None,
+    on: Surface = None,
 ) -> Figure:
     """Every trial's validation RMSE, the best so far, and what the baselines come to.
 
@@ -58,7 +67,7 @@ def plot_optimisation_history(
     """
     styles = styles or assign_styles([study, *references])
     colour = styles[study].colour
-    figure, (axes,) = create_row(4.4, 1)
+    (axes,) = (canvas := create_row(4.4, 1, on)).panels
     order = np.argsort(trials, kind="stable")
     number, value = np.array(trials, np.int64)[order], to_floats(rmse)[order]
     early = np.array(stopped, np.bool_)[order]
@@ -89,7 +98,7 @@ def plot_optimisation_history(
     axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 5, 10], integer=True))
     axes.set_xlabel("trial")
     title = f"{study}: validation RMSE of {known.sum()} trials"
-    return finish(figure, axes, ylabel=f"RMSE of {quantity}", title=title)
+    return finish(canvas, ylabel=f"RMSE of {quantity}", title=title)
 
 
 def _axis_limit(values: Float64Array, references: Sequence[float]) -> float:

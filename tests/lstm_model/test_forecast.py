@@ -95,7 +95,7 @@ def test_many_origins_from_standard_input_to_a_file(
         )
         return plot_forecast(*arguments, **named)
 
-    monkeypatch.setattr("lstm_model.figures.forecasts.plot_forecast", watched)
+    monkeypatch.setattr("lstm_model.figures.latest.plot_forecast", watched)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(recent.read_bytes())))
     status, printed, err = ask("--data", "-", "--every", 24, "--out", out, "--plot", plot)
     assert (status, printed, err) == (0, "", "")

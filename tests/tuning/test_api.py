@@ -9,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import lstm_model
 import tuning
@@ -42,7 +45,7 @@ def test_exported_names() -> None:
         "read_space",
         "run_study",
     ]
-    assert lstm_model.__all__ == ["TrainedForecaster", "fit", "load"]
+    assert lstm_model.__all__ == ["TrainedForecaster", "fit", "load", "plot_latest_forecast"]
     for package in (tuning, lstm_model):
         assert set(package.__all__) <= set(dir(package))
         assert all(getattr(package, name) for name in package.__all__)
@@ -241,3 +244,35 @@ def test_one_command_for_all() -> None:
     assert status == 0
     assert "50 trials" in stdout
     assert answer("new-space")[0] == 2
+
+
+def test_a_figure_is_drawn_on_axes_of_ones_own(study: tuning.SavedStudy) -> None:
+    figure = Figure(figsize=(10, 8))
+    left, *weeks = axes = figure.subplots(4, 1).tolist()
+    assert study.plot("history", ax=left) is left
+    assert left.get_title(loc="left").startswith("air: validation RMSE of 3 trials")
+    best = min(trial.rmse for trial in study.trials.values())
+    assert np.asarray(left.lines[0].get_ydata())[-1] == best == study.best.rmse
+    assert list(study.plot("forecasts", ax=weeks[:2], lead_time=2)) == weeks[:2]
+    assert "2 h before" in weeks[0].get_title(loc="left")
+    assert figure.axes == axes, "nothing else is in the figure"
+    assert not figure.legends
+    with pytest.raises(InputError, match="this figure is drawn on 1 axes, but got 4"):
+        study.plot("errors_by_level", ax=axes)
+
+
+def test_without_axes_pyplot_has_the_figure(study: tuning.SavedStudy) -> None:
+    with matplotlib.rc_context({"backend": "agg"}):
+        panels = study.plot("gates")
+        assert len(panels) == 4, "the colour bar is none"
+        assert plt.get_fignums() == [panels[0].figure.number]
+        plt.close("all")
+        for name, reason in (
+            ("importances", r"^importances needs finished trials of a search, 8 at least, but"),
+            ("forecast", r"^figure must be one of history, importances, errors_by_lead_time"),
+        ):
+            with pytest.raises(InputError, match=reason):
+                study.plot(name)  # type: ignore[call-overload]
+        with pytest.raises(InputError, match="lead_time must be from 1 to 2, but got 3"):
+            study.plot("forecasts", lead_time=3)
+        assert plt.get_fignums() == [], "no empty figure is left behind"

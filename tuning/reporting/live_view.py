@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuning.reporting.memory import MemoryUse, measure_memory
+from tuning.reporting.notebook import CellLive, is_notebook
 from tuning.reporting.study_status import RemainingTime, StudyStatus, clock, title
 from tuning.space.search_space import Value
 from tuning.study.trial import Trial
@@ -46,7 +47,8 @@ class LiveView:
         self._remaining = remaining
         self._memory = _MemoryLine()
         self._is_final = False
-        self._live = Live(
+        live = CellLive if is_notebook() else Live
+        self._live = live(
             console=console,
             get_renderable=self.render,
             refresh_per_second=FRAMES_PER_SECOND,

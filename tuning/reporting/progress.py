@@ -9,6 +9,7 @@ from rich.text import Text
 
 from lstm_model.command import print_stderr
 from tuning.reporting.live_view import LiveView
+from tuning.reporting.notebook import is_notebook
 from tuning.reporting.study_status import RemainingTime, StudyStatus, clock, title
 from tuning.study.trial import Trial
 from tuning.study.view import Listener, StudyView
@@ -37,7 +38,8 @@ class Progress(Listener):
 
     def on_study_start(self, study: StudyView) -> None:
         console = self._console
-        if console.is_terminal and not console.is_dumb_terminal and not console.quiet:
+        draws = (console.is_terminal and not console.is_dumb_terminal) or is_notebook()
+        if draws and not console.quiet:
             self._view = LiveView(console, study, self._remaining)
 
     def on_trial_start(self, study: StudyView, trial: Trial) -> None:

@@ -3,14 +3,15 @@
 All of them are of validation rows, at the study's last fold: a study has no rows of the test.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 from matplotlib.figure import Figure
 
-from lstm_model.evaluation.baselines import PERSISTENCE, Style
-from lstm_model.figures.canvas import render_png
+from lstm_model.errors import InputError
+from lstm_model.evaluation.baselines import PERSISTENCE
+from lstm_model.figures.canvas import Surface, render_png
 from lstm_model.figures.errors import plot_error_by_lead_time, plot_residuals_by_level
 from lstm_model.figures.forecasts import pick_weeks, plot_weeks
 from lstm_model.figures.gates import plot_gates
@@ -21,12 +22,18 @@ from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.breakdowns import find_level_edges, group_by_level
 from tuning.comparison.paired_tests import baseline_beside
 from tuning.reporting.study_snapshot import PngByTag, StudySnapshot
-from tuning.search.optuna_trials import hyperparameter_importances
+from tuning.search.optuna_trials import (
+    MIN_TRIALS_FOR_IMPORTANCES,
+    hyperparameter_importances,
+)
 from tuning.study.view import StudyView
 from tuning.wording import lead_name, step_name
 
 # For a page that shows them side by side; a report's figures are finer.
 DPI = 100
+
+SinglePanel = Literal["history", "importances", "errors_by_lead_time", "errors_by_level"]
+SeveralPanels = Literal["forecasts", "gates"]
 
 
 def draw_study(snapshot: StudySnapshot, *, model: bool, trials: bool) -> PngByTag:
@@ -38,78 +45,179 @@ def draw_study(snapshot: StudySnapshot, *, model: bool, trials: bool) -> PngByTa
 
 def draw_model(snapshot: StudySnapshot) -> dict[str, Figure]:
     """Forecasts, errors and gates of the best model, by TensorBoard's tags."""
-    study, model = snapshot.study, snapshot.model
-    assert study.best_trial is not None and model is not None
-    name = f"trial {study.best_trial.id}"
-    series = study.series.folds[-1]  # whose model was kept
-    forecast = HoldoutEvaluator(series).forecast(model.model)
-    period = ForecastErrors.of(series, {name: forecast[None]})
-    looks = assign_styles([_model_name(study)])
-    looks[name] = looks[_model_name(study)]
-    times = period.times.to_numpy()
-    chosen = pick_weeks(times, period.observed)
-    drawings = {}
-    for lead in sorted({1, series.horizon}):
-        drawings[f"best model/forecasts, {_first_or_last(lead, series.horizon)} lead time"] = (
-            plot_weeks(
-                times,
-                period.observed,
-                {name: period.observed + period.mean_errors(name)[:, lead - 1]},
-                chosen,
-                lead_time=_ahead(study, lead),
-                quantity=_quantity(study),
-                styles=looks,
-            )
-        )
-    drawings["best model/errors by lead time"] = _by_lead_time(snapshot, name, looks)
-    levels = group_by_level(
-        period.levels[:, 0], find_level_edges(series, study.dataset.level_edges)
-    )
-    drawings["best model/errors by level"] = plot_residuals_by_level(
-        {model_name: period.mean_errors(model_name)[:, 0] for model_name in (name, PERSISTENCE)},
-        levels,
-        quantity=f"{_quantity(study)}, {_ahead(study, 1)} ahead,",
-        step=step_name(study.dataset.step),
-        styles=looks,
-    )
-    rows = list(chosen.values())[-1]
-    first, last = series.validation_start + rows.start, series.validation_start + rows.stop
-    before = min(first, SETTLING_ROWS)
-    drawings["best model/gates in the highest week"] = plot_gates(
-        series.times[first:last],
-        series.target[first:last],
-        model.model.gates(torch.from_numpy(series.inputs[first - before : last]), skip=before),
-        quantity=_quantity(study),
-    )
-    return drawings
+    figures, horizon = ModelFigures(snapshot), snapshot.study.series.horizon
+    drawings = {
+        f"best model/forecasts, {_first_or_last(lead, horizon)} lead time": figures.forecasts(lead)
+        for lead in sorted({1, horizon})
+    }
+    return drawings | {
+        "best model/errors by lead time": figures.errors_by_lead_time(),
+        "best model/errors by level": figures.errors_by_level(),
+        "best model/gates in the highest week": figures.gates(),
+    }
 
 
 def draw_search(study: StudyView) -> dict[str, Figure]:
     """What the trials came to and which hyperparameters mattered, by TensorBoard's tags."""
-    name, trials = _model_name(study), list(study.trials.values())
-    scored = [trial for trial in trials if trial.state != "failed" and trial.best]
-    study_look = {study.name: assign_styles([name])[name]}
-    drawings = {}
-    if scored:
-        references = {
-            baseline_beside(baseline, name): score.rmse
-            for baseline, score in study.baselines.leading.items()
+    drawings = {"search/history": plot_history(study), "search/importances": plot_shares(study)}
+    return {tag: figure for tag, figure in drawings.items() if figure}
+
+
+def plot_study(
+    snapshot: StudySnapshot, name: SinglePanel | SeveralPanels, lead_time: int, on: Surface
+) -> Figure:
+    """One figure, drawn where it is asked for.
+
+    Args:
+        lead_time: of the forecasts that are shown.
+
+    Raises:
+        InputError: the study has not come so far yet, or there is no such figure.
+    """
+    if name not in (names := (*get_args(SinglePanel), *get_args(SeveralPanels))):
+        raise InputError(f"figure must be one of {', '.join(names)}, but got {name!r}")
+    study, search = snapshot.study, {"history": plot_history, "importances": plot_shares}
+    if plot := search.get(name):
+        if figure := plot(study, on):
+            return figure
+        fewest = 1 if name == "history" else MIN_TRIALS_FOR_IMPORTANCES
+        raise InputError(
+            f"{name} needs finished trials of a search, {fewest} at least, but {study.folder} has "
+            f"{study.counts['finished']}"
+        )
+    figures = ModelFigures(snapshot)
+    if name == "forecasts":
+        return figures.forecasts(lead_time, on)
+    by_name = {
+        "errors_by_lead_time": figures.errors_by_lead_time,
+        "errors_by_level": figures.errors_by_level,
+        "gates": figures.gates,
+    }
+    return by_name[name](on)
+
+
+class ModelFigures:
+    """The figures of a study's best model, which forecasts all validation rows once for them."""
+
+    def __init__(self, snapshot: StudySnapshot) -> None:
+        """
+        Raises:
+            InputError: the study has no best model yet.
+        """
+        study, model = snapshot.study, snapshot.model
+        if study.best_trial is None or model is None:
+            raise InputError(
+                f"{study.folder} has no best model to draw: no trial has come to a result yet"
+            )
+        self._study, self._forecaster = study, model
+        self._name = f"trial {study.best_trial.id}"
+        self._series = study.series.folds[-1]  # whose model was kept
+        forecast = HoldoutEvaluator(self._series).forecast(model.model)
+        self._period = ForecastErrors.of(self._series, {self._name: forecast[None]})
+        self._looks = assign_styles([_model_name(study)])
+        self._looks[self._name] = self._looks[_model_name(study)]
+        self._weeks = pick_weeks(self._period.times.to_numpy(), self._period.observed)
+
+    def forecasts(self, lead: int = 1, on: Surface = None) -> Figure:
+        """A low, a middle and the highest week, as forecast `lead` rows before; fewer panels where
+        validation is short."""
+        period = self._period
+        if not 1 <= lead <= self._series.horizon:
+            raise InputError(f"lead_time must be from 1 to {self._series.horizon}, but got {lead}")
+        return plot_weeks(
+            period.times.to_numpy(),
+            period.observed,
+            {self._name: period.observed + period.mean_errors(self._name)[:, lead - 1]},
+            self._weeks,
+            lead_time=_ahead(self._study, lead),
+            quantity=_quantity(self._study),
+            styles=self._looks,
+            on=on,
+        )
+
+    def errors_by_lead_time(self, on: Surface = None) -> Figure:
+        """The errors that the study itself has: over several folds their means, as the
+        baselines'."""
+        study, score = self._study, self._forecaster.validation_score
+        assert score is not None
+        beside = {
+            baseline_beside(baseline, _model_name(study)): each
+            for baseline, each in study.baselines.leading.items()
         }
-        drawings["search/history"] = plot_optimisation_history(
-            [trial.id for trial in scored],
-            [trial.rmse for trial in scored],
-            [trial.state == "stopped_early" for trial in scored],
-            references,
-            study=study.name,
+        scores = {self._name: score, **beside}
+        return plot_error_by_lead_time(
+            {label: list(each.rmse_by_lead_time) for label, each in scores.items()},
+            range(1, study.series.horizon + 1),
             quantity=_quantity(study),
-            styles=assign_styles([name, *references]) | study_look,
+            step=step_name(study.dataset.step),
+            styles=self._looks | assign_styles([*beside, _model_name(study)]),
+            on=on,
         )
-    if shares := hyperparameter_importances(trials, study.space):
-        count = sum(trial.state == "finished" for trial in trials)
-        drawings["search/importances"] = plot_importances(
-            {study.name: shares}, {study.name: count}, styles=study_look
+
+    def errors_by_level(self, on: Surface = None) -> Figure:
+        """How errors one row ahead are distributed by the last observed value."""
+        study, period = self._study, self._period
+        levels = group_by_level(
+            period.levels[:, 0], find_level_edges(self._series, study.dataset.level_edges)
         )
-    return drawings
+        models = (self._name, PERSISTENCE)
+        return plot_residuals_by_level(
+            {model: period.mean_errors(model)[:, 0] for model in models},
+            levels,
+            quantity=f"{_quantity(study)}, {_ahead(study, 1)} ahead,",
+            step=step_name(study.dataset.step),
+            styles=self._looks,
+            on=on,
+        )
+
+    def gates(self, on: Surface = None) -> Figure:
+        """What the first layer's gates let through in the highest week: four panels."""
+        series, rows = self._series, list(self._weeks.values())[-1]
+        first, last = series.validation_start + rows.start, series.validation_start + rows.stop
+        before = min(first, SETTLING_ROWS)
+        inputs = torch.from_numpy(series.inputs[first - before : last])
+        return plot_gates(
+            series.times[first:last],
+            series.target[first:last],
+            self._forecaster.model.gates(inputs, skip=before),
+            quantity=_quantity(self._study),
+            on=on,
+        )
+
+
+def plot_history(study: StudyView, on: Surface = None) -> Figure | None:
+    """Every trial's validation RMSE beside the baselines'; None before a trial has one."""
+    name = _model_name(study)
+    scored = [trial for trial in study.trials.values() if trial.state != "failed" and trial.best]
+    if not scored:
+        return None
+    references = {
+        baseline_beside(baseline, name): score.rmse
+        for baseline, score in study.baselines.leading.items()
+    }
+    return plot_optimisation_history(
+        [trial.id for trial in scored],
+        [trial.rmse for trial in scored],
+        [trial.state == "stopped_early" for trial in scored],
+        references,
+        study=study.name,
+        quantity=_quantity(study),
+        styles=assign_styles([name, *references]) | {study.name: assign_styles([name])[name]},
+        on=on,
+    )
+
+
+def plot_shares(study: StudyView, on: Surface = None) -> Figure | None:
+    """Which hyperparameters mattered; None where too few trials have finished to say."""
+    name, trials = _model_name(study), list(study.trials.values())
+    if not (shares := hyperparameter_importances(trials, study.space)):
+        return None
+    return plot_importances(
+        {study.name: shares},
+        {study.name: sum(trial.state == "finished" for trial in trials)},
+        styles={study.name: assign_styles([name])[name]},
+        on=on,
+    )
 
 
 def _model_name(study: StudyView) -> str:
@@ -128,21 +236,3 @@ def _ahead(study: StudyView, lead: int) -> str:
 
 def _first_or_last(lead: int, horizon: int) -> str:
     return "only" if horizon == 1 else "first" if lead == 1 else "last"
-
-
-def _by_lead_time(snapshot: StudySnapshot, name: str, looks: Mapping[str, Style]) -> Figure:
-    """The errors that the study itself has: over several folds their means, as the baselines'."""
-    study, model = snapshot.study, snapshot.model
-    assert model is not None and model.validation_score is not None
-    beside = {
-        baseline_beside(baseline, _model_name(study)): score
-        for baseline, score in study.baselines.leading.items()
-    }
-    scores = {name: model.validation_score, **beside}
-    return plot_error_by_lead_time(
-        {label: list(score.rmse_by_lead_time) for label, score in scores.items()},
-        range(1, study.series.horizon + 1),
-        quantity=_quantity(study),
-        step=step_name(study.dataset.step),
-        styles=dict(looks) | assign_styles([*beside, _model_name(study)]),
-    )

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from lstm_model.command import redirect_to_devnull
+from tuning.reporting.notebook import HEIGHT, WIDTH, is_notebook
 
 
 class Terminal(Console):
@@ -15,7 +16,9 @@ class Terminal(Console):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(markup=False, **options)
+        # In a notebook lines are lines: rich would make a block of HTML of each.
+        cell: dict[str, Any] = {"width": WIDTH, "height": HEIGHT} if is_notebook() else {}
+        super().__init__(markup=False, force_jupyter=False, **cell, **options)
 
     def __exit__(self, *error: Any) -> None:
         # Rich writes at the end of its outermost `with console`, which each of its methods has.
