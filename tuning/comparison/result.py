@@ -4,6 +4,7 @@ Fields have the names and the order of comparison.json's keys. Lead times count 
 errors are forecast minus observation in the target's unit.
 """
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -164,7 +165,7 @@ class Coverage(JsonRecord):
     mean_width: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(JsonRecord):
     """Which model forecasts better, by how much, and how surely."""
 
@@ -214,3 +215,20 @@ class Comparison(JsonRecord):
     def lead_name(self, lead: int) -> str:
         """`3 h`, or `3 steps of 15 min`."""
         return lead_name(self.step, lead)
+
+    def __repr__(self) -> str:
+        return f"Comparison({self.verdict!r})"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the verdict, and every model's RMSE at the first and last lead time."""
+        import pandas as pd  # not needed by who reads facts alone
+
+        columns = {
+            f"{self.lead_name(lead)} ahead": [scores.rmse[lead] for scores in self.models.values()]
+            for lead in self.outer_lead_times
+        }
+        table = pd.DataFrame(columns, index=list(self.models)).sort_values(next(iter(columns)))
+        heading = f"RMSE on the test hours, {self.quantity}:"
+        return f"<p>{html.escape(self.verdict)}</p><p>{html.escape(heading)}</p>" + table.to_html(
+            float_format="{:.4g}".format
+        )

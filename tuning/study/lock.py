@@ -48,6 +48,8 @@ MAX_TERMS_WAITED = 5
 ATTEMPTS = 10
 # At once, where requests hang.
 MAX_RENEWALS = 8
+# For each of them that is under way at the end: a claim that comes later is one of nobody.
+RELEASE_SECONDS = 2.0
 
 CLAIM = "running"
 
@@ -211,7 +213,7 @@ class Lease:
             self._released.set()
             self._state.notify_all()
         for renewal in self._renewals:
-            renewal.join(self.term / 30)  # its claim would be one of nobody
+            renewal.join(RELEASE_SECONDS)
         with suppress(OSError):  # then it ends by itself
             self._remove([claim for claim in self._claims() if claim.owner == self._owner])
 
