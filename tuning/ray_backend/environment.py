@@ -1,7 +1,9 @@
 """What Ray must find in the environment before it is imported; set by each command first."""
 
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -44,11 +46,26 @@ def environment(address: str | None = None) -> Iterator[None]:
     before = dict(os.environ)
     set_environment(address)
     try:
-        yield
+        with _no_requests_for_widgets():
+            yield
     finally:
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)
+
+
+@contextmanager
+def _no_requests_for_widgets() -> Iterator[None]:
+    """In a notebook Ray and tqdm ask for ipywidgets when they are imported: nobody needs it here."""
+    logger = logging.getLogger("ray.widgets.util")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "IProgress not found")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def joined_address() -> str | None:

@@ -36,7 +36,12 @@ class CellLive(Live):
         from IPython.display import HTML, display
 
         page = Console(
-            record=True, file=io.StringIO(), width=WIDTH, height=HEIGHT, force_jupyter=False
+            record=True,
+            file=io.StringIO(),
+            width=WIDTH,
+            height=HEIGHT,
+            force_jupyter=False,
+            force_terminal=False,
         )
         page.print(self.get_renderable())
         html = HTML(  # type: ignore[no-untyped-call]

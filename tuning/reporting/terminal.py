@@ -16,9 +16,11 @@ class Terminal(Console):
     """
 
     def __init__(self, **options: Any) -> None:
-        # In a notebook lines are lines: rich would make a block of HTML of each.
-        cell: dict[str, Any] = {"width": WIDTH, "height": HEIGHT} if is_notebook() else {}
-        super().__init__(markup=False, force_jupyter=False, **cell, **options)
+        # In a notebook lines are lines: rich would make a block of HTML of each, or, since kernels
+        # set FORCE_COLOR, take the cell for a terminal.
+        cell: dict[str, Any] = {"force_terminal": False, "width": WIDTH, "height": HEIGHT}
+        options = (cell if is_notebook() else {}) | options
+        super().__init__(markup=False, force_jupyter=False, **options)
 
     def __exit__(self, *error: Any) -> None:
         # Rich writes at the end of its outermost `with console`, which each of its methods has.
