@@ -56,7 +56,7 @@ def environment(address: str | None = None) -> Iterator[None]:
 
 @contextmanager
 def _no_requests_for_widgets() -> Iterator[None]:
-    """In a notebook Ray and tqdm ask for ipywidgets when they are imported: nobody needs it here."""
+    """In a notebook Ray and tqdm, when imported, ask for ipywidgets. Nobody needs it here."""
     logger = logging.getLogger("ray.widgets.util")
     level = logger.level
     logger.setLevel(logging.WARNING)
