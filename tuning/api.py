@@ -103,7 +103,7 @@ def run_study(
     and its `state` is "interrupted".
 
     Args:
-        space: a file's path, the name of a space that ships, or one that was read.
+        space: a file's path, the name of a space that ships, or one that was read or built.
         resume: in its place, a study that goes on.
         name: of a new study; without it the space's name and the time.
         or_resume: go on with the study of that name where there is one.
