@@ -89,6 +89,7 @@ def run_study(
     resume: SavedStudy | str | PathLike[str] | None = None,
     name: str | None = None,
     or_resume: bool = False,
+    initial_from: SavedStudy | str | PathLike[str] | None = None,
     **options: Unpack[Options],
 ) -> SavedStudy:
     """Search a space for the LSTM that forecasts best, and keep it: `python -m tuning.run`.
@@ -103,10 +104,12 @@ def run_study(
     and its `state` is "interrupted".
 
     Args:
-        space: a file's path, the name of a space that ships, or one that was read.
+        space: a file's path, the name of a space that ships, or one that was read or built.
         resume: in its place, a study that goes on.
         name: of a new study; without it the space's name and the time.
         or_resume: go on with the study of that name where there is one.
+        initial_from: an earlier study, of which the best configurations that lie in the space are
+            tried first, at most five. They are trained anew.
         options: see Options.
 
     Returns:
@@ -124,6 +127,7 @@ def run_study(
             resume=None if resume is None else _study(resume),
             name=name,
             or_resume=or_resume,
+            initial_from=None if initial_from is None else _study(initial_from),
         )
         run_requested_study(
             asked,

@@ -38,6 +38,10 @@ def run(
         bool,
         typer.Option("--or-resume", help="go on with the study of that name where there is one"),
     ] = False,
+    initial_from: Annotated[
+        str | None,
+        typer.Option(help="try this earlier study's best first: its folder, or its name in RUNS"),
+    ] = None,
     runs: cli.Runs = Path("runs"),
     storage: cli.Storage = None,
     address: cli.Address = None,
@@ -84,7 +88,13 @@ def run(
         console = Terminal(quiet=quiet, highlight=False)
         root = cli.studies_root(runs, storage)
         asked = resolve_study(
-            root, changes, space=space, resume=resume, name=name, or_resume=or_resume
+            root,
+            changes,
+            space=space,
+            resume=resume,
+            name=name,
+            or_resume=or_resume,
+            initial_from=initial_from,
         )
         cli.collect_less_garbage()
         if debug:

@@ -276,3 +276,45 @@ def test_without_axes_pyplot_has_the_figure(study: tuning.SavedStudy) -> None:
         with pytest.raises(InputError, match="lead_time must be from 1 to 2, but got 3"):
             study.plot("forecasts", lead_time=3)
         assert plt.get_fignums() == [], "no empty figure is left behind"
+
+
+def test_a_built_space_begins_where_an_earlier_study_ended(
+    study: tuning.SavedStudy, home: Path, table: Path
+) -> None:
+    """On a frame, from a space without a file: it is run, goes on, and shows its space."""
+    frame = pd.read_csv(table, parse_dates=["time"], index_col="time")
+    space = tuning.SearchSpace(
+        data={
+            "target": "pm",
+            "features": ["pm", "temp"],
+            "validation_from": "2020-02-10",
+            "test_from": "2020-02-25",
+        },
+        search={
+            "hidden_size": tuning.IntRange(4, 16, log=True),
+            "num_layers": tuning.IntRange(1, 2),
+            "dropout": tuning.FloatRange(0.0, 0.4, when={"num_layers": 2}),
+            "learning_rate": tuning.FloatRange(1e-3, 5e-2, log=True),
+            "loss": tuning.Choices(("mse", "mae")),
+        },
+        fixed={"context_length": 12, "chunk_length": 48},
+        study={"trials": 1, "max_epochs": 2},
+        name="mine",
+    )
+    options: dict[str, Any] = {"runs": home, "quiet": True, "frame": frame, "concurrency": 1}
+    first = tuning.run_study(space, initial_from=study, **options)
+    assert first.name.startswith("mine-20")
+    again = tuning.run_study(resume=first, trials=2, **options)
+    ended = [trial for trial in study.trials.values() if trial.state != "failed"]
+    best = min(ended, key=lambda trial: trial.rmse).config
+    assert first.trials[0].config == best  # one trial of its own: there was room for no more
+    assert (len(again.trials), again.state) == (2, "finished")
+    assert again.space.search == space.search
+    point = {name: value for name, value in best.items() if name not in space.fixed}
+    assert again.space.initial_trials == (point,)
+    assert (home / first.name / "space.yaml").read_text() == again.space.text
+    assert "  source: frame\n" in again.space.text
+    with pytest.raises(
+        InputError, match=r"^initial_from says what a study tries first, but resume"
+    ):
+        tuning.run_study(resume=first, initial_from=study, **options)

@@ -151,7 +151,7 @@ def test_unequal_terms_are_refused(
         (BOTH_SPACES + ("--space", "alone.yaml"), "but got 3 spaces and 0 studies"),
         (
             ("--space", "alone.yaml", "--space", "./alone.yaml"),
-            "both are called alone; rename a file",
+            "both are called alone; rename one",
         ),
         (("nothing",), "^STUDY must name a study's folder, but 'nothing' holds no study.json"),
         ((*BOTH_SPACES, "--test-years", "2012;2013"), "--test-years must be years such as 2012,"),

@@ -2,6 +2,7 @@
 beside a Ray that is somebody else's.
 """
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,10 +53,23 @@ ray.shutdown()
 """
 
 
-@pytest.fixture
-def home(tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, table: Path) -> Path:
     """A folder with a table, the space that the lines name, and the two studies that they read."""
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path_factory.mktemp("prepared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        prepare(table)
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, prepared: Path) -> Path:
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def prepare(table: Path) -> None:
     load = pd.read_csv(table).drop(columns="wind").rename(columns={"pm": "load"})
     load["time"] = pd.date_range("2012-12-01", periods=len(load), freq="h")
     load.to_csv("load.csv", index=False)
@@ -65,7 +79,6 @@ def home(tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         text = space.format(source="load.csv", features=features)
         Path(f"{name}.yaml").write_text(text)
         assert run_app(app, ["--space", f"{name}.yaml", "--name", f"air-{name}", "--quiet"]) == 0
-    return tmp_path
 
 
 @pytest.mark.parametrize(

@@ -22,26 +22,17 @@ _EMPTY: Document = {name: {} for name in SpaceFile.model_fields if name != "vers
 }
 
 
-def read_blocks(raw: bytes) -> tuple[SpaceFile | None, list[tuple[Position, str]]]:
-    """The blocks of a file, or None and what is wrong with it, in its order."""
+def read_blocks(raw: bytes) -> tuple[Document, list[tuple[Position, str]]]:
+    """The blocks of a file, and what is wrong with it, in its order."""
     try:
         located = read_yaml(raw.decode().removeprefix("\ufeff"))
     except UnicodeDecodeError as error:
         rule = f"must be UTF-8 text, but got the byte 0x{raw[error.start]:02x}"
-        return None, [(end_of(raw[: error.start].decode()), rule)]
+        return {}, [(end_of(raw[: error.start].decode()), rule)]
     problems: list[Problem] = []
-    file = None
+    blocks: Document = {}
     if isinstance(located.data, dict):
-        document = {
-            name: _EMPTY.get(name) if value is None else value
-            for name, value in located.data.items()
-        }
-        file, problems = validate_all(document)
-        rules = _CrossRules(document)
-        rules.check({problem.path[:2] for problem in problems})
-        problems += rules.problems
-        if file and not problems:
-            file = file.model_copy(update={"initial_trials": list(rules.trials.values())})
+        blocks, problems = check_document(located.data)
     elif not located.problems:
         came = "an empty file" if located.data is None else format_value(located.data)
         rule = f"must hold blocks such as data: and search:, but got {came}"
@@ -53,7 +44,22 @@ def read_blocks(raw: bytes) -> tuple[SpaceFile | None, list[tuple[Position, str]
         if place not in unreadable:
             beside = f" on line {located.begin(problem.other).line}" if problem.other else ""
             lines[place, problem.text + beside] = None
-    return (None if lines else file), sorted(lines, key=lambda line: line[0])
+    return blocks, sorted(lines, key=lambda line: line[0])
+
+
+def check_document(document: Document) -> tuple[Document, list[Problem]]:
+    """The blocks of plain data, of a file or from Python; and every rule that is broken."""
+    document = {
+        name: _EMPTY.get(name) if value is None else value for name, value in document.items()
+    }
+    file, problems = validate_all(document)
+    rules = _CrossRules(document)
+    rules.check({problem.path[:2] for problem in problems})
+    problems += rules.problems
+    if file is None or problems:
+        return {}, problems
+    blocks = {name: getattr(file, name) for name in _EMPTY}
+    return blocks | {"initial_trials": tuple(rules.trials.values())}, []
 
 
 def _place(located: Located, problem: Problem) -> Position:
@@ -189,7 +195,7 @@ class _CrossRules:
                     came = f"it is {trial[parent]}" if parent in trial else "it isn't given"
                     rule = f"exists only where {parent} is {' or '.join(map(str, taken))}"
                     self.report((*path, name), f"{where}{name} {rule}, but {came}")
-        if len(self.problems) == before:
+        if len(self.problems) == before and len(trial) == len(point):  # else an entry is broken
             if trial in self.trials.values():
                 same = next(at for at, other in self.trials.items() if other == trial)
                 text = "this initial trial is the same as the one"

@@ -11,7 +11,14 @@ from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import BaseModel, BeforeValidator, Field, PlainValidator, ValidationInfo
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    WrapValidator,
+)
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
@@ -66,12 +73,14 @@ def read_value(legal: Hyperparameter, value: Any) -> Any:
     return float(value) if legal.kind == "float" else value
 
 
-# An entry is read with its hyperparameter as the validation's context; without one, as from
-# Python, its values are not held against anything.
+# An entry is read with its hyperparameter as the validation's context. One built in Python has none
+# and is held against nothing before it stands in a space, where its mistakes have a place.
+_IN_A_SPACE = WrapValidator(lambda value, check, info: check(value) if info.context else value)
 
 
 def _read_bound(value: Any, info: ValidationInfo) -> Any:
-    return read_value(info.context, value) if info.context else value
+    assert info.context is not None
+    return read_value(info.context, value)
 
 
 def _read_step(value: Any, info: ValidationInfo) -> Any:
@@ -81,7 +90,7 @@ def _read_step(value: Any, info: ValidationInfo) -> Any:
         raise ValueError(f"must be {'a whole number of at least 1' if whole else 'at least 1e-09'}")
     if info.data.get("log"):
         raise ValueError("can't go with log: true")
-    return value if whole or not info.context else float(value)
+    return value if whole else float(value)
 
 
 def _read_choices(values: Any) -> Any:
@@ -118,9 +127,11 @@ class _Entry:
     `when` maps parents to the values that they must have taken, all of them at once.
     """
 
-    when: Annotated[dict[str, tuple[Any, ...]], PlainValidator(_read_conditions)] = Field(
-        default_factory=dict, kw_only=True
-    )
+    when: Annotated[
+        Mapping[str, Any],  # of tuples, once the entry stands in a space
+        PlainValidator(_read_conditions),
+        _IN_A_SPACE,
+    ] = Field(default_factory=dict, kw_only=True)
     # The hyperparameter's, once the entry stands in a space.
     name: str = Field("", init=False, kw_only=True)
 
@@ -150,16 +161,25 @@ class _Entry:
         absent = {"low": None, "high": None, "log": False, "step": None, "choices": ()}
         return {"name": "", "kind": "", **absent, "when": {}} | asdict(self)
 
+    def to_document(self) -> Document:
+        """As a space file has it: with the keys that say something."""
+        keys = asdict(self)
+        keys["type"] = keys["kind"]
+        said = {key: value for key, value in keys.items() if value or type(value) in (int, float)}
+        return {key: said[key] for key in ENTRY_KEYS if key in said}
+
 
 @dataclass(frozen=True, config=_CLOSED)
 class _Range(_Entry):
-    low: Annotated[int | float, BeforeValidator(_read_bound)]
-    high: Annotated[int | float, BeforeValidator(_read_bound)]
-    log: pydantic.StrictBool = False
-    step: Annotated[int | float | None, BeforeValidator(_read_step)] = None
+    low: Annotated[int | float, BeforeValidator(_read_bound), _IN_A_SPACE]
+    high: Annotated[int | float, BeforeValidator(_read_bound), _IN_A_SPACE]
+    log: Annotated[pydantic.StrictBool, _IN_A_SPACE] = False
+    step: Annotated[int | float | None, BeforeValidator(_read_step), _IN_A_SPACE] = None
 
     @pydantic.model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _consistent(self, info: ValidationInfo) -> Self:
+        if not info.context:
+            return self
         low, high, step, whole = self.low, self.high, self.step, isinstance(self, IntRange)
         if low > high:
             rule = f"must be at most high, which is {format_number(high)}"
@@ -211,6 +231,7 @@ class Choices(_Entry):
         tuple[Annotated[Any, BeforeValidator(_read_bound)], ...],
         BeforeValidator(_read_choices),
         pydantic.AfterValidator(_read_different),
+        _IN_A_SPACE,
     ]
     kind: Literal["categorical"] = Field(default="categorical", alias="type", kw_only=True)
 

@@ -1,24 +1,29 @@
-"""YAML -> SearchSpace, every problem named with its line.
+"""What is searched: a SearchSpace, read from YAML or built in Python, by the same rules.
 
     read_space("multivariate")             a file that ships with the project
     read_space("spaces/mine.yaml")         a file of one's own
+    SearchSpace(data={...}, search={...})  built here
 
 A relative path to a CSV in `data.source` is taken from the space file's folder where it lies there,
 else from the working directory.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from dataclasses import field as attribute
 from pathlib import Path as FilePath
 
 from lstm_model.configuration import HYPERPARAMETERS, Configuration, DataSettings
 from lstm_model.errors import InputError, os_error_text
 from lstm_model.files import read_bytes
-from tuning.space.reader import read_blocks
+from tuning.space.located_yaml import Problem
+from tuning.space.reader import check_document, read_blocks
 from tuning.space.schema import Document, ParameterRange, Resources, StudySettings, Value
 from tuning.space.validation import validate_all
-from tuning.wording import closest_match, format_value
+from tuning.space.writer import to_plain, to_yaml
+from tuning.wording import KeyPath, closest_match, format_value
 
 __all__ = [
     "OverrideError",
@@ -43,18 +48,78 @@ class OverrideError(SpaceError):
     """Changes to a search space break rules: each line begins with the fields that were changed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class SearchSpace:
-    """A search-space file, checked; `search` is in declared order, parents before children."""
+    """What is searched, on which data, and for how long, by the rules of a search-space file.
+
+    Two spaces are equal where they ask for the same, whatever comments their files have.
+
+    Attributes:
+        text: the file that it was read from, else what to_yaml() gives. A study keeps it.
+        search: in declared order, parents before children.
+    """
 
     name: str
-    text: str
+    text: str = attribute(init=False, repr=False, compare=False)
     data: DataSettings
     study: StudySettings
     resources: Resources
     search: Mapping[str, ParameterRange]
     fixed: Mapping[str, Value]
     initial_trials: tuple[Mapping[str, Value], ...]
+
+    def __init__(
+        self,
+        data: DataSettings | Mapping[str, object],
+        *,
+        search: Mapping[str, ParameterRange | Mapping[str, object]] | None = None,
+        fixed: Mapping[str, Value] | None = None,
+        study: StudySettings | Mapping[str, object] | None = None,
+        resources: Resources | Mapping[str, object] | None = None,
+        initial_trials: Sequence[Mapping[str, Value]] = (),
+        name: str = "space",
+    ) -> None:
+        """
+        Args:
+            data, study, resources: keys as a file has them.
+            search: ranges and choices of hyperparameters, parents before children.
+            initial_trials: tried first; each must lie in the space.
+            name: what a study's name begins with where it is given none.
+
+        Raises:
+            SpaceError: rules are broken: a line for each, which begins with its place.
+        """
+        given: Document = {"version": 1, "data": data, "study": study, "resources": resources}
+        given |= {"search": search, "fixed": fixed, "initial_trials": initial_trials}
+        blocks, problems = check_document(to_plain(given))
+        if not isinstance(name, str) or not name:
+            problems.append(Problem(("name",), f"must be a text, but got {format_value(name)}"))
+        if problems:
+            raise SpaceError("\n".join(dict.fromkeys(map(_name_place, problems))))
+        vars(self).update(blocks, name=name)  # as a frozen class's own __init__ does
+        vars(self).update(text=self.to_yaml())
+
+    def to_yaml(self) -> str:
+        """The text of a file that reads back as this space, from the same working directory."""
+        return to_yaml(
+            {
+                "version": 1,
+                "data": {"target": self.data.target} | self.data.model_dump(exclude_defaults=True),
+                "study": self.study.model_dump(),
+                "resources": self.resources.model_dump(),
+                "search": {name: entry.to_document() for name, entry in self.search.items()},
+                "fixed": self.fixed,
+                "initial_trials": self.initial_trials,
+            }
+        )
+
+    __str__ = to_yaml
+
+    def resolved(self, **checked: object) -> "SearchSpace":
+        """The space with other settings, which were checked, and the same `text`."""
+        space = copy(self)
+        vars(space).update(checked)
+        return space
 
     def configuration(self, point: Mapping[str, Value]) -> Configuration:
         """The configuration at a point of the search, with what is fixed."""
@@ -103,7 +168,19 @@ class SearchSpace:
             lines.append(f"study.trials: {rule}, but got {format_value(trials)}")
         if file is None or lines:
             raise OverrideError("\n".join(lines))
-        return replace(self, data=file.data, study=file.study, resources=file.resources)
+        return self.resolved(data=file.data, study=file.study, resources=file.resources)
+
+
+def _name_place(problem: Problem) -> str:
+    """`search.hidden_size.low: must be ...`; a sentence that begins with its place as it stands."""
+    place, text = _spell(problem.path), problem.rule
+    if problem.other and (other := _spell(problem.other)) not in text:
+        text += f" at {other}"
+    return text if text.startswith(_spell(problem.path[:2])) else f"{place}: {text}"
+
+
+def _spell(path: KeyPath) -> str:
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).lstrip(".")
 
 
 def shipped_spaces() -> dict[str, FilePath]:
@@ -128,18 +205,17 @@ def parse_space(raw: bytes, label: str, folder: str) -> SearchSpace:
 
     SpaceError holds every problem, as read_space() has them.
     """
-    file, problems = read_blocks(raw)
-    if file is None:
+    blocks, problems = read_blocks(raw)
+    if problems:
         lines = (f"{label}:{place.line}:{place.column}: {text}" for place, text in problems)
         raise SpaceError("\n".join(lines))
-    data = file.data
+    data = blocks["data"]
     beside = os.path.join(folder, data.source)
     if data.source not in ("beijing", "simulated") and os.path.exists(beside):
-        data = data.model_copy(update={"source": beside})
-    name, text, trials = FilePath(label).name, raw.decode(), tuple(file.initial_trials)
-    return SearchSpace(
-        name, text, data, file.study, file.resources, file.search, file.fixed, trials
-    )
+        blocks["data"] = data.model_copy(update={"source": beside})
+    space = SearchSpace.__new__(SearchSpace)
+    vars(space).update(blocks, name=FilePath(label).name, text=raw.decode())
+    return space
 
 
 def _find(name: str) -> tuple[str, str]:

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lstm_model.configuration import HYPERPARAMETERS, Cell
+from lstm_model.configuration import HYPERPARAMETERS
 from lstm_model.data.columns import NONE, Repair
 from lstm_model.data.series import EncodedSeries
 from lstm_model.data.sources import load_dataset
 from lstm_model.errors import InputError, TableError
-from lstm_model.wording import distinct, exact, yaml_text
+from lstm_model.wording import distinct, yaml_text
 from tuning.space.proposal import Proposal, propose_calendar
 from tuning.space.search_space import parse_space
+from tuning.space.writer import flow, format_time
 from tuning.wording import step_name
 
 # Training rows below which models are to be smaller than those of the shipped spaces.
@@ -76,10 +77,9 @@ def render_space_file(proposal: Proposal, path: Path, out: Path, horizon: int) -
     """The text of a search-space file for the table at `path`, to be written to `out`."""
     source = _source_from(out, path)
     frame, target = proposal.frame, str(proposal.frame.columns[0])
-    parts = ", ".join(map(yaml_text, proposal.clock))
     every, ahead = step_name(proposal.step), "row" if horizon == 1 else f"{horizon} rows"
     first, last = map(format_time, (frame.index[0], frame.index[-1]))
-    clock = f"[{parts}]" if len(proposal.clock) > 1 else parts
+    clock = flow(proposal.clock if len(proposal.clock) > 1 else proposal.clock[0])
     features = [(name, describe_column(frame[name], target, proposal.repairs)) for name in frame]
     lines = [
         (f"# {printable(source)} -> {printable(target)} in the next {ahead}", ""),
@@ -124,19 +124,15 @@ def _cell_lines(proposal: Proposal) -> list[tuple[str, str]]:
         lines.append(("  missing:", "texts and numbers that stand for missing, it seems"))
         for name, values in missing.items():
             count = rows[name, "missing"]
-            line = f"    {yaml_text(name)}: [{', '.join(map(_yaml_cell, values))}]"
+            line = f"    {yaml_text(name)}: {flow(values)}"
             lines.append((line, f"in {count:,} row{'' if count == 1 else 's'}"))
     if fill:
         lines.append(("  fill:", "what an empty cell means; without it the last is repeated"))
         for name, value in fill.items():
             why = "rows are empty, and what is known comes in short stretches"
-            line = f"    {yaml_text(name)}: {_yaml_cell(value)}"
+            line = f"    {yaml_text(name)}: {flow(value)}"
             lines.append((line, f"{rows[name, 'filled']:,} {why}"))
     return lines
-
-
-def _yaml_cell(cell: Cell) -> str:
-    return yaml_text(cell) if isinstance(cell, str) else exact(cell)
 
 
 def _source_from(out: Path, path: Path) -> str:
@@ -176,11 +172,6 @@ def describe_column(column: "pd.Series[Any]", target: str, repairs: Sequence[Rep
 def printable(text: str) -> str:
     """Text that can stand in a comment, or a terminal."""
     return "".join(each if each.isprintable() else " " for each in text)
-
-
-def format_time(time: Any) -> str:
-    """A time as YAML and people read it, no longer than it has to be."""
-    return str(time).removesuffix(":00").removesuffix(" 00:00")
 
 
 def check_space_file(text: str, out: Path) -> None:

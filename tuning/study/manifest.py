@@ -4,7 +4,6 @@ import json
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -123,8 +122,7 @@ def read_study_space(folder: StoragePath) -> SearchSpace:
             manifest["data"]["sha256"], str
         ):
             raise TypeError("space and sha256 must be text")
-        return replace(
-            space,
+        return space.resolved(
             name=manifest["space"],
             data=DataSettings(**data),
             study=StudySettings(**manifest["settings"]),

@@ -293,7 +293,7 @@ def _resolve_names(
     if len(set(names)) < len(names):
         if spaces:
             raise InputError(
-                f"two different spaces must be given, but both are called {names[0]}; rename a file"
+                f"two different spaces must be given, but both are called {names[0]}; rename one"
             )
         resolved = [(place.name, space, place, exists) for _, space, place, exists in resolved]
         if resolved[0][0] == resolved[1][0]:
@@ -308,7 +308,7 @@ def _resolve_names(
         if RESERVED.fullmatch(name):
             raise InputError(
                 f"no model may be called {name!r}, as a baseline or a column of forecasts.csv is; "
-                "rename the file"
+                "rename it"
             )
     return resolved
 

@@ -12,6 +12,7 @@ from tuning.study.manifest import read_study_space
 from tuning.study.resume import check_trials, find_study, is_study, repeat_request
 from tuning.study.storage import StoragePath
 from tuning.study.trial import study_name
+from tuning.workflows.earlier_study import add_earlier_trials, keep_initial_trials
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,13 @@ class StudyRequest:
     Attributes:
         space: with the flags that override its file.
         resumed: the study exists, and is to go on.
+        told: what is to be printed of how it begins, if anything.
     """
 
     folder: StoragePath
     space: SearchSpace
     resumed: bool
+    told: str = ""
 
 
 def resolve_study(
@@ -36,6 +39,7 @@ def resolve_study(
     resume: str | None,
     name: str | None,
     or_resume: bool,
+    initial_from: str | None = None,
 ) -> StudyRequest:
     """
     Args:
@@ -44,6 +48,8 @@ def resolve_study(
         space: a file, a shipped space or one that was read, of a study that begins.
         resume: a study that goes on: its folder, or its name in root.
         or_resume: go on with the study called `name` where there is one.
+        initial_from: an earlier study, whose best configurations are tried first: its folder, or
+            its name in root. A study that is there already has its own.
 
     Raises:
         InputError: the flags contradict one another, or the study that there is.
@@ -56,6 +62,11 @@ def resolve_study(
     trials = changes.get("study.trials")
     assert trials is None or isinstance(trials, int)
     if resume is not None:
+        if initial_from is not None:
+            raise InputError(
+                "--initial-from says what a study tries first, but --resume goes on with one that "
+                "has begun; leave it out, or begin another study with --space"
+            )
         _check_changes(changes, name)
         folder = find_study(resume, root, "--resume")
         check_trials(folder, trials)
@@ -65,9 +76,15 @@ def resolve_study(
     resolved = (read_space(space) if isinstance(space, str) else space).overridden(changes)
     title = name if name is not None else f"{slug(resolved)}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = root / study_name(title)
-    if or_resume and is_study(folder):
-        return StudyRequest(folder, repeat_request(folder, resolved, trials), resumed=True)
-    return StudyRequest(folder, resolved, resumed=False)
+    exists, told = or_resume and is_study(folder), ""
+    if initial_from is not None and exists:
+        resolved, told = keep_initial_trials(resolved, folder)
+    elif initial_from is not None:
+        earlier = find_study(initial_from, root, "--initial-from")
+        resolved, told = add_earlier_trials(resolved, earlier)
+    if exists:
+        resolved = repeat_request(folder, resolved, trials)
+    return StudyRequest(folder, resolved, resumed=exists, told=told)
 
 
 def _check_repeatable(or_resume: bool, name: str | None, resume: str | None) -> None:

@@ -1,14 +1,17 @@
 """A study's folder, told what happens without any Ray."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
 from lstm_model.errors import InputError
-from tests.builders import epoch_report
+from tests.builders import copy_of, epoch_report
 from tests.tuning.study.studies import CONFIG, checkpoint, folder_of, read
 from tuning.study import summary
+from tuning.study.manifest import read_study_space
 from tuning.study.study import Study
 from tuning.study.trial import Trial
 from tuning.study.view import Listener, StudyView
@@ -122,3 +125,21 @@ def test_listeners_hear_of_everything_in_order(study: Study) -> None:
         ("ends", 5),
         ("study finished", 1),
     ]
+
+
+def test_a_built_space_is_kept_as_a_file_would_be(study: Study, tmp_path: Path) -> None:
+    """Whatever was changed since: the settings are in study.json."""
+    given = study.space
+    built = replace(given, fixed={"context_length": 12}, name="mine").overridden(
+        {"study.trials": 3, "data.horizon": 2}
+    )
+    assert built.text != given.text
+    other = copy_of(study, tmp_path / "runs" / "built", built)
+    other.create([])
+    assert (folder_of(other) / "space.yaml").read_text() == built.text
+    again = read_study_space(other.folder)
+    assert again == built
+    assert (again.text, again.study.trials, again.data.horizon) == (built.text, 3, 2)
+    (folder_of(other) / "space.yaml").write_text(replace(built, fixed={}).text)
+    with pytest.raises(InputError, match="but its fixed changed; put it back"):
+        read_study_space(other.folder)
