@@ -177,7 +177,7 @@ def add_legend(canvas: Canvas, of: Axes) -> None:
     """Of one panel: below all of them, where no data are; within it where the figure has others."""
     handles, texts = of.get_legend_handles_labels()
     if not canvas.is_whole:
-        of.legend(handles, texts, frameon=False, fontsize="small")
+        of.legend(handles, texts, fontsize="small", edgecolor="none")
         return
     lengths = [len(str(text)) + 6 for text in texts]
 
