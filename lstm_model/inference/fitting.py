@@ -1,8 +1,10 @@
 """One LSTM forecaster, trained on a DataFrame: no search, no Ray."""
 
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from numbers import Integral
 from typing import TypeVar
 
 import pandas as pd
@@ -20,6 +22,10 @@ from lstm_model.training.evaluator import HoldoutEvaluator
 from lstm_model.training.trainer import Epoch, Trainer
 
 Checked = TypeVar("Checked", bound=BaseModel)
+
+
+# What pydantic's rules begin with; ours are clauses whose subject is the value.
+PYDANTIC_SUBJECT = re.compile(r"^(Input|[A-Z][a-z]+) should")
 
 
 class DoubtWarning(UserWarning):
@@ -87,10 +93,11 @@ def fit(
         test_from=test_from,
     )
     config = _check(Configuration, hyperparameters)
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"device must be one that torch can use, but got {device!r}; say 'cpu'")
-    if max_epochs < 1:
-        raise InputError(f"max_epochs must be at least 1, but got {max_epochs}")
+    for name, number, least in (("max_epochs", max_epochs, 1), ("seed", seed, 0)):
+        if not isinstance(number, Integral) or number < least:
+            rule = f"must be a whole number of at least {least}"
+            raise InputError(f"{name} {rule}, but got {number!r}")
+    _check_device(device)
     dataset = load_dataset(settings, frame)
     for doubt in dataset.doubts:
         warnings.warn(doubt, DoubtWarning, stacklevel=2)
@@ -111,6 +118,16 @@ def fit(
     )
 
 
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without it
+        raise InputError(
+            f"device must be one that torch can use, but got {device!r}: "
+            f"{str(error).splitlines()[0][:80]}; say 'cpu'"
+        ) from None
+
+
 def _check_settings(
     frame: pd.DataFrame,
     reading: Reading,
@@ -122,6 +139,8 @@ def _check_settings(
     inferred = infer_reading(frame, features)
     keys = reading.model_dump() | inferred
     keys["types"] = {**inferred.get("types", {}), **reading.types}
+    if isinstance(features, str):
+        raise InputError(f"features must be a list of columns, but got {features!r}")
     if features is None:
         features = list_features(frame, inferred.get("time", reading.time))
         if settings["target"] not in features:
@@ -147,6 +166,7 @@ def _check(model: type[Checked], values: Mapping[str, object]) -> Checked:
         lines = []
         for item in error.errors(include_url=False):
             name, rule = ".".join(map(str, item["loc"])), item["msg"].removeprefix("Value error, ")
+            rule = PYDANTIC_SUBJECT.sub("must", rule).replace(" after validation, not 0", "")
             if item["type"] == "extra_forbidden":
                 legal = ", ".join(model.model_fields)
                 lines.append(f"fit() has no argument {name!r}; the hyperparameters are {legal}")

@@ -113,11 +113,14 @@ def test_what_is_left_out_has_a_files_defaults() -> None:
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
-    sizes = np.array([16, 64])
-    rates = np.linspace(0.001, 0.01, 2)
+    low, high = np.array([16, 64])
+    least, most = np.linspace(0.001, 0.01, 2)
     space = SearchSpace(
         DATA,
-        search={"hidden_size": IntRange(*sizes, log=True), "learning_rate": FloatRange(*rates)},
+        search={
+            "hidden_size": IntRange(low, high, log=True),
+            "learning_rate": FloatRange(least, most),
+        },
         study={"trials": np.int64(2)},
     )
     assert space.search["hidden_size"] == IntRange(16, 64, log=True).named("hidden_size")
