@@ -191,6 +191,7 @@ ray.shutdown()
 """
 
 
+@pytest.mark.slow
 def test_a_ray_of_ones_own_is_used_and_stays(study: tuning.SavedStudy, home: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", OWN_RAY, str(home / "tiny.yaml"), str(home)],
