@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lstm_model.data.series import EncodedSeries
     from lstm_model.data.sources import Dataset
     from tuning.ray_backend.session import Session
+    from tuning.reporting.mlflow_listener import MLflowServer
     from tuning.study.study import Study
     from tuning.study.trial import Trial
     from tuning.study.view import StudyView
@@ -51,6 +52,7 @@ class RunOptions:
         concurrency: the most trials at once; None for as many as fit.
         verbose: with Ray's own messages.
         wait: for a dead driver's lease to end.
+        mlflow: where the study goes, too.
     """
 
     command: tuple[str, ...]
@@ -59,6 +61,7 @@ class RunOptions:
     concurrency: int | None
     verbose: bool
     wait: bool = False
+    mlflow: "MLflowServer | None" = None
 
 
 def start_fork_server(at_end: ExitStack, forked: bool) -> ForkServer | None:
@@ -274,7 +277,7 @@ def run_study(
     # Signals are taken once Ray runs, because it sets a handler of its own for SIGTERM.
     with stop.signals(), _explain_unwritable_folder(study):
         try:
-            attach_files(study)
+            attach_files(study, options.mlflow)
             console.print(
                 f"Study {study.folder.name}: {study.space.study.trials} trials of at most "
                 f"{study.space.study.max_epochs} epochs, {at_once()} at once, in {study.folder}",
@@ -309,13 +312,17 @@ def run_study(
     )
 
 
-def attach_files(study: "Study") -> None:
-    """What is written beside the records as the study goes."""
+def attach_files(study: "Study", mlflow: "MLflowServer | None" = None) -> None:
+    """What is written beside the records as the study goes, and what is sent."""
     from tuning.reporting.tensorboard.study_events import TensorBoard
     from tuning.search.optuna_trials import Journal
 
     study.attach(Journal(study.folder.name, study.space))
     study.attach(TensorBoard())
+    if mlflow is not None:
+        from tuning.reporting.mlflow_listener import MLflow
+
+        study.attach(MLflow(mlflow))
 
 
 @contextmanager
