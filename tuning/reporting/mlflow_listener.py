@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lstm_model.command import print_stderr
-from lstm_model.errors import InputError, os_error_text
+from lstm_model.errors import InputError
 from tuning.reporting.mlflow_runs import StudyRuns
 from tuning.shell import resume_command
 from tuning.study.trial import Trial
@@ -84,8 +84,8 @@ def find_server(uri: str, experiment: str | None = None) -> MLflowServer:
         ) from error
     except Exception as error:  # MLflow's own, and those of others that it lets through
         raise InputError(
-            f"--mlflow must be an MLflow server that answers, but {server.shown} does not as one "
-            f"should: {reason_of(error)}; start it (mlflow server --port 5000), or name another"
+            f"--mlflow must be the URI of an MLflow server that answers, but got {server.shown}: "
+            f"{reason_of(error)}; start one (mlflow server), or name another"
         ) from error
     if found and found.lifecycle_stage == "deleted":
         raise InputError(
@@ -102,10 +102,12 @@ def reason_of(error: BaseException) -> str:
         chain.append(cause)
     for each in reversed(chain):
         if isinstance(each, OSError) and each.strerror:
-            return os_error_text(each)
+            return each.strerror
+        if isinstance(each, ConnectionError):
+            return str(each)
         if isinstance(each, TimeoutError):
             return "it takes too long to answer"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 class MLflow(Listener):

@@ -82,6 +82,7 @@ class StudyRuns:
             self._run = self._begin(study.name, {STUDY_TAG: self._key, **about})
         else:
             self._run = next(iter(known.values()))
+            client.set_tag(self._run.id, "folder", str(study.folder))  # which may have moved
         self._runs = self._find(PARENT_TAG, self._run.id, "epoch")
         return is_new
 
@@ -140,7 +141,7 @@ class StudyRuns:
             self._log(run, {ended: {"ended_trials": ended, **_best(study.best_score)}})
             run.steps = ended
         if not last:
-            self._send_state(run, "running", {"folder": study.folder})
+            self._send_state(run, "running", {})
             return
         if study.best_trial is not None:
             self._send_files(run, study.folder / "best")
