@@ -121,12 +121,14 @@ class StudyRuns:
             tags = {PARENT_TAG: self._run.id, TRIAL_TAG: str(trial.id)}
             self._runs[trial.id] = self._begin(f"trial {trial.id}", tags)
         run = self._runs[trial.id]
-        self._send_params(run, trial.config)
+        self._log(run, {}, trial.config)
         while new := history[run.steps : run.steps + EPOCHS_AT_ONCE]:
             self._log(run, {int(epoch["epoch"]): epoch for epoch in new})
             run.steps += len(new)
         if trial.best and not trial.under_way and not run.has_best:
-            self._log(run, {trial.best["epoch"]: _best(trial.best, "epoch")})
+            self._log(
+                run, {trial.best["epoch"]: _best(trial.best) | {"best_epoch": trial.best["epoch"]}}
+            )
             run.has_best = True
         self._send_state(run, state, {"reason": trial.reason} if trial.reason else {})
 
@@ -135,8 +137,8 @@ class StudyRuns:
         run = self._run
         if not run.has_params:
             scores = study.baselines.scores
-            self._log(run, {0: {f"{name}_rmse": score.rmse for name, score in scores.items()}})
-            self._send_params(run, _study_params(study.space))
+            rmse = {f"{name}_rmse": score.rmse for name, score in scores.items()}
+            self._log(run, {0: rmse}, _study_params(study.space))
         if study.best_score and ended > run.steps:
             self._log(run, {ended: {"ended_trials": ended, **_best(study.best_score)}})
             run.steps = ended
@@ -154,26 +156,25 @@ class StudyRuns:
         }
         self._send_state(run, study.outcome, tags)
 
-    def _send_params(self, run: _Run, params: Mapping[str, object]) -> None:
-        from mlflow.entities import Param
-
-        if not run.has_params:
-            self._client.log_batch(run.id, params=[Param(*each) for each in _texts(params)])
-            run.has_params = True
-
-    def _log(self, run: _Run, steps: Mapping[int, Mapping[str, float]]) -> None:
-        """Send metrics by step."""
-        from mlflow.entities import Metric
+    def _log(
+        self,
+        run: _Run,
+        steps: Mapping[int, Mapping[str, float]],
+        params: Mapping[str, object] | None = None,
+    ) -> None:
+        """Send metrics by step, and the parameters where the server has none."""
+        from mlflow.entities import Metric, Param
 
         now = int(time.time() * 1000)
-        self._client.log_batch(
-            run.id,
-            metrics=[
-                Metric(name, float(value), now, step)
-                for step, values in steps.items()
-                for name, value in values.items()
-            ],
-        )
+        metrics = [
+            Metric(name, float(value), now, step)
+            for step, values in steps.items()
+            for name, value in values.items()
+        ]
+        missing = [] if run.has_params else _texts(params or {})
+        if metrics or missing:
+            self._client.log_batch(run.id, metrics, [Param(*each) for each in missing])
+        run.has_params = run.has_params or params is not None
 
     def _send_state(self, run: _Run, state: str, tags: Mapping[str, object]) -> None:
         """Send it with these tags, unless it is there."""
@@ -191,7 +192,7 @@ class StudyRuns:
 
     def _send_files(self, run: _Run, folder: StoragePath) -> None:
         """Send the folder's files as the artifact of its name."""
-        files = list(folder.iterdir())
+        files: list[StoragePath] = list(folder.iterdir())
         with tempfile.TemporaryDirectory() as place:
             for file, content in zip(files, map_files(read_bytes, files), strict=True):
                 copy = Path(place) / file.name
@@ -199,8 +200,8 @@ class StudyRuns:
                 self._client.log_artifact(run.id, str(copy), folder.name)
 
 
-def _best(score: BestScore, *more: str) -> dict[str, float]:
-    return {f"best_{name}": score[name] for name in ("rmse", "mae", "skill", *more)}
+def _best(score: BestScore) -> dict[str, float]:
+    return {"best_rmse": score["rmse"], "best_mae": score["mae"], "best_skill": score["skill"]}
 
 
 def _study_params(space: SearchSpace) -> dict[str, object]:

@@ -277,7 +277,11 @@ def run_study(
     # Signals are taken once Ray runs, because it sets a handler of its own for SIGTERM.
     with stop.signals(), _explain_unwritable_folder(study):
         try:
-            attach_files(study, options.mlflow)
+            attach_files(study)
+            if options.mlflow is not None:
+                from tuning.reporting.mlflow_listener import MLflow
+
+                study.attach(MLflow(options.mlflow))
             console.print(
                 f"Study {study.folder.name}: {study.space.study.trials} trials of at most "
                 f"{study.space.study.max_epochs} epochs, {at_once()} at once, in {study.folder}",
@@ -312,17 +316,13 @@ def run_study(
     )
 
 
-def attach_files(study: "Study", mlflow: "MLflowServer | None" = None) -> None:
-    """What is written beside the records as the study goes, and what is sent."""
+def attach_files(study: "Study") -> None:
+    """What is written beside the records as the study goes."""
     from tuning.reporting.tensorboard.study_events import TensorBoard
     from tuning.search.optuna_trials import Journal
 
     study.attach(Journal(study.folder.name, study.space))
     study.attach(TensorBoard())
-    if mlflow is not None:
-        from tuning.reporting.mlflow_listener import MLflow
-
-        study.attach(MLflow(mlflow))
 
 
 @contextmanager

@@ -109,12 +109,12 @@ def check_four(study: Study, seen: Seen) -> None:
         assert run.data.tags["mlflow.parentRunId"] == seen.study.info.run_id
         assert run.info.run_name == f"trial {id}"
         assert run.data.params == {k: str(v) for k, v in study.trials[id].config.items()}
-        rmse = [(step, pytest.approx(value + id)) for step, value in THREE]
+        rmse: Any = [(step, pytest.approx(value + id)) for step, value in THREE]
         assert seen.curve(run, "rmse") == rmse
         assert seen.curve(run, "mae") == [(step, value.expected / 2) for step, value in rmse]
         assert seen.curve(run, "skill") == [(1, 0.1), (2, 0.1), (3, 0.1)]
         assert seen.curve(run, "loss") == [(1, 0.5), (2, 0.5), (3, 0.5)]
-        best = [] if id == 3 else [rmse[-1]]
+        best: Any = [] if id == 3 else [rmse[-1]]
         assert seen.curve(run, "best_rmse") == best
     assert seen.trials[2].data.tags["reason"] == "out of memory"
 
@@ -158,8 +158,8 @@ def check_model(study: Study, seen: Seen, place: Path) -> None:
     folder = seen.client.download_artifacts(seen.study.info.run_id, "best", str(place))
     recent = study.view.dataset.frame.iloc[-200:]
     models = [lstm_model.load(each) for each in (folder, str(study.folder / "best"))]
-    tables = [model.forecast(recent).table() for model in models]
-    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    sent, kept = (model.forecast(recent).table() for model in models)
+    pd.testing.assert_frame_equal(sent, kept, check_exact=True)
 
 
 def test_long_trial_is_sent_in_parts(make_study: MakeStudy, server: MLflowServer) -> None:
@@ -432,8 +432,8 @@ def test_real_study_that_goes_on(
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     seen = Seen(remote)
     assert seen.study.info.run_id == before.study.info.run_id
-    study = tuning.load_study(tmp_path / "runs" / "air")
-    records = [json.loads(file.read_text()) for file in (study.folder / "trials").glob("*.json")]
+    kept_in = tmp_path / "runs" / "air"
+    records = [json.loads(file.read_text()) for file in (kept_in / "trials").glob("*.json")]
     assert {record["id"] for record in records} == seen.trials.keys() == {0, 1, 2}
     for record in records:
         sent = seen.trials[record["id"]]
@@ -443,5 +443,5 @@ def test_real_study_that_goes_on(
             assert seen.curve(sent, name) == kept
     folder = seen.client.download_artifacts(seen.study.info.run_id, "best", str(tmp_path))
     for file in Path(folder).iterdir():
-        assert file.read_bytes() == (study.folder / "best" / file.name).read_bytes()
-    assert seen.curve(seen.study, "best_rmse")[-1][1] == study.best.rmse
+        assert file.read_bytes() == (kept_in / "best" / file.name).read_bytes()
+    assert seen.curve(seen.study, "best_rmse")[-1][1] == tuning.load_study(kept_in).best.rmse
