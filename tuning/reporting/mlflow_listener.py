@@ -20,7 +20,7 @@ from tuning.study.view import Listener, StudyView
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-RETRY_SECONDS = 30.0  # after a request that failed
+RETRY_SECONDS = 30.0  # after a request that failed twice
 END_SECONDS = 30.0  # a study that has ended waits so long for what is still to be sent
 DEFAULT_EXPERIMENT = "lstm-tuning"
 # How MLflow's client behaves, where the user's environment does not say it: no minutes of waiting
@@ -156,12 +156,14 @@ class MLflow(Listener):
         self._events.put((study, trial, self._ended))
 
     def _work(self) -> None:
-        failed = last = False
+        failures, last = 0, False
         with self._server.client() as client:
-            while not last:
-                if failed:
+            # A first failure may be a connection that had been idle for too long: it is asked at
+            # once again, and nobody is told.
+            while not last or failures == 1:
+                if failures > 1:
                     self._over.wait(RETRY_SECONDS)
-                last = self._take(wait=not failed)
+                last = self._take(wait=not failures)
                 try:
                     if self._runs.look(client, self._study):  # the server has nothing yet
                         self._waiting = {
@@ -171,11 +173,12 @@ class MLflow(Listener):
                         self._runs.send_trial(trial)
                         del self._waiting[trial.id]
                     self._runs.send_study(self._study, self._count, last)
-                    failed = False
+                    failures = 0
                 except Exception as error:  # MLflow's own, and those of others
-                    failed = True
+                    failures += 1
                     self._runs.forget()
-                    self._tell(reason_of(error))
+                    if failures > 1:
+                        self._tell(reason_of(error))
 
     def _take(self, wait: bool) -> bool:
         """Take all that has changed; whether nothing more will."""

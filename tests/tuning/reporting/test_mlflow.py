@@ -218,18 +218,26 @@ def send_all(study: Study, server: MLflowServer) -> None:
 
 
 class Outage:
-    """A server that refuses every request of one kind while it is `on`."""
+    """A server that refuses every request of one kind while it is `on`.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    `refused` is set once it has refused two in a row.
+    """
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, on: bool = True, once: bool = False
+    ) -> None:
         from mlflow import MlflowClient
 
-        self.on = True
+        self.on, self.count = on, 0
         self.refused = threading.Event()
         log_batch = MlflowClient.log_batch
 
         def refuse(*arguments: Any, **named: Any) -> None:
             if self.on:
-                self.refused.set()
+                self.count += 1
+                self.on = not once
+                if self.count == 2:
+                    self.refused.set()
                 raise ConnectionResetError(104, "Connection reset by peer")
             log_batch(*arguments, **named)
 
@@ -256,6 +264,48 @@ def test_what_was_missed_is_sent_later(
     assert ": Connection reset by peer. The study goes on" in err
 
 
+def test_single_failure_is_not_told(
+    make_study: MakeStudy,
+    server: MLflowServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As where a server closes a connection that had been idle; also at the very end."""
+    outage = Outage(monkeypatch, once=True)
+    study = make_study("air")
+    run_four(study)
+    send_all(study, server)
+    assert outage.count == 1
+    assert capsys.readouterr().err == ""
+    check_four(study, Seen(server))
+
+
+def test_server_that_lost_all_gets_all(
+    make_study: MakeStudy, server: MLflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage = Outage(monkeypatch, on=False)
+    study = make_study("air")
+    study.attach(MLflow(server))
+    run_four(study)
+    study.on_trial_start(4, ONE_LAYER)
+    until = time.monotonic() + 60
+    while len(Seen(server).trials) < 5:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    outage.on = True
+    epochs(study, 4, 1)
+    assert outage.refused.wait(60)
+    lost = Seen(server)
+    for run in (lost.study, *lost.trials.values()):
+        lost.client.delete_run(run.info.run_id)
+    outage.on = False
+    study.on_trial_end(4, "failed")
+    study.finish("interrupted")
+    seen = Seen(server)
+    assert [step for step, _ in seen.curve(seen.trials.pop(4), "rmse")] == [1]
+    check_four(study, seen)
+
+
 def test_study_outlives_its_server(
     make_study: MakeStudy,
     server: MLflowServer,
@@ -263,12 +313,15 @@ def test_study_outlives_its_server(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """One warning, with the command that sends what is missing."""
+    monkeypatch.setattr(mlflow_listener, "RETRY_SECONDS", 60)
     outage = Outage(monkeypatch)
     study = make_study("air")
     study.attach(MLflow(server))
     run_four(study)
     assert outage.refused.wait(60)
+    run_four(study)
     study.finish("interrupted")
+    assert outage.count == 3, "it is asked again after a while, and at the end"
     [warning] = capsys.readouterr().err.splitlines()
     again = f"-m tuning.run --resume {study.folder} --mlflow {server.uri}"
     assert warning.endswith(f"{again} --mlflow-experiment {server.experiment}")
@@ -350,6 +403,8 @@ def test_experiments(server: MLflowServer, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(InputError, match="--mlflow-experiment must come with --mlflow"):
         cli.mlflow_server(None, "another")
     assert cli.mlflow_server(None, None) is None
+    with pytest.raises(InputError, match=r"^mlflow must be the URI .* but got ''$"):
+        tuning.run_study("univariate", mlflow="")
 
 
 @pytest.fixture(scope="module")
