@@ -54,7 +54,7 @@ MLflowUri = Annotated[
 ]
 MLflowExperiment = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="there; else MLFLOW_EXPERIMENT_NAME, else lstm-tuning"),
+    typer.Option(metavar="NAME", help="where there; else MLFLOW_EXPERIMENT_NAME, or lstm-tuning"),
 ]
 Check = Annotated[bool, typer.Option("--check", help="say what would run, and stop")]
 PlainRay = Annotated[
