@@ -45,8 +45,11 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server(database: str, tmp_path: Path) -> MLflowServer:
-    """With an experiment for each test."""
-    return find_server(database, tmp_path.name)
+    """With an experiment for each test, whose files lie in the test's own folder."""
+    server = find_server(database, tmp_path.name)
+    with server.client() as client:
+        client.create_experiment(tmp_path.name, (tmp_path / "artifacts").as_uri())
+    return server
 
 
 class Seen:
