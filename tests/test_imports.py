@@ -105,6 +105,7 @@ def test_ray_and_optuna_have_each_their_room() -> None:
     assert importing("optuna") == {"tuning/search"}
     assert importing("onnx") == {"lstm_model/inference"}
     assert importing("onnxruntime") == set()
+    assert importing("mlflow") == {"tuning/reporting"}
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ class Options(TypedDict, total=False):
             left as it is; where there is none, one is started and ended.
         cpus_per_trial, gpus_per_trial: each trial's share.
         concurrency: the most trials at once; without it as many as fit.
+        mlflow: the URI of an MLflow server that gets a run for each trial, too.
+        mlflow_experiment: its experiment there; else MLFLOW_EXPERIMENT_NAME, else lstm-tuning.
         plain_ray: leave Ray as it is.
         verbose: with Ray's own messages.
         quiet: print warnings alone.
@@ -71,6 +73,8 @@ class Options(TypedDict, total=False):
     cpus_per_trial: float
     gpus_per_trial: float
     concurrency: int
+    mlflow: str
+    mlflow_experiment: str
     plain_ray: bool
     verbose: bool
     quiet: bool
@@ -250,6 +254,9 @@ class _Call:
             budget=cli.parse_duration(budget) if isinstance(budget, str) else budget,
             address=self.address,
             concurrency=self._options.get("concurrency"),
+            mlflow=cli.mlflow_server(
+                self._options.get("mlflow"), self._options.get("mlflow_experiment")
+            ),
             verbose=self._options.get("verbose", False),
             wait=wait,
         )

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from tuning.space.search_space import OverrideError
 from tuning.study.result import StudyResult
 from tuning.study.storage import StoragePath, parse_storage_path
 from tuning.wording import format_value
+
+if TYPE_CHECKING:
+    from tuning.reporting.mlflow_listener import MLflowServer
 
 Trials = Annotated[int | None, typer.Option(help="configurations to try")]
 TimeBudget = Annotated[
@@ -44,6 +47,14 @@ GpusPerTrial = Annotated[
 ]
 Concurrency = Annotated[
     int | None, typer.Option(min=1, help="most trials at once; else as many as fit")
+]
+MLflowUri = Annotated[
+    str | None,
+    typer.Option("--mlflow", metavar="URI", help="an MLflow server that gets a run for each trial"),
+]
+MLflowExperiment = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="where there; else MLFLOW_EXPERIMENT_NAME, or lstm-tuning"),
 ]
 Check = Annotated[bool, typer.Option("--check", help="say what would run, and stop")]
 PlainRay = Annotated[
@@ -166,6 +177,24 @@ def parse_duration(text: str | None) -> float | None:
             f"1h30m, but got {text!r}; say {instead}"
         )
     return float(total)
+
+
+def mlflow_server(uri: str | None, experiment: str | None) -> "MLflowServer | None":
+    """The server that studies go to, too, if one is asked for.
+
+    Raises:
+        InputError: it can't be had.
+    """
+    if uri is None:
+        if experiment is not None:
+            raise InputError(
+                f"--mlflow-experiment must come with --mlflow, the server's URI, but only "
+                f"{experiment!r} was given; say both"
+            )
+        return None
+    from tuning.reporting.mlflow_listener import find_server
+
+    return find_server(uri, experiment)
 
 
 def parse_name_list(text: str | None) -> tuple[str, ...] | None:

@@ -53,6 +53,8 @@ def compare(
     cpus_per_trial: cli.CpusPerTrial = None,
     gpus_per_trial: cli.GpusPerTrial = None,
     concurrency: cli.Concurrency = None,
+    mlflow: cli.MLflowUri = None,
+    mlflow_experiment: cli.MLflowExperiment = None,
     check: cli.Check = False,
     plain_ray: cli.PlainRay = False,
     verbose: cli.Verbose = False,
@@ -72,6 +74,7 @@ def compare(
             budget=cli.parse_duration(time_budget),
             address=address,
             concurrency=concurrency,
+            mlflow=cli.mlflow_server(mlflow, mlflow_experiment),
             verbose=verbose,
             wait=True,
         )

@@ -49,6 +49,8 @@ def run(
     cpus_per_trial: cli.CpusPerTrial = None,
     gpus_per_trial: cli.GpusPerTrial = None,
     concurrency: cli.Concurrency = None,
+    mlflow: cli.MLflowUri = None,
+    mlflow_experiment: cli.MLflowExperiment = None,
     check: cli.Check = False,
     debug: Annotated[
         bool,
@@ -72,6 +74,7 @@ def run(
             budget=cli.parse_duration(time_budget),
             address=address,
             concurrency=concurrency,
+            mlflow=cli.mlflow_server(mlflow, mlflow_experiment),
             verbose=verbose,
             wait=or_resume,
         )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lstm_model.data.series import EncodedSeries
     from lstm_model.data.sources import Dataset
     from tuning.ray_backend.session import Session
+    from tuning.reporting.mlflow_listener import MLflowServer
     from tuning.study.study import Study
     from tuning.study.trial import Trial
     from tuning.study.view import StudyView
@@ -51,6 +52,7 @@ class RunOptions:
         concurrency: the most trials at once; None for as many as fit.
         verbose: with Ray's own messages.
         wait: for a dead driver's lease to end.
+        mlflow: where the study goes, too.
     """
 
     command: tuple[str, ...]
@@ -59,6 +61,7 @@ class RunOptions:
     concurrency: int | None
     verbose: bool
     wait: bool = False
+    mlflow: "MLflowServer | None" = None
 
 
 def start_fork_server(at_end: ExitStack, forked: bool) -> ForkServer | None:
@@ -277,6 +280,10 @@ def run_study(
     with stop.signals(), _explain_unwritable_folder(study):
         try:
             attach_files(study)
+            if options.mlflow is not None:
+                from tuning.reporting.mlflow_listener import MLflow
+
+                study.attach(MLflow(options.mlflow))
             console.print(
                 f"Study {study.folder.name}: {study.space.study.trials} trials of at most "
                 f"{study.space.study.max_epochs} epochs, {at_once()} at once, in {study.folder}",
