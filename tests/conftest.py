@@ -14,9 +14,9 @@ torch.set_num_threads(1)
 
 # Tests that start Ray come one after the other, whichever else run beside them (`make test`).
 STARTS_RAY = re.compile(
-    r"tests/(cluster|test_readme|test_wheel"
+    r"tests/(cluster|test_(formats|pandas_alone|readme|wheel)"
     r"|tuning/(ray_backend|test_(api|compare|contract|faults|notebooks|or_resume|run)"
-    r"|comparison/test_(finalists|pipeline)|reporting/test_mlflow))"
+    r"|comparison/test_(finalists|pipeline)|reporting/test_(in_browser|mlflow)))"
 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from lstm_model.errors import Failure, InputError
 from tuning import cli
@@ -82,6 +82,8 @@ class Options(TypedDict, total=False):
 
 # A flag, with the word in capitals that stands for its value.
 FLAG = re.compile(r"--([a-z]+(?:-[a-z]+)*)( [A-Z]+\b)?")
+ARGUMENTS = {*Options.__annotations__, "space", "resume", "name", "or_resume", "initial_from"}
+ARGUMENTS |= {"finalists", "seeds", "test_years"}
 FIELDS: Mapping[str, str] = {
     flag.removeprefix("--").replace("-", "_"): field for field, flag in cli.FLAGS.items()
 }
@@ -218,6 +220,25 @@ def compare_studies(
     return evaluation.comparison
 
 
+def _name_arguments(text: str) -> str:
+    """Flags as arguments, but for those of a command that is to be typed."""
+
+    def name(flag: re.Match[str]) -> str:
+        argument = flag[1].replace("-", "_")
+        return argument if argument in ARGUMENTS else flag[0]
+
+    lines = text.split("\n")
+    return "\n".join(line if " -m tuning" in line else FLAG.sub(name, line) for line in lines)
+
+
+class _ArgumentsTerminal(Terminal):
+    """What is printed of flags speaks of arguments."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        named = (_name_arguments(each) if isinstance(each, str) else each for each in objects)
+        super().print(*named, **options)
+
+
 class _Call:
     """What the options come to."""
 
@@ -234,7 +255,7 @@ class _Call:
         self.root: StoragePath = cli.studies_root(
             Path(options.get("runs", "runs")), options.get("storage")
         )
-        self.console = Terminal(quiet=options.get("quiet", False), highlight=False)
+        self.console = _ArgumentsTerminal(quiet=options.get("quiet", False), highlight=False)
         self.address = (
             options.get("address")
             or environment.joined_address()
@@ -281,6 +302,8 @@ def _space(space: Space, frame: "pd.DataFrame | None") -> SearchSpace:
     space = space if isinstance(space, SearchSpace) else read_space(fspath(space))
     if frame is None:
         return space
+    if not hasattr(frame, "dtypes"):
+        raise InputError(f"frame must be a DataFrame, but got {frame!r}; give a path as data")
     from lstm_model.data.frames import FRAME, infer_reading
 
     inferred = infer_reading(frame, space.data.features)
@@ -301,4 +324,4 @@ def _naming_arguments() -> Iterator[None]:
         with cli.naming_flags():
             yield
     except (InputError, Failure) as error:
-        raise type(error)(FLAG.sub(lambda flag: flag[1].replace("-", "_"), str(error))) from error
+        raise type(error)(_name_arguments(str(error))) from error

@@ -194,7 +194,7 @@ def mlflow_server(uri: str | None, experiment: str | None) -> "MLflowServer | No
         return None
     from tuning.reporting.mlflow_listener import find_server
 
-    return find_server(uri, experiment)
+    return find_server(str(uri), experiment)
 
 
 def parse_name_list(text: str | None) -> tuple[str, ...] | None:

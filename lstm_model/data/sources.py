@@ -121,7 +121,7 @@ def load_dataset(
         horizon=settings.horizon,
     )
     check_splits(table.frame, settings, source)
-    is_pm25 = source in ("beijing", "simulated") and settings.target == PM25
+    unit = find_unit(source, settings.target)
     before_test = table.frame.loc[table.frame.index < settings.test_from]
     return Dataset(
         frame=table.frame,
@@ -133,9 +133,14 @@ def load_dataset(
         reading=table.reading,
         repairs=table.repairs,
         doubts=(*table.notes, *find_doubts(before_test, table.step, settings.target)),
-        unit=PM25_UNIT if is_pm25 else None,
-        level_edges=AQI_BREAKPOINTS if is_pm25 else None,
+        unit=unit,
+        level_edges=AQI_BREAKPOINTS if unit else None,
     )
+
+
+def find_unit(source: str, target: str) -> str | None:
+    """The target's unit, where the source says it."""
+    return PM25_UNIT if source in ("beijing", "simulated") and target == PM25 else None
 
 
 def _read_file(source: str) -> bytes:

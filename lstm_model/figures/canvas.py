@@ -22,6 +22,7 @@ from lstm_model.figures.style import label
 WIDTH = 8.0  # inches; shown 900 px wide, a text of 10 points is 16 px high
 DPI = 150
 MAX_NAME_LENGTH = 40  # characters
+TITLE_WIDTH, MIN_TITLE_WIDTH = 76, 20  # characters of a panel as wide as the figure, and at least
 # What matplotlib can name; it rounds the last microseconds up.
 FIRST_DATE, LAST_DATE = (
     float(date2num(date))  # type: ignore[no-untyped-call]
@@ -71,15 +72,9 @@ def create_row(height: float, count: int, on: Surface = None) -> Canvas:
 
 
 def create_column(heights: Sequence[float], on: Surface = None, *, shared: bool = False) -> Canvas:
-    """Panels below one another, with one axis of time where it is `shared`."""
+    """Panels below one another, with one axis of time where it is `shared` and the figure ours."""
     height, count = sum(heights), len(heights)
-    canvas = _create(on, height, count, nrows=count, height_ratios=heights, sharex=shared)
-    if shared and not canvas.is_whole:
-        first, *others = canvas.panels
-        for axes in others:
-            if not first.get_shared_x_axes().joined(first, axes):
-                axes.sharex(first)
-    return canvas
+    return _create(on, height, count, nrows=count, height_ratios=heights, sharex=shared)
 
 
 def _create(on: Surface, height: float, count: int, **grid: Any) -> Canvas:
@@ -109,10 +104,17 @@ def _create(on: Surface, height: float, count: int, **grid: Any) -> Canvas:
 
 
 def draw_on(ax: Surface, draw: Callable[[Surface], Figure]) -> list[Axes]:
-    """Draw on somebody's axes, or on a figure that pyplot makes, and return the panels."""
+    """Draw on somebody's axes, or on a figure that pyplot makes, and return the panels.
+
+    Raises:
+        InputError: `ax` holds something else than axes.
+    """
     if ax is not None:
-        draw(ax)
-        return np.ravel(np.asarray(ax, object)).tolist()
+        panels = np.ravel(np.asarray(ax, object)).tolist()
+        if strange := [each for each in panels if not isinstance(each, Axes)]:
+            raise InputError(f"ax must be matplotlib's axes, but got {strange[0]!r}")
+        draw(panels)
+        return list(panels)
     import matplotlib.pyplot as plt
 
     empty = plt.figure()
@@ -156,7 +158,8 @@ def finish(canvas: Canvas, *, ylabel: str, title: str) -> Figure:
 def set_title(axes: Axes, text: str) -> None:
     """Broken to the width of its panel."""
     spec = axes.get_subplotspec()
-    width = 76 // (spec.get_gridspec().ncols if spec else 1)
+    share = len(spec.colspan) / spec.get_gridspec().ncols if spec else 1.0
+    width = max(MIN_TITLE_WIDTH, int(TITLE_WIDTH * share))
     lines = [textwrap.fill(line, width) for line in text.split("\n")]
     axes.set_title(escape_math("\n".join(lines)), loc="left", fontsize=11)
 

@@ -57,7 +57,10 @@ def plot_gates(
         vmin=0.0,
         vmax=1.0,
     )
-    canvas.figure.colorbar(image, ax=heat, pad=0.01, aspect=15)
+    if canvas.is_whole:
+        canvas.figure.colorbar(image, ax=heat, pad=0.01, aspect=15)
+    else:  # beside the panel, which stays as wide as the others
+        canvas.figure.colorbar(image, cax=heat.inset_axes((1.01, 0.0, 0.015, 1.0)))
     heat.grid(visible=False)
     heat.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     heat.set_ylabel("unit, by mean")
@@ -71,5 +74,8 @@ def plot_gates(
         axes.set_yticks([0.0, 0.5, 1.0])
         axes.set_ylabel("share")
         set_title(axes, text)
+    if not canvas.is_whole:  # they share no axis
+        for axes in canvas.panels:
+            axes.set_xlim(at[0] - half, at[-1] + half)
     add_legend(canvas, bands[0])
     return canvas.figure

@@ -120,8 +120,8 @@ def fit(
 
 def _check_device(device: str) -> None:
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without it
+        torch.empty(1, device=device).item()  # "meta" has no values
+    except (RuntimeError, TypeError, AssertionError) as error:  # the last: torch is without it
         raise InputError(
             f"device must be one that torch can use, but got {device!r}: "
             f"{str(error).splitlines()[0][:80]}; say 'cpu'"

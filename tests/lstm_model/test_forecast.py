@@ -80,6 +80,14 @@ def test_the_command_forecasts_from_the_last_row(
     assert (upper < highest).all()
 
 
+def test_the_picture_is_python_s_too(saved: Path, recent: Path) -> None:
+    model, ax = lstm_model.load(saved), Figure().subplots()
+    table = pd.read_csv(recent)
+    assert lstm_model.plot_latest_forecast(model, table, ax) is ax
+    [line] = [each for each in ax.lines if each.get_label() == "forecast"]
+    np.testing.assert_array_equal(line.get_ydata(), model.forecast(table).point[-1])
+
+
 def test_many_origins_from_standard_input_to_a_file(
     ask: Callable[..., tuple[int, str, str]],
     recent: Path,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -153,6 +154,7 @@ def test_mistakes_name_arguments(study: tuning.SavedStudy, home: Path, file: Pat
     assert message(file, time_budget=0) == "time_budget must be more than 0 seconds, but got 0"
     assert message(file, concurrency=0) == "concurrency must be at least 1, but got 0"
     frame = pd.DataFrame({"pm": [1.0]})
+    assert message(file, frame="air.csv").startswith("frame must be a DataFrame, but got 'air.csv'")
     assert "a DataFrame and the source 'simulated'" in message(file, frame=frame, data="simulated")
     assert "a table must come from one place" in message(resume="air", trials=4, frame=frame)
     with pytest.raises(TypeError, match="no option 'trails'; the options are trials, time_budget"):
@@ -262,6 +264,46 @@ def test_a_figure_is_drawn_on_axes_of_ones_own(study: tuning.SavedStudy) -> None
         study.plot("errors_by_level", ax=axes)
 
 
+def test_figures_while_the_study_goes_on(
+    study: tuning.SavedStudy, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that is replaced while it is read, by one of a trial that began since."""
+    shutil.copytree(home / "air", home / "going-on")
+    going_on = tuning.load_study("going-on", runs=home)
+    manifest, before = home / "going-on" / "best" / "trial.json", going_on.best.trial
+    load = tuning.SavedStudy.best_model
+
+    def replaced(study: tuning.SavedStudy) -> Any:
+        model = load(study)
+        record = json.loads((home / "air" / "trials" / f"{before}.json").read_text())
+        newer = json.dumps(record | {"id": 7})
+        (home / "going-on" / "trials" / "7.json").write_text(newer)
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"trial": 7}))
+        return model
+
+    monkeypatch.setattr(tuning.SavedStudy, "best_model", replaced)
+    ax = Figure().subplots()
+    going_on.plot("errors_by_lead_time", ax=ax)
+    assert ax.lines[0].get_label() == "trial 7"
+
+
+def test_the_search_is_drawn_without_the_table(home: Path, file: Path, table: Path) -> None:
+    options: dict[str, Any] = {"runs": home, "quiet": True, "trials": 1, "max_epochs": 1}
+    study = tuning.run_study(file, frame=pd.read_csv(table), name="no-table", **options)
+    assert study.plot("history", ax=Figure().subplots()).lines
+    with pytest.raises(InputError, match="stands for a DataFrame, and there is none"):
+        study.plot("errors_by_level", ax=Figure().subplots())
+
+
+def test_what_is_printed_names_arguments(
+    file: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuning.run_study(file, name="said", runs=home, trials=1, max_epochs=1)
+    printed = capsys.readouterr().out
+    assert "Begin another study with max_epochs 2" in printed
+    assert "tensorboard --logdir" in printed
+
+
 def test_without_axes_pyplot_has_the_figure(study: tuning.SavedStudy) -> None:
     with matplotlib.rc_context({"backend": "agg"}):
         panels = study.plot("gates")
@@ -269,13 +311,19 @@ def test_without_axes_pyplot_has_the_figure(study: tuning.SavedStudy) -> None:
         assert plt.get_fignums() == [panels[0].figure.number]
         plt.close("all")
         for name, reason in (
-            ("importances", r"^importances needs finished trials of a search, 8 at least, but"),
+            (
+                "importances",
+                r"^importances needs finished trials of a search, 8 at least, but study",
+            ),
             ("forecast", r"^figure must be one of history, importances, errors_by_lead_time"),
         ):
             with pytest.raises(InputError, match=reason):
                 study.plot(name)  # type: ignore[call-overload]
-        with pytest.raises(InputError, match="lead_time must be from 1 to 2, but got 3"):
-            study.plot("forecasts", lead_time=3)
+        for lead in (3, "1"):
+            with pytest.raises(InputError, match="lead_time must be a whole number from 1 to 2"):
+                study.plot("forecasts", lead_time=lead)  # type: ignore[call-overload]
+        with pytest.raises(InputError, match=r"^lead_time goes with the figure forecasts"):
+            study.plot("gates", lead_time=2)
         assert plt.get_fignums() == [], "no empty figure is left behind"
 
 

@@ -46,24 +46,25 @@ def environment(address: str | None = None) -> Iterator[None]:
     before = dict(os.environ)
     set_environment(address)
     try:
-        with _no_requests_for_widgets():
-            yield
+        _import_quietly()
+        yield
     finally:
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)
 
 
-@contextmanager
-def _no_requests_for_widgets() -> Iterator[None]:
-    """In a notebook Ray and tqdm, when imported, ask for ipywidgets. Nobody needs it here."""
+def _import_quietly() -> None:
+    """In a notebook tqdm and Ray, when imported, ask for ipywidgets. Nobody needs it here."""
+    if "IPython" not in sys.modules:
+        return
     logger = logging.getLogger("ray.widgets.util")
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "IProgress not found")
-            yield
+        import ray  # noqa: F401
     finally:
         logger.setLevel(level)
 

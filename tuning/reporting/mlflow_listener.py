@@ -42,7 +42,7 @@ class MLflowServer:
     @property
     def shown(self) -> str:
         """The URI without a password in it."""
-        return re.sub(r"//[^/@]*@", "//", self.uri)
+        return hide_password(self.uri)
 
     @contextmanager
     def client(self) -> "Iterator[MlflowClient]":
@@ -56,6 +56,11 @@ class MLflowServer:
         finally:
             for name in added:
                 os.environ.pop(name, None)
+
+
+def hide_password(text: str) -> str:
+    """A text without what stands before the last @ of a URI in it."""
+    return re.sub(r"//\S*@", "//", text)
 
 
 def find_server(uri: str, experiment: str | None = None) -> MLflowServer:
@@ -77,7 +82,12 @@ def find_server(uri: str, experiment: str | None = None) -> MLflowServer:
     try:
         with server.client() as client:
             found = client.get_experiment_by_name(name)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "mlflow":  # a database's driver
+            raise InputError(
+                f"--mlflow {server.shown} needs the module {error.name}, which is not installed; "
+                "install it, or name a server"
+            ) from error
         raise InputError(
             "--mlflow needs the library mlflow, which is not installed; "
             "pip install 'lstm-tuning[mlflow]'"
@@ -107,13 +117,15 @@ def reason_of(error: BaseException) -> str:
             return str(each)
         if isinstance(each, TimeoutError):
             return "it takes too long to answer"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return hide_password(first)[:200]
 
 
 class MLflow(Listener):
     """Has a study sent: the study's own thread only says what has changed.
 
-    Whatever the server does, the study goes on. What is missing there is told once.
+    Whatever the server does, the study goes on. What is missing there is told once, and once more
+    where the server fails again after it had answered.
     """
 
     def __init__(self, server: MLflowServer) -> None:
@@ -123,7 +135,7 @@ class MLflow(Listener):
         self._events = queue.SimpleQueue()
         self._waiting: dict[int, Trial] = {}  # of these the server may lack something
         self._over = threading.Event()
-        self._told = threading.Lock()  # taken by whoever tells, for good
+        self._told = False  # since the server last had everything
 
     def on_study_start(self, study: StudyView) -> None:
         self._study, self._ended = study, study.done
@@ -173,7 +185,7 @@ class MLflow(Listener):
                         self._runs.send_trial(trial)
                         del self._waiting[trial.id]
                     self._runs.send_study(self._study, self._count, last)
-                    failures = 0
+                    failures, self._told = 0, False
                 except Exception as error:  # MLflow's own, and those of others
                     failures += 1
                     self._runs.forget()
@@ -195,8 +207,9 @@ class MLflow(Listener):
                 return last
 
     def _tell(self, reason: str) -> None:
-        if not self._told.acquire(blocking=False):
+        if self._told:
             return
+        self._told = True
         study, server = self._study, self._server
         trials = sorted(self._waiting)
         numbers = ", ".join(map(str, trials[:5])) + (" and more" if len(trials) > 5 else "")

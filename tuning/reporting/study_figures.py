@@ -3,8 +3,10 @@
 All of them are of validation rows, at the study's last fold: a study has no rows of the test.
 """
 
-from pathlib import Path
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Literal, Self
 
 import torch
 from matplotlib.figure import Figure
@@ -26,14 +28,16 @@ from tuning.search.optuna_trials import (
     MIN_TRIALS_FOR_IMPORTANCES,
     hyperparameter_importances,
 )
+from tuning.space.search_space import SearchSpace
+from tuning.study.trial import Trial
 from tuning.study.view import StudyView
 from tuning.wording import lead_name, step_name
 
 # For a page that shows them side by side; a report's figures are finer.
 DPI = 100
 
-SinglePanel = Literal["history", "importances", "errors_by_lead_time", "errors_by_level"]
-SeveralPanels = Literal["forecasts", "gates"]
+SearchFigure = Literal["history", "importances"]
+ModelFigure = Literal["errors_by_lead_time", "errors_by_level", "forecasts", "gates"]
 
 
 def draw_study(snapshot: StudySnapshot, *, model: bool, trials: bool) -> PngByTag:
@@ -59,41 +63,60 @@ def draw_model(snapshot: StudySnapshot) -> dict[str, Figure]:
 
 def draw_search(study: StudyView) -> dict[str, Figure]:
     """What the trials came to and which hyperparameters mattered, by TensorBoard's tags."""
-    drawings = {"search/history": plot_history(study), "search/importances": plot_shares(study)}
+    outcome = SearchOutcome.of(study)
+    drawings = {"search/history": plot_history(outcome), "search/importances": plot_shares(outcome)}
     return {tag: figure for tag, figure in drawings.items() if figure}
 
 
-def plot_study(
-    snapshot: StudySnapshot, name: SinglePanel | SeveralPanels, lead_time: int, on: Surface
-) -> Figure:
-    """One figure, drawn where it is asked for.
+@dataclass(frozen=True)
+class SearchOutcome:
+    """What the figures of a search are drawn of: nothing that is not in a study's records.
 
-    Args:
-        lead_time: of the forecasts that are shown.
+    Attributes:
+        baselines: validation RMSE of those that are shown, by name.
+    """
+
+    study: str
+    space: SearchSpace
+    trials: Mapping[int, Trial]
+    baselines: Mapping[str, float]
+    unit: str | None
+
+    @classmethod
+    def of(cls, study: StudyView) -> Self:
+        baselines = {name: score.rmse for name, score in study.baselines.leading.items()}
+        return cls(study.name, study.space, study.trials, baselines, study.dataset.unit)
+
+
+def plot_search(outcome: SearchOutcome, name: SearchFigure, on: Surface) -> Figure:
+    """One figure of the search, drawn where it is asked for.
 
     Raises:
-        InputError: the study has not come so far yet, or there is no such figure.
+        InputError: too few trials have finished.
     """
-    if name not in (names := (*get_args(SinglePanel), *get_args(SeveralPanels))):
-        raise InputError(f"figure must be one of {', '.join(names)}, but got {name!r}")
-    study, search = snapshot.study, {"history": plot_history, "importances": plot_shares}
-    if plot := search.get(name):
-        if figure := plot(study, on):
-            return figure
-        fewest = 1 if name == "history" else MIN_TRIALS_FOR_IMPORTANCES
-        raise InputError(
-            f"{name} needs finished trials of a search, {fewest} at least, but {study.folder} has "
-            f"{study.counts['finished']}"
-        )
+    draw, fewest = {
+        "history": (plot_history, 1),
+        "importances": (plot_shares, MIN_TRIALS_FOR_IMPORTANCES),
+    }[name]
+    if figure := draw(outcome, on):
+        return figure
+    finished = sum(trial.state == "finished" for trial in outcome.trials.values())
+    raise InputError(
+        f"{name} needs finished trials of a search, {fewest} at least, but study {outcome.study} "
+        f"has {finished}"
+    )
+
+
+def plot_model(snapshot: StudySnapshot, name: ModelFigure, lead_time: int, on: Surface) -> Figure:
+    """One figure of the best model, drawn where it is asked for; lead_time: of `forecasts`."""
     figures = ModelFigures(snapshot)
-    if name == "forecasts":
-        return figures.forecasts(lead_time, on)
-    by_name = {
+    draw: Mapping[str, Callable[[Surface], Figure]] = {
+        "forecasts": lambda on: figures.forecasts(lead_time, on),
         "errors_by_lead_time": figures.errors_by_lead_time,
         "errors_by_level": figures.errors_by_level,
         "gates": figures.gates,
     }
-    return by_name[name](on)
+    return draw[name](on)
 
 
 class ModelFigures:
@@ -114,16 +137,17 @@ class ModelFigures:
         self._series = study.series.folds[-1]  # whose model was kept
         forecast = HoldoutEvaluator(self._series).forecast(model.model)
         self._period = ForecastErrors.of(self._series, {self._name: forecast[None]})
-        self._looks = assign_styles([_model_name(study)])
-        self._looks[self._name] = self._looks[_model_name(study)]
+        self._looks = assign_styles([study.space.stem])
+        self._looks[self._name] = self._looks[study.space.stem]
         self._weeks = pick_weeks(self._period.times.to_numpy(), self._period.observed)
 
     def forecasts(self, lead: int = 1, on: Surface = None) -> Figure:
         """A low, a middle and the highest week, as forecast `lead` rows before; fewer panels where
         validation is short."""
         period = self._period
-        if not 1 <= lead <= self._series.horizon:
-            raise InputError(f"lead_time must be from 1 to {self._series.horizon}, but got {lead}")
+        if not isinstance(lead, Integral) or not 1 <= lead <= self._series.horizon:
+            rule = f"must be a whole number from 1 to {self._series.horizon}"
+            raise InputError(f"lead_time {rule}, but got {lead!r}")
         return plot_weeks(
             period.times.to_numpy(),
             period.observed,
@@ -141,7 +165,7 @@ class ModelFigures:
         study, score = self._study, self._forecaster.validation_score
         assert score is not None
         beside = {
-            baseline_beside(baseline, _model_name(study)): each
+            baseline_beside(baseline, study.space.stem): each
             for baseline, each in study.baselines.leading.items()
         }
         scores = {self._name: score, **beside}
@@ -150,7 +174,7 @@ class ModelFigures:
             range(1, study.series.horizon + 1),
             quantity=_quantity(study),
             step=step_name(study.dataset.step),
-            styles=self._looks | assign_styles([*beside, _model_name(study)]),
+            styles=self._looks | assign_styles([*beside, study.space.stem]),
             on=on,
         )
 
@@ -185,49 +209,45 @@ class ModelFigures:
         )
 
 
-def plot_history(study: StudyView, on: Surface = None) -> Figure | None:
+def plot_history(outcome: SearchOutcome, on: Surface = None) -> Figure | None:
     """Every trial's validation RMSE beside the baselines'; None before a trial has one."""
-    name = _model_name(study)
-    scored = [trial for trial in study.trials.values() if trial.state != "failed" and trial.best]
+    name, trials = outcome.space.stem, outcome.trials.values()
+    scored = [trial for trial in trials if trial.state != "failed" and trial.best]
     if not scored:
         return None
-    references = {
-        baseline_beside(baseline, name): score.rmse
-        for baseline, score in study.baselines.leading.items()
-    }
+    references = {baseline_beside(each, name): rmse for each, rmse in outcome.baselines.items()}
     return plot_optimisation_history(
         [trial.id for trial in scored],
         [trial.rmse for trial in scored],
         [trial.state == "stopped_early" for trial in scored],
         references,
-        study=study.name,
-        quantity=_quantity(study),
-        styles=assign_styles([name, *references]) | {study.name: assign_styles([name])[name]},
+        study=outcome.study,
+        quantity=name_quantity(outcome.space.data.target, outcome.unit),
+        styles=assign_styles([name, *references]) | {outcome.study: assign_styles([name])[name]},
         on=on,
     )
 
 
-def plot_shares(study: StudyView, on: Surface = None) -> Figure | None:
+def plot_shares(outcome: SearchOutcome, on: Surface = None) -> Figure | None:
     """Which hyperparameters mattered; None where too few trials have finished to say."""
-    name, trials = _model_name(study), list(study.trials.values())
-    if not (shares := hyperparameter_importances(trials, study.space)):
+    name, trials = outcome.space.stem, list(outcome.trials.values())
+    if not (shares := hyperparameter_importances(trials, outcome.space)):
         return None
     return plot_importances(
-        {study.name: shares},
-        {study.name: sum(trial.state == "finished" for trial in trials)},
-        styles={study.name: assign_styles([name])[name]},
+        {outcome.study: shares},
+        {outcome.study: sum(trial.state == "finished" for trial in trials)},
+        styles={outcome.study: assign_styles([name])[name]},
         on=on,
     )
 
 
-def _model_name(study: StudyView) -> str:
-    """What the model is called: after its space, whose colour it has in a comparison too."""
-    return Path(study.space.name).stem
+def name_quantity(target: str, unit: str | None) -> str:
+    """`pm2.5 (ug/m3)`."""
+    return f"{target} ({unit})" if unit else target
 
 
 def _quantity(study: StudyView) -> str:
-    target, unit = study.space.data.target, study.dataset.unit
-    return f"{target} ({unit})" if unit else target
+    return name_quantity(study.space.data.target, study.dataset.unit)
 
 
 def _ahead(study: StudyView, lead: int) -> str:

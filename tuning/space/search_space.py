@@ -9,6 +9,7 @@ else from the working directory.
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -52,14 +53,15 @@ class OverrideError(SpaceError):
 class SearchSpace:
     """What is searched, on which data, and for how long, by the rules of a search-space file.
 
-    Two spaces are equal where they ask for the same, whatever comments their files have.
+    Two spaces are equal where they ask for the same, whatever they are called and whatever comments
+    their files have.
 
     Attributes:
         text: the file that it was read from, else what to_yaml() gives. A study keeps it.
         search: in declared order, parents before children.
     """
 
-    name: str
+    name: str = attribute(compare=False)
     text: str = attribute(init=False, repr=False, compare=False)
     data: DataSettings
     study: StudySettings
@@ -114,6 +116,11 @@ class SearchSpace:
         )
 
     __str__ = to_yaml
+
+    @property
+    def stem(self) -> str:
+        """The name without the ending of a file: what a comparison calls the space's model."""
+        return re.sub(r"\.ya?ml$", "", self.name)
 
     def resolved(self, **checked: object) -> "SearchSpace":
         """The space with other settings, which were checked, and the same `text`."""

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from lstm_model.errors import InputError
 from tuning.space.search_space import OverrideError, SearchSpace, read_space
@@ -113,5 +112,5 @@ def _check_changes(changes: Mapping[str, object], name: str | None) -> None:
 
 
 def slug(space: SearchSpace) -> str:
-    """The space's file name without its ending, as a part of a study's name."""
-    return re.sub(r"[^A-Za-z0-9_.+-]+|^[.+-]+", "_", Path(space.name).stem)[:80]
+    """The space's name as a part of a study's."""
+    return re.sub(r"[^A-Za-z0-9_.+-]+|^[.+-]+", "_", space.stem)[:80]

@@ -3,8 +3,10 @@
 import html
 import io
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args, overload
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 
@@ -22,11 +24,15 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from lstm_model.figures.canvas import Surface
     from lstm_model.inference.predictor import TrainedForecaster
-    from tuning.reporting.study_figures import SeveralPanels, SinglePanel
-    from tuning.study.view import StudyView
+    from tuning.reporting.study_figures import SearchOutcome
+    from tuning.reporting.study_snapshot import StudySnapshot
+
+SinglePanel = Literal["history", "importances", "errors_by_lead_time", "errors_by_level"]
+SeveralPanels = Literal["forecasts", "gates"]
 
 
 @dataclass(frozen=True)
@@ -128,8 +134,8 @@ class SavedStudy:
     @overload
     def plot(
         self,
-        figure: "SinglePanel" = "history",
-        ax: "Surface" = None,
+        figure: SinglePanel = "history",
+        ax: "Axes | Sequence[Axes] | npt.NDArray[np.object_] | None" = None,
         *,
         frame: "pd.DataFrame | None" = None,
     ) -> "Axes": ...
@@ -137,8 +143,8 @@ class SavedStudy:
     @overload
     def plot(
         self,
-        figure: "SeveralPanels",
-        ax: "Surface" = None,
+        figure: SeveralPanels,
+        ax: "Axes | Sequence[Axes] | npt.NDArray[np.object_] | None" = None,
         *,
         lead_time: int = 1,
         frame: "pd.DataFrame | None" = None,
@@ -146,24 +152,26 @@ class SavedStudy:
 
     def plot(
         self,
-        figure: "SinglePanel | SeveralPanels" = "history",
-        ax: "Surface" = None,
+        figure: SinglePanel | SeveralPanels = "history",
+        ax: "Axes | Sequence[Axes] | npt.NDArray[np.object_] | None" = None,
         *,
         lead_time: int = 1,
         frame: "pd.DataFrame | None" = None,
     ) -> "Axes | npt.NDArray[np.object_]":
-        """Draw a figure of the study, of validation rows; the table is read again for it.
+        """Draw a figure of the study, of validation rows.
+
+        Those of the best model read the study's table again, which takes seconds.
 
         >>> study.plot("history")  # doctest: +SKIP
         >>> study.plot("errors_by_lead_time", ax=axes[1])  # doctest: +SKIP
 
         Args:
-            figure: `history`, `importances`, `forecasts`, `errors_by_lead_time`, `errors_by_level`
-                or `gates`.
+            figure: `history` or `importances` of the search; `errors_by_lead_time`,
+                `errors_by_level`, `forecasts` or `gates` of the best model.
             ax: matplotlib's axes to draw on, as many as the figure has panels; without them
                 pyplot makes a figure, which a notebook shows.
-            lead_time: in rows, of `forecasts`.
-            frame: the table, where the study was run on a DataFrame.
+            lead_time: in rows, of `forecasts` alone.
+            frame: the table, where the study was run on a DataFrame and the figure is of its model.
 
         Returns:
             The axes that were drawn on: an array of them for `forecasts` and `gates`.
@@ -172,36 +180,72 @@ class SavedStudy:
             InputError: there is nothing to draw yet, the table is another one, or `ax` has too few
                 or too many axes.
         """
+        names = (*get_args(SinglePanel), *get_args(SeveralPanels))
+        if figure not in names:
+            raise InputError(f"figure must be one of {', '.join(names)}, but got {figure!r}")
+        if lead_time != 1 and figure != "forecasts":
+            raise InputError(
+                f"lead_time goes with the figure forecasts, but got {lead_time!r} for {figure}"
+            )
         from lstm_model.figures.canvas import draw_on
-        from tuning.reporting.study_figures import SeveralPanels, plot_study
-        from tuning.reporting.study_snapshot import StudySnapshot
+        from tuning.reporting import study_figures
 
-        snapshot = StudySnapshot.of(self._view(frame))
-        panels = draw_on(ax, lambda on: plot_study(snapshot, figure, lead_time, on))
+        draw: Callable[[Surface], Figure]
+        if figure == "history" or figure == "importances":
+            draw = partial(study_figures.plot_search, self._search_outcome(), figure)
+        else:
+            snapshot = self._snapshot(frame)
+            draw = partial(study_figures.plot_model, snapshot, figure, lead_time)
+        panels = draw_on(ax, draw)
         return np.array(panels, object) if figure in get_args(SeveralPanels) else panels[0]
 
-    def _view(self, frame: "pd.DataFrame | None") -> "StudyView":
-        """The study with its table and its baselines, as it stands now."""
+    def _search_outcome(self) -> "SearchOutcome":
+        from lstm_model.data.sources import find_unit
+        from lstm_model.evaluation.baselines import BY_NAME
+        from tuning.reporting.study_figures import SearchOutcome
+
+        space, summary = self.space, self.summary
+        facts = summary["baselines"]
+        shown = [name for name, each in BY_NAME.items() if each.leading]
+        shown.append(facts["best_baseline"])
+        return SearchOutcome(
+            self.name,
+            space,
+            self.trials,
+            {
+                name: facts[f"{name}_rmse"]
+                for name in dict.fromkeys(shown)
+                if f"{name}_rmse" in facts
+            },
+            find_unit(summary["data"]["source"], space.data.target),
+        )
+
+    def _snapshot(self, frame: "pd.DataFrame | None") -> "StudySnapshot":
+        """The best model beside its trial, with the study's table and its baselines."""
         from lstm_model.data.series import EncodedSeries
         from lstm_model.data.sources import load_dataset
         from lstm_model.evaluation.baselines import evaluate_baselines
+        from tuning.reporting.study_snapshot import StudySnapshot
         from tuning.study.view import StudyView
 
-        space, trials = self.space, self.trials
+        _ = self.best  # there must be one
+        space = self.space
         dataset = load_dataset(space.data, frame, progress=False)
         check_data(self.folder, dataset)
         series = EncodedSeries.from_table(dataset.frame, dataset.step, space.data)
-        best = self.summary["best"] and read_json(self.folder / "best" / BEST_MANIFEST)["trial"]
-        return StudyView(
-            self.folder,
-            space,
-            dataset,
-            series,
-            evaluate_baselines(series),
-            time.monotonic(),
-            trials,
-            best_trial=None if best is None else trials[best],
-        )
+        baselines = evaluate_baselines(series)
+        # The study may go on: the model and its trial are read until they belong together, and the
+        # trials after them, so that this one is there.
+        trial, model = self._best_trial(), self.best_model()
+        while (now := self._best_trial()) != trial:
+            trial, model = now, self.best_model()
+        trials, begun = self.trials, time.monotonic()
+        view = StudyView(self.folder, space, dataset, series, baselines, begun, trials)
+        return StudySnapshot(replace(view, best_trial=trials[trial]), model)
+
+    def _best_trial(self) -> int:
+        """The number of the trial whose model is in best/."""
+        return int(read_json(self.folder / "best" / BEST_MANIFEST)["trial"])
 
     def __repr__(self) -> str:
         return f"SavedStudy({str(self.folder)!r}): {self._describe()}"

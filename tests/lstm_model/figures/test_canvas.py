@@ -4,9 +4,11 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
-from lstm_model.figures.canvas import DPI, WIDTH, render_png
+from lstm_model.errors import InputError
+from lstm_model.figures.canvas import DPI, WIDTH, draw_on, render_png
 from lstm_model.figures.errors import (
     plot_error_by_lead_time,
     plot_error_by_level,
@@ -25,6 +27,31 @@ def test_dates_are_few_enough_to_be_read() -> None:
     written = [each.get_text() for each in figure.axes[0].get_xticklabels()]
     assert 4 <= len([each for each in written if each]) <= 9
     assert "03" in written
+
+
+def test_titles_are_as_wide_as_their_panel() -> None:
+    figure = Figure()
+    grid = figure.add_gridspec(2, 120)
+    for columns, lines in ((slice(None), 1), (slice(60), 2), (slice(1), 3)):
+        axes = figure.add_subplot(grid[0, columns])
+        plot_error_by_level(["low"], [1], {"a": [1.0]}, quantity="x", on=axes)
+        assert axes.get_title(loc="left").count("\n") + 1 == lines
+
+
+def test_gates_on_axes_of_ones_own_share_their_hours() -> None:
+    hours = np.arange("2014-02-01", "2014-02-03", dtype="datetime64[h]")
+    shares = {gate: np.full((48, 4), 0.5) for gate in ("forget", "input", "output")}
+    figure = Figure()
+    axes = figure.subplots(4, 2, sharex="row")[:, 1]
+    plot_gates(hours, np.ones(48), shares, quantity="x", on=axes)
+    assert len({each.get_position().bounds[2] for each in axes}) == 1
+    assert len({each.get_xlim() for each in axes}) == 1
+
+
+def test_ax_is_of_axes_alone() -> None:
+    for ax in ("x", Figure(), [Figure().subplots(), 3]):
+        with pytest.raises(InputError, match=r"^ax must be matplotlib's axes, but got "):
+            draw_on(ax, lambda on: Figure())  # type: ignore[arg-type]
 
 
 def test_names_from_outside_are_drawn_as_they_are() -> None:

@@ -143,6 +143,8 @@ def test_reading_says_what_cells_mean(air: pd.DataFrame) -> None:
         ({"max_epochs": 2.5}, "max_epochs must be a whole number of at least 1, but got 2.5"),
         ({"seed": -1}, "seed must be a whole number of at least 0, but got -1"),
         ({"device": "tpu"}, "device must be one that torch can use, but got 'tpu'"),
+        ({"device": "meta"}, "device must be one that torch can use, but got 'meta'"),
+        ({"device": 1.5}, "device must be one that torch can use, but got 1.5"),
         ({"features": "pm2.5"}, "features must be a list of columns, but got 'pm2.5'"),
         ({"features": []}, "features: must have at least 1 item, but got ()"),
         ({"calendar": ["moon"]}, "calendar.0: must be 'hour_of_day', "),

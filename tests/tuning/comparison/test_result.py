@@ -24,6 +24,15 @@ def test_lead_times_become_keys_and_defaults_are_left_out() -> None:
     assert comparison["tests"][0]["ci95"] == [-1.0, 0.00001]
 
 
+def test_a_notebook_shows_the_verdict_and_the_models() -> None:
+    comparison = replace(make_comparison(2), verdict="a < b")
+    assert repr(comparison) == "Comparison('a < b')"
+    page = comparison._repr_html_()
+    assert "<p>a &lt; b</p>" in page
+    assert page.index("22.13") < page.index("23.13"), "the first lead time, then the last"
+    assert all(f"<th>{name}</th>" in page for name in comparison.models)
+
+
 def test_none_is_written_where_it_says_something() -> None:
     facts = make_comparison().studies["multivariate"]
     assert facts.to_json()["importances"] is None

@@ -267,6 +267,30 @@ def test_what_was_missed_is_sent_later(
     assert ": Connection reset by peer. The study goes on" in err
 
 
+def test_second_outage_is_told_too(
+    make_study: MakeStudy,
+    server: MLflowServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outage = Outage(monkeypatch)
+    study = make_study("air")
+    listener = MLflow(server)
+    study.attach(listener)
+    run_four(study)
+    assert outage.refused.wait(60)
+    outage.on = False
+    until = time.monotonic() + 60
+    while listener._waiting or listener._told:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    outage.on = True
+    study.finish("interrupted")
+    first, second = capsys.readouterr().err.splitlines()
+    assert "lacks what is new of trials 0" in first
+    assert "lacks what is new of the study itself" in second
+
+
 def test_single_failure_is_not_told(
     make_study: MakeStudy,
     server: MLflowServer,
@@ -392,6 +416,9 @@ def test_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert refused(" ") == f"{rule}, such as http://127.0.0.1:5000, but got ' '"
     assert "unsupported URI 'localhost:5000'" in refused("localhost:5000")
+    database = refused("mysql+nothere://user:se/cr@t@127.0.0.1/runs")
+    assert "lstm-tuning[mlflow]" not in database
+    assert "se/cr" not in database
     monkeypatch.setitem(sys.modules, "mlflow", None)
     assert refused("http://127.0.0.1:1") == (
         "--mlflow needs the library mlflow, which is not installed; "

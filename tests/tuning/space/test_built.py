@@ -112,6 +112,13 @@ def test_what_is_left_out_has_a_files_defaults() -> None:
     assert read_back(space) == space
 
 
+def test_saved_file_reads_back_under_another_name(tmp_path: Path) -> None:
+    space = SearchSpace(DATA, study={"trials": 1}, name="air-0.1")
+    (tmp_path / "mine.yaml").write_text(space.to_yaml())
+    assert read_space(str(tmp_path / "mine.yaml")) == space
+    assert (space.stem, read_space("univariate").stem) == ("air-0.1", "univariate")
+
+
 def test_numbers_of_numpy_are_numbers() -> None:
     low, high = np.array([16, 64])
     least, most = np.linspace(0.001, 0.01, 2)
