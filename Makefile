@@ -25,7 +25,7 @@ demo: install ## two small studies on simulated data, compared: univariate again
 	@echo 'See every trial:  $(BIN)/tensorboard --logdir runs'
 
 test: install ## the tests, on two cores: MARK='browser or slow' for the longer ones
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(MARK),-m '($(MARK)) and not nightly')
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations 12 $(if $(MARK),-m '($(MARK)) and not nightly')
 
 check: install ## lint, format, types, and the documents' links
 	$(BIN)/ruff check .

@@ -339,6 +339,8 @@ class Examples:
     def filled(self, text: str) -> str:
         text = text.replace("STUDY STUDY", "air-univariate air-multivariate")
         text = text.replace("STUDY", self.study) if "STUDY" in text else text
+        # A server that nobody has to start.
+        text = text.replace("http://127.0.0.1:5000", f"sqlite:///{self.here / 'mlflow.db'}")
         return text.replace("NAME", "again")
 
     def run(self, command: Words) -> str:

@@ -100,11 +100,10 @@ def run_study(
 ) -> SavedStudy:
     """Search a space for the LSTM that forecasts best, and keep it: `python -m tuning.run`.
 
-    >>> import tuning
-    >>> study = tuning.run_study(  # doctest: +SKIP
-    ...     "univariate", data="simulated", trials=8, max_epochs=5
-    ... )
-    >>> study.best_model().forecast(recent).table()  # doctest: +SKIP
+    >>> study = tuning.run_study("multivariate.yaml", trials=4, quiet=True)
+    >>> study.state, len(study.trials)
+    ('finished', 4)
+    >>> forecasts = study.best_model().forecast(recent)
 
     An interrupt (Ctrl-C, or a notebook's stop button) ends the study in order: everything is saved,
     and its `state` is "interrupted".
@@ -150,6 +149,9 @@ def load_study(
 ) -> SavedStudy:
     """A study that there is, of any age, also one that runs: it is only read.
 
+    >>> tuning.load_study("air-univariate").state
+    'finished'
+
     Args:
         study: its folder or URI, or its name in `runs` or `storage`.
 
@@ -173,11 +175,11 @@ def compare_studies(
 ) -> "Comparison":
     """Settle which model is better, on hours that no study has read: `python -m tuning.compare`.
 
-    >>> import tuning
-    >>> answer = tuning.compare_studies(  # doctest: +SKIP
-    ...     spaces=["univariate", "multivariate"], name="air", data="simulated", trials=8
+    >>> answer = tuning.compare_studies(
+    ...     ["air-multivariate", "air-univariate"], name="air", finalists=1, seeds=2, quiet=True
     ... )
-    >>> answer.verdict, answer.tests[0].p_value  # doctest: +SKIP
+    >>> answer.tests[0].a, answer.tests[0].b, answer.tests[0].metric
+    ('multivariate', 'univariate', 'rmse')
 
     Args:
         studies: one or two finished studies; or none, and

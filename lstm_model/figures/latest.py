@@ -22,7 +22,8 @@ def plot_latest_forecast(
 ) -> Axes:
     """Forecast from a table's last row, and draw it with its prediction intervals.
 
-    >>> lstm_model.plot_latest_forecast(model, recent)  # doctest: +SKIP
+    >>> lstm_model.plot_latest_forecast(model, recent, ax) is ax
+    True
 
     Args:
         frame: as TrainedForecaster.forecast() takes it.

@@ -193,7 +193,7 @@ ray.shutdown()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_ray_of_ones_own_is_used_and_stays(study: tuning.SavedStudy, home: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", OWN_RAY, str(home / "tiny.yaml"), str(home)],
@@ -205,7 +205,7 @@ def test_a_ray_of_ones_own_is_used_and_stays(study: tuning.SavedStudy, home: Pat
     assert outcome(home / "first") == outcome(home / "second") == outcome(home / "air")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_compare_studies(home: Path, file: Path, table: Path) -> None:
     """Of two spaces on a frame, whose studies are run first; then of these studies."""
     alone = home / "alone.yaml"

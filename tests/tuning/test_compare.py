@@ -33,7 +33,7 @@ def result(tmp_path: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_an_effect_of_the_weather_is_found(
     compare: Command, pair: Callable[..., None], tmp_path: Path
 ) -> None:

@@ -2,14 +2,20 @@
 beside a Ray that is somebody else's.
 """
 
+import doctest
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
+import lstm_model
+import tuning
 from lstm_model.command import run_app
 from tests.tuning.conftest import PAIR
 from tests.tuning.kernel import run_cells
@@ -90,6 +96,36 @@ def test_in_a_process(script: str, home: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("as it should be\n")
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        tuning.run_study,
+        tuning.load_study,
+        tuning.compare_studies,
+        tuning.SavedStudy,
+        tuning.SavedStudy.plot,
+        lstm_model.plot_latest_forecast,
+    ],
+    ids=lambda described: described.__qualname__,
+)
+def test_docstrings(described: object, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    names = {
+        "tuning": tuning,
+        "lstm_model": lstm_model,
+        "recent": pd.read_csv("load.csv").tail(400),
+        "study": tuning.load_study("runs/air-univariate"),
+        "model": lstm_model.load("runs/air-univariate/best"),
+        "ax": Figure().subplots(),
+    }
+    finder = doctest.DocTestFinder(recurse=False)
+    [examples] = finder.find(described, "example", globs=names)
+    assert examples.examples
+    with matplotlib.rc_context({"backend": "agg"}):
+        assert doctest.DocTestRunner().run(examples).failed == 0
+        plt.close("all")
 
 
 def test_in_a_kernel(home: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 
 # Of a Ray of the command's own.
 LOCAL_SETTINGS = {
@@ -64,6 +65,7 @@ def _import_quietly() -> None:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "IProgress not found")
+            import_module("tqdm.auto")  # as Optuna does
         import ray  # noqa: F401
     finally:
         logger.setLevel(level)

@@ -60,9 +60,9 @@ class BestTrial:
 class SavedStudy:
     """A study in its folder, which may be one that still runs: it is only read.
 
-    >>> import tuning
-    >>> study = tuning.load_study("runs/air")  # doctest: +SKIP
-    >>> study.best.config, study.best.rmse  # doctest: +SKIP
+    >>> study = tuning.load_study("runs/air-univariate")
+    >>> study.best.rmse == study.trials_dataframe()["rmse"].min()
+    True
     """
 
     folder: StoragePath
@@ -162,8 +162,10 @@ class SavedStudy:
 
         Those of the best model read the study's table again, which takes seconds.
 
-        >>> study.plot("history")  # doctest: +SKIP
-        >>> study.plot("errors_by_lead_time", ax=axes[1])  # doctest: +SKIP
+        >>> study.plot("history", ax=ax) is ax
+        True
+        >>> len(study.plot("gates"))
+        4
 
         Args:
             figure: `history` or `importances` of the search; `errors_by_lead_time`,
