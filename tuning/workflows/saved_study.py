@@ -61,7 +61,7 @@ class SavedStudy:
     """A study in its folder, which may be one that still runs: it is only read.
 
     >>> study = tuning.load_study("runs/air-univariate")
-    >>> study.best.rmse == study.trials_dataframe()["rmse"].min()
+    >>> bool(study.best.rmse == study.trials_dataframe()["rmse"].min())
     True
     """
 
