@@ -81,7 +81,7 @@ def find_server(uri: str, experiment: str | None = None) -> MLflowServer:
     server = MLflowServer(uri, name)
     try:
         with server.client() as client:
-            found = client.get_experiment_by_name(name)
+            known = client.get_experiment_by_name(name)
     except ModuleNotFoundError as error:
         if error.name != "mlflow":  # a database's driver
             raise InputError(
@@ -97,7 +97,7 @@ def find_server(uri: str, experiment: str | None = None) -> MLflowServer:
             f"--mlflow must be the URI of an MLflow server that answers, but got {server.shown}: "
             f"{reason_of(error)}; start one (mlflow server), or name another"
         ) from error
-    if found and found.lifecycle_stage == "deleted":
+    if known and known.lifecycle_stage == "deleted":
         raise InputError(
             f"--mlflow-experiment must name one that is there, or a new one, but {name!r} was "
             f"deleted on {server.shown}; restore it, or choose another one"
@@ -135,7 +135,7 @@ class MLflow(Listener):
         self._events = queue.SimpleQueue()
         self._waiting: dict[int, Trial] = {}  # of these the server may lack something
         self._over = threading.Event()
-        self._told = False  # since the server last had everything
+        self._has_warned = False  # since the server last had everything
 
     def on_study_start(self, study: StudyView) -> None:
         self._study, self._ended = study, study.done
@@ -185,7 +185,7 @@ class MLflow(Listener):
                         self._runs.send_trial(trial)
                         del self._waiting[trial.id]
                     self._runs.send_study(self._study, self._count, last)
-                    failures, self._told = 0, False
+                    failures, self._has_warned = 0, False
                 except Exception as error:  # MLflow's own, and those of others
                     failures += 1
                     self._runs.forget()
@@ -207,9 +207,9 @@ class MLflow(Listener):
                 return last
 
     def _tell(self, reason: str) -> None:
-        if self._told:
+        if self._has_warned:
             return
-        self._told = True
+        self._has_warned = True
         study, server = self._study, self._server
         trials = sorted(self._waiting)
         numbers = ", ".join(map(str, trials[:5])) + (" and more" if len(trials) > 5 else "")

@@ -74,8 +74,8 @@ class StudyRuns:
         if self._runs is not None:
             return False
         self._client = client
-        found = client.get_experiment_by_name(self._experiment)
-        self._id = found.experiment_id if found else client.create_experiment(self._experiment)
+        known = client.get_experiment_by_name(self._experiment)
+        self._id = known.experiment_id if known else client.create_experiment(self._experiment)
         known = self._find(STUDY_TAG, self._key, "ended_trials")
         if is_new := not known:
             about = {"folder": study.folder, "mlflow.source.git.commit": self._commit}

@@ -91,9 +91,9 @@ class SearchSpace:
         Raises:
             SpaceError: rules are broken: a line for each, which begins with its place.
         """
-        given: Document = {"version": 1, "data": data, "study": study, "resources": resources}
-        given |= {"search": search, "fixed": fixed, "initial_trials": initial_trials}
-        blocks, problems = check_document(to_plain(given))
+        document: Document = {"version": 1, "data": data, "study": study, "resources": resources}
+        document |= {"search": search, "fixed": fixed, "initial_trials": initial_trials}
+        blocks, problems = check_document(to_plain(document))
         if not isinstance(name, str) or not name:
             problems.append(Problem(("name",), f"must be a text, but got {format_value(name)}"))
         if problems:

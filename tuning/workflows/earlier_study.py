@@ -71,12 +71,12 @@ def add_earlier_trials(space: SearchSpace, folder: StoragePath) -> tuple[SearchS
             f"{folder} none does: {reasons}; widen the space, or leave it out"
         )
     said = f"trial{'s' if len(taken) > 1 else ''} {', '.join(taken)}" if taken else "nothing"
-    told = f"Tried first, from {folder}: {said}"
+    message = f"Tried first, from {folder}: {said}"
     if own:
-        told += ", after the space's own initial trials"
+        message += ", after the space's own initial trials"
     if outside:
-        told += f". Left out, as outside the space: {reasons}"
-    return replace(space, initial_trials=(*own, *points)), told
+        message += f". Left out, as outside the space: {reasons}"
+    return replace(space, initial_trials=(*own, *points)), message
 
 
 def project(values: Mapping[str, Value], space: SearchSpace) -> dict[str, Value]:
@@ -107,5 +107,5 @@ def keep_initial_trials(space: SearchSpace, folder: StoragePath) -> tuple[Search
     """
     own: Sequence[Mapping[str, Value]] = space.initial_trials
     begun = read_study_space(folder).initial_trials
-    told = f"{folder} is there, with its own initial trials: --initial-from changes nothing"
-    return (replace(space, initial_trials=begun) if begun[: len(own)] == own else space), told
+    message = f"{folder} is there, with its own initial trials: --initial-from changes nothing"
+    return (replace(space, initial_trials=begun) if begun[: len(own)] == own else space), message

@@ -21,13 +21,13 @@ class StudyRequest:
     Attributes:
         space: with the flags that override its file.
         resumed: the study exists, and is to go on.
-        told: what is to be printed of how it begins, if anything.
+        message: what is to be printed of how it begins, if anything.
     """
 
     folder: StoragePath
     space: SearchSpace
     resumed: bool
-    told: str = ""
+    message: str = ""
 
 
 def resolve_study(
@@ -75,15 +75,15 @@ def resolve_study(
     resolved = (read_space(space) if isinstance(space, str) else space).overridden(changes)
     title = name if name is not None else f"{slug(resolved)}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = root / study_name(title)
-    exists, told = or_resume and is_study(folder), ""
+    exists, message = or_resume and is_study(folder), ""
     if initial_from is not None and exists:
-        resolved, told = keep_initial_trials(resolved, folder)
+        resolved, message = keep_initial_trials(resolved, folder)
     elif initial_from is not None:
         earlier = find_study(initial_from, root, "--initial-from")
-        resolved, told = add_earlier_trials(resolved, earlier)
+        resolved, message = add_earlier_trials(resolved, earlier)
     if exists:
         resolved = repeat_request(folder, resolved, trials)
-    return StudyRequest(folder, resolved, resumed=exists, told=told)
+    return StudyRequest(folder, resolved, resumed=exists, message=message)
 
 
 def _check_repeatable(or_resume: bool, name: str | None, resume: str | None) -> None:

@@ -177,8 +177,8 @@ def run_requested_study(
     """
     begun = time.monotonic()
     folder, space = asked.folder, asked.space
-    if asked.told:
-        console.print(asked.told, soft_wrap=True)
+    if asked.message:
+        console.print(asked.message, soft_wrap=True)
     with ExitStack() as at_end:
         server = start_fork_server(at_end, not (options.address or plain_ray or check))
         check_cuda(space, options.address)

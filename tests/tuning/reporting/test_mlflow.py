@@ -281,7 +281,7 @@ def test_second_outage_is_told_too(
     assert outage.refused.wait(60)
     outage.on = False
     until = time.monotonic() + 60
-    while listener._waiting or listener._told:
+    while listener._waiting or listener._has_warned:
         assert time.monotonic() < until
         time.sleep(0.05)
     outage.on = True

@@ -85,9 +85,9 @@ def test_the_best_come_first_and_only_once(
         (8.0, TWO),
         (7.0, {**ONE, "hidden_size": 8}),  # as good as trial 1, and after it
     )
-    new, told = add_earlier_trials(space, folder)
+    new, message = add_earlier_trials(space, folder)
     assert list(new.initial_trials) == [TWO, {**ONE, "hidden_size": 8}, ONE]
-    assert told == f"Tried first, from {folder}: trials 1, 5, 0"
+    assert message == f"Tried first, from {folder}: trials 1, 5, 0"
     assert replace(new, initial_trials=()) == space
 
 
@@ -110,9 +110,9 @@ def test_what_lies_outside_is_left_out_and_counted(
         (6.0, {**ONE, "batch_size": 4}),
         (7.0, ONE),
     )
-    new, told = add_earlier_trials(space, folder)
+    new, message = add_earlier_trials(space, folder)
     assert list(new.initial_trials) == [ONE]
-    assert told == (
+    assert message == (
         f"Tried first, from {folder}: trial 6. Left out, as outside the space: hidden_size must "
         "lie from 8 to 32 (2); loss must be one of mse, mae (1); hidden_size must be 8 plus whole "
         "steps of 8 (1); dropout must lie from 0 to 0.4 (1); batch_size must be 8, which is the "
@@ -159,9 +159,9 @@ def test_a_configuration_is_projected(
 def test_fixed_values_must_agree(space: SearchSpace, earlier: Callable[..., Path]) -> None:
     fixed = replace(space, fixed={"context_length": 12, "huber_delta": 0.3})
     folder = earlier((1.0, ONE), (2.0, {**TWO, "context_length": 12}))
-    new, told = add_earlier_trials(fixed, folder)
+    new, message = add_earlier_trials(fixed, folder)
     assert list(new.initial_trials) == [TWO]
-    assert told.endswith("outside the space: context_length must be 12, which is fixed (1)")
+    assert message.endswith("outside the space: context_length must be 12, which is fixed (1)")
 
 
 def test_defaults_are_those_of_the_earlier_study(
@@ -176,16 +176,16 @@ def test_defaults_are_those_of_the_earlier_study(
 def test_own_initial_trials_come_before(space: SearchSpace, earlier: Callable[..., Path]) -> None:
     own = replace(space, initial_trials=(ONE,), study=StudySettings(trials=3))
     folder = earlier((1.0, TWO), (2.0, ONE), *((3.0, each) for each in sized(8, 24)))
-    new, told = add_earlier_trials(own, folder)
+    new, message = add_earlier_trials(own, folder)
     assert list(new.initial_trials) == [ONE, TWO, *sized(8)]
-    assert told == (
+    assert message == (
         f"Tried first, from {folder}: trials 0, 2, after the space's own initial trials"
     )
     for trial in (0, 2, 3):
         (folder / "trials" / f"{trial}.json").unlink()
-    new, told = add_earlier_trials(own, folder)
+    new, message = add_earlier_trials(own, folder)
     assert new == own
-    assert told.endswith("old: nothing, after the space's own initial trials")
+    assert message.endswith("old: nothing, after the space's own initial trials")
 
 
 def test_what_gives_nothing_is_refused(space: SearchSpace, earlier: Callable[..., Path]) -> None:
@@ -235,7 +235,7 @@ def test_the_study_keeps_them(
     assert [request.resumed for request in again] == [True, True, True]
     assert all(request.space.initial_trials == (TWO, ONE) for request in again)
     assert read_study_space(asked.folder) == asked.space == again[1].space
-    assert again[1].told == (
+    assert again[1].message == (
         f"{runs / 'new'} is there, with its own initial trials: --initial-from changes nothing"
     )
     for request in (asked, *again):
