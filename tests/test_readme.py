@@ -339,6 +339,7 @@ class Examples:
     def filled(self, text: str) -> str:
         text = text.replace("STUDY STUDY", "air-univariate air-multivariate")
         text = text.replace("STUDY", self.study) if "STUDY" in text else text
+        text = text.replace("air-1", self.study) if "air-1" in text else text
         # A server that nobody has to start.
         text = text.replace("http://127.0.0.1:5000", f"sqlite:///{self.here / 'mlflow.db'}")
         return text.replace("NAME", "again")
@@ -349,6 +350,7 @@ class Examples:
         small = ["--data", "simulated", "--trials", "1", "--max-epochs", "1"]
         more = small if "--space" in command else []
         more = more + ["--trials", "2"] if "--resume" in command else more
+        more = more + ["--trials", "4"] if "--initial-from" in command else more  # beside its own
         more = more + ["--finalists", "1", "--seeds", "2"] if "tuning.compare" in command else more
         arguments = [*shlex.split(self.filled(shlex.join(command)))[2:], *more]
         meant = f"{arguments[0]} {own(arguments[0]).make_context('', arguments[1:]).params}"
