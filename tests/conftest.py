@@ -14,7 +14,7 @@ torch.set_num_threads(1)
 
 # Tests that start Ray come one after the other, whichever else run beside them (`make test`).
 STARTS_RAY = re.compile(
-    r"tests/(cluster|test_(formats|pandas_alone|readme|wheel)"
+    r"tests/(cluster|test_(formats|pandas_alone|readme)"
     r"|tuning/(ray_backend|test_(api|compare|contract|faults|notebooks|or_resume|run)"
     r"|comparison/test_(finalists|pipeline)|reporting/test_(in_browser|mlflow)))"
 )
@@ -24,3 +24,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if STARTS_RAY.search(item.path.as_posix()):
             item.add_marker(pytest.mark.xdist_group("ray"))
+        elif item.path.name == "test_wheel.py":  # one environment for all; most of it is pip's time
+            item.add_marker(pytest.mark.xdist_group("wheel"))

@@ -49,7 +49,7 @@ def compared(
     return compare
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_no_effect_is_found_where_there_is_none(
     compared: Callable[..., Comparison], pair: Callable[..., None], tmp_path: Path
 ) -> None:
