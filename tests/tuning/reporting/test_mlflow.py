@@ -247,6 +247,14 @@ class Outage:
         monkeypatch.setattr(MlflowClient, "log_batch", refuse)
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Poll until it holds, for a minute at most."""
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def test_what_was_missed_is_sent_later(
     make_study: MakeStudy,
     server: MLflowServer,
@@ -280,10 +288,7 @@ def test_second_outage_is_told_too(
     run_four(study)
     assert outage.refused.wait(60)
     outage.on = False
-    until = time.monotonic() + 60
-    while listener._waiting or listener._has_warned:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_for(lambda: not listener._waiting and not listener._has_warned)
     outage.on = True
     study.finish("interrupted")
     first, second = capsys.readouterr().err.splitlines()
@@ -318,10 +323,7 @@ def test_server_that_lost_all_gets_all(
     study.attach(MLflow(server))
     run_four(study)
     study.on_trial_start(4, ONE_LAYER)
-    until = time.monotonic() + 60
-    while len(Seen(server).trials) < 5:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_for(lambda: len(Seen(server).trials) >= 5)
     outage.on = True
     epochs(study, 4, 1)
     assert outage.refused.wait(60)
@@ -485,10 +487,7 @@ def test_server_dies(
     study.attach(MLflow(remote))
     study.on_trial_start(0, ONE_LAYER)
     epochs(study, 0, 1)
-    until = time.monotonic() + 60
-    while not Seen(remote).all_sent():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_for(lambda: Seen(remote).all_sent())
     process.stop()
     epochs(study, 0, 2, 3)
     study.on_trial_end(0, "finished")
