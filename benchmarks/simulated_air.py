@@ -17,6 +17,7 @@ from lstm_model.configuration import Configuration, DataSettings
 from lstm_model.data.beijing import BEIJING_FILE
 from lstm_model.data.series import EncodedSeries
 from lstm_model.data.simulation import simulate
+from lstm_model.data.step import Step
 from lstm_model.evaluation.baselines import forecast_ridge
 from lstm_model.evaluation.metrics import rmse
 from lstm_model.training.trainer import Trainer
@@ -91,7 +92,7 @@ def series(air: pd.DataFrame, features: list[str], horizon: int = LEAD_TIMES[-1]
     )
     times = pd.to_datetime(air[["year", "month", "day", "hour"]])
     frame = air[features].set_index(pd.DatetimeIndex(times, name="time"))
-    return EncodedSeries.from_table(frame, pd.Timedelta(hours=1), settings)
+    return EncodedSeries.from_table(frame, Step(3600), settings)
 
 
 def ridge_errors(data: EncodedSeries, persistence: bool = False) -> dict[int, float]:

@@ -86,7 +86,7 @@ class Judge:
 
     def of_model(self, model: TrainedForecaster) -> dict[str, dict[str, float]]:
         found = model.forecast(self.frame)
-        return self(pd.Series(found.point[:, 0], index=found.origins + model.step))
+        return self(pd.Series(found.point[:, 0], index=model.step.after(found.origins, 1)))
 
     def _score(self, forecast: pd.Series, year: str) -> dict[str, float]:
         observed = self._observed.loc[year].to_numpy()[:, None]

@@ -7,3 +7,4 @@ import numpy.typing as npt
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]

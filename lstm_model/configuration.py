@@ -1,10 +1,12 @@
 """What a forecaster is made from: hyperparameters and data, with meanings and legal ranges."""
 
+import difflib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, get_args
+from zoneinfo import ZoneInfo, available_timezones
 
 import pydantic
 from annotated_types import Ge, Le
@@ -122,14 +124,14 @@ def _as_tuple(value: Any) -> Any:
 
 def _as_time(value: Any) -> Any:
     """A date, or a date and time, as ISO 8601 writes it; without a zone, like the tables'."""
-    if isinstance(value, datetime) or not isinstance(value, str):
-        return value
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError as error:
-        raise ValueError("must be a date such as 2013-01-01") from error
-    if time.tzinfo is not None:
-        raise ValueError("must be a time without a zone, like the table's own")
+    time = value
+    if isinstance(value, str):
+        try:
+            time = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError("must be a date such as 2013-01-01") from error
+    if isinstance(time, datetime) and time.tzinfo is not None:
+        raise ValueError("must be a time without a zone, as the table's clock shows it")
     return time
 
 
@@ -164,6 +166,52 @@ def _by_column(accepts: Callable[[Any], bool], rule: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _as_fill(value: Any) -> Any:
+    """A cell for each column, or one that rows which `gaps` puts in hold too."""
+    rule = "must be a block of columns, each with a number, a category's text, or repeat"
+    if not isinstance(value, dict):
+        raise ValueError(rule)
+    for fill in value.values():
+        if isinstance(fill, dict):
+            if fill.keys() != {"value", "gaps"} or not isinstance(fill["gaps"], bool):
+                raise ValueError(f"{rule}; or with {{value: 0, gaps: true}}")
+            fill = fill["value"]
+        if not isinstance(fill, GapFill) and not _is_cell(fill):
+            raise ValueError(rule)
+    return value
+
+
+def _as_zone(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            ZoneInfo(value)
+        except (KeyError, OSError, ValueError) as error:  # no such zone, a folder, or a path
+            near = difflib.get_close_matches(value, available_timezones(), n=1, cutoff=0.5)
+            known = near[0] if near else "Europe/Berlin or UTC"
+            raise ValueError(f"must be a zone's IANA name, such as {known}") from error
+    return value
+
+
+def _as_dates(value: Any) -> Any:
+    if isinstance(value, str) and value not in ("day_first", "month_first") and "%" not in value:
+        raise ValueError(
+            "must be day_first, month_first, or a format as strptime has it, such as "
+            "'%d.%m.%Y %H:%M'"
+        )
+    return value
+
+
+def _as_encoding(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            "".encode(value)
+        except (LookupError, ValueError) as error:
+            raise ValueError(
+                "must be an encoding that Python knows, such as latin-1, cp1252 or utf-16"
+            ) from error
+    return value
+
+
 def _as_decimal(value: Any) -> Any:
     marks = value.values() if isinstance(value, dict) else [value]
     if not all(mark in (None, ".", ",") for mark in marks):
@@ -177,6 +225,15 @@ Cells = tuple[Cell, ...]
 REPEAT = "repeat"  # what `fill` says of a column whose last value stands for an empty cell
 
 
+class GapFill(BaseModel):
+    """What an empty cell means, also in rows that `gaps` puts in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    value: Cell
+    gaps: bool
+
+
 class Reading(BaseModel):
     """How a table's cells are read: its clock, and what they mean that could mean two things.
 
@@ -186,14 +243,29 @@ class Reading(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     time: str | Names | None = Field(
-        None, description="the clock's column, or its parts [year, month, day, hour]"
+        None, description="the clock's column, [date, time], or parts [year, month, day, hour]"
+    )
+    zone: Annotated[str | None, BeforeValidator(_as_zone)] = Field(
+        None, description="the IANA name of the zone whose wall clock the table has"
+    )
+    dates: Annotated[str | None, BeforeValidator(_as_dates)] = Field(
+        None, description="day_first, month_first or a strptime format, where it is no ISO 8601"
+    )
+    gaps: Literal["refuse", "fill"] = Field(
+        "refuse", description="steps without a row: fill makes them rows without values"
+    )
+    duplicates: Literal["refuse", "first", "last", "mean"] = Field(
+        "refuse", description="rows of one time: the first or the last counts, or their mean"
+    )
+    encoding: Annotated[str | None, BeforeValidator(_as_encoding)] = Field(
+        None, description="of a CSV's bytes, such as latin-1, where they are no UTF-8"
     )
     missing: Annotated[Cells | dict[str, Cells], BeforeValidator(_as_missing)] = Field(
         (), description="texts and numbers that stand for missing, in every column or by column"
     )
-    fill: Annotated[
-        dict[str, Cell], _by_column(_is_cell, "a number, a category's text, or repeat")
-    ] = Field({}, description="what an empty cell of a feature means, by column; else the last")
+    fill: Annotated[dict[str, Cell | GapFill], BeforeValidator(_as_fill)] = Field(
+        {}, description="what an empty cell of a feature means, by column; else the last"
+    )
     types: Annotated[
         dict[str, Kind], _by_column(lambda kind: kind in get_args(Kind), "number or category")
     ] = Field({}, description="columns of codes that are categories, or of texts that are numbers")
@@ -204,6 +276,16 @@ class Reading(BaseModel):
     def missing_in(self, column: str) -> Cells:
         """What stands for missing in a column, besides NA and the like."""
         return self.missing.get(column, ()) if isinstance(self.missing, dict) else self.missing
+
+    def fill_of(self, column: str) -> Cell:
+        """What an empty cell of a column means."""
+        fill = self.fill.get(column, REPEAT)
+        return fill.value if isinstance(fill, GapFill) else fill
+
+    def fills_gaps(self, column: str) -> bool:
+        """Whether that is so in rows that `gaps` puts in, too."""
+        fill = self.fill.get(column)
+        return isinstance(fill, GapFill) and fill.gaps
 
     def decimal_of(self, column: str) -> Mark | None:
         """The decimal mark of a column's texts, where that is said."""
@@ -238,7 +320,9 @@ class DataSettings(Reading):
     forecasts an hour after it belongs to validation.
     """
 
-    source: str = Field("beijing", min_length=1, description="beijing, simulated, or a CSV's path")
+    source: str = Field(
+        "beijing", min_length=1, description="beijing, simulated, or a table's path"
+    )
     fallback: Literal["simulated"] | None = Field(
         None, description="used, with a warning, where the source can't be reached"
     )
@@ -300,7 +384,7 @@ class DataSettings(Reading):
             if strange := [name for name in columns if name not in features]:
                 came = f"{', '.join(strange)}; the features are {', '.join(features)}"
                 yield key, f"must name columns that are features, but got {came}"
-        if self.fill.get(self.target, REPEAT) != REPEAT:
+        if self.fill_of(self.target) != REPEAT:
             yield (
                 "fill",
                 f"must leave the target {self.target!r} out, because a value that was never "
@@ -308,7 +392,8 @@ class DataSettings(Reading):
             )
         if self.types.get(self.target) == "category":
             yield "types", f"must leave the target {self.target!r} a number"
-        for column, value in self.fill.items():
+        for column in self.fill:
+            value = self.fill_of(column)
             if self.types.get(column) == "number" and isinstance(value, str) and value != REPEAT:
                 came = f"which types says it is, but got {value!r}"
                 yield "fill", f"must have a number for {column}, {came}"

@@ -34,7 +34,7 @@ def run(
     data: Annotated[
         str,
         typer.Option(
-            help="a CSV like the one trained on, with recent rows; - reads it from "
+            help="a table like the one trained on, with recent rows; - reads it from "
             + STANDARD_INPUT
         ),
     ],
@@ -75,7 +75,7 @@ def run(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", OutOfRangeWarning)
             try:
-                forecasts = forecaster.forecast(table)
+                forecasts = forecaster.forecast_table(table)
             except TableError as error:
                 raise TableError(prefix_lines(error, name_source(data))) from error
         for warning in caught:

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lstm_model.errors import InputError, TableError, os_error_text
-from lstm_model.files import read_bytes, write_file
+from lstm_model.errors import InputError, TableError
+from lstm_model.files import write_file
 
 if TYPE_CHECKING:
     # With torch, which takes seconds: a mistake is to be told at once.
@@ -48,40 +48,41 @@ def prefix_lines(error: Exception, file: str) -> str:
 
 def read_table(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
     """The table, through the same door as in training."""
-    from lstm_model.data.csv_table import parse_csv
+    from lstm_model.data.rows import RowRepair
+    from lstm_model.data.sources import read_sources
+    from lstm_model.data.table import parse_table
 
     if data == "-" and sys.stdin is None:
         raise TableError(f"{STANDARD_INPUT} must be there for --data -, but is closed")
-    try:
-        raw = sys.stdin.buffer.read() if data == "-" else read_bytes(Path(data).expanduser())
-    except (OSError, ValueError, RuntimeError) as error:  # ValueError: NUL; RuntimeError: ~nobody
-        raise TableError(
-            f"{data}: can't be read: {os_error_text(error)}; --data is a CSV's path, or - for "
-            f"{STANDARD_INPUT}"
-        ) from error
     kinds = forecaster.kinds
-    table = parse_csv(
-        raw,
-        name_source(data),
+    table = parse_table(
+        {STANDARD_INPUT: sys.stdin.buffer.read()}
+        if data == "-"
+        else read_sources(data, f"--data is a table's path, or - for {STANDARD_INPUT}"),
         forecaster.reading,
         target=forecaster.target,
         features=tuple(kinds),
         kinds=kinds,
         horizon=forecaster.horizon,
+        step=forecaster.step,
     )
     for repair in table.repairs:
-        if repair.kind == "number" and repair.column not in forecaster.reading.types:
-            print(f"warning: {name_source(data)}: {repair}", file=sys.stderr)
+        if isinstance(repair, RowRepair) or (
+            repair.kind == "number" and repair.column not in forecaster.reading.types
+        ):
+            print(f"note: {name_source(data)}: {repair}", file=sys.stderr)
     return table.frame
 
 
 def write_forecasts(out: Path | None, forecasts: "Forecasts") -> None:
-    seconds = any(time.second for time in (*forecasts.origins[:2], *forecasts.valid_times()[:2]))
-    text = forecasts.table().to_csv(
-        index=False,
-        date_format="%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M",
-        lineterminator="\n",
-    )
+    import pandas as pd
+
+    from lstm_model.data.step import format_times
+
+    table = forecasts.table()
+    for column in ("origin", "valid_time"):
+        table[column] = format_times(pd.DatetimeIndex(table[column]))
+    text = table.to_csv(index=False, lineterminator="\n")
     if out is not None:
         write_file(out, text.encode())
     elif sys.stdout is None:

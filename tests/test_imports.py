@@ -178,12 +178,13 @@ def test_a_training_does_without_torchs_compiler() -> None:
         "import pandas as pd, numpy as np\n"
         "from lstm_model.configuration import Configuration, DataSettings\n"
         "from lstm_model.data.series import EncodedSeries\n"
+        "from lstm_model.data.step import Step\n"
         "from lstm_model.training.trainer import Trainer\n"
         "clock = pd.date_range('2020-01-01', periods=400, freq='h')\n"
         "table = pd.DataFrame({'pm': np.sin(np.arange(400.0))}, clock)\n"
         "settings = DataSettings(source='x.csv', target='pm', features=['pm'],\n"
         "    validation_from='2020-01-12', test_from='2020-01-16')\n"
-        "series = EncodedSeries.from_table(table, pd.Timedelta(hours=1), settings)\n"
+        "series = EncodedSeries.from_table(table, Step(3600), settings)\n"
         "Trainer(Configuration(), series, max_epochs=1, seed=0).run_epoch()"
     )
     loaded = imported_by(f"{training}\nimport tuning.ray_backend.trainable")

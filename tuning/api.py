@@ -41,7 +41,7 @@ class Options(TypedDict, total=False):
         trials: configurations to try.
         time_budget: ends a study after so long: seconds, or a text such as 1h30m.
         max_epochs: the longest training of a trial.
-        data: beijing, simulated, or a CSV's path.
+        data: beijing, simulated, or a table's path.
         frame: the table itself, in place of `data`, as lstm_model.fit() takes it.
         horizon: lead times are 1 to so many rows.
         calendar: inputs known ahead from the clock: hour_of_day, day_of_week, day_of_year.

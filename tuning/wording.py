@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 KeyPath = tuple[str | int, ...]
 
@@ -40,24 +40,6 @@ def format_setting(value: float | str) -> str:
     ('0.0123', '64', 'huber')
     """
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def step_name(step: "pd.Timedelta") -> str:
-    """A table's time step, without the zeros of pandas' own form: 1 h, 2 days, 15 min."""
-    units = (("day", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    seconds = int(step.total_seconds())
-    name, length = next(unit for unit in units if seconds % unit[1] == 0)
-    count = seconds // length
-    return f"{count} {name}{'s' if name == 'day' and count > 1 else ''}"
-
-
-def lead_name(step: str, lead: int) -> str:
-    """A lead time in steps of that name.
-
-    >>> lead_name("1 h", 3), lead_name("15 min", 3)
-    ('3 h', '3 steps of 15 min')
-    """
-    return f"{lead} h" if step == "1 h" else f"{lead} step{'s' if lead > 1 else ''} of {step}"
 
 
 def number_ranges(numbers: Sequence[int]) -> str:

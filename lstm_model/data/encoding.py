@@ -4,14 +4,15 @@ Letters: T rows (hours), F input channels. No row is encoded from a row after it
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
-from lstm_model.arrays import Float32Array, Float64Array
+from lstm_model.arrays import Float32Array, Float64Array, Mask
+from lstm_model.data.step import DAY, WEEK, Step
 from lstm_model.errors import TableError
 
 # A column that is never negative and more skewed than this is read as log(1 + x). Of the Beijing
@@ -20,7 +21,6 @@ SKEW_FOR_LOG1P = 1.0
 
 # Means of the past are inputs too: an LSTM has to learn slowly what a running mean knows at once
 # (docs/LOG.md has what they gain).
-DAY, WEEK = pd.Timedelta(days=1), pd.Timedelta(days=7)
 
 CALENDAR_PERIODS = {"hour_of_day": 24.0, "day_of_week": 7.0, "day_of_year": 365.25}
 
@@ -102,9 +102,7 @@ class FeatureEncoder:
     past: tuple[PastChannel, ...] = ()
 
     @classmethod
-    def fit(
-        cls, training: pd.DataFrame, target: str, calendar: Sequence[str], step: pd.Timedelta
-    ) -> Self:
+    def fit(cls, training: pd.DataFrame, target: str, calendar: Sequence[str], step: Step) -> Self:
         """The encoder of these training rows: `training` holds the features, indexed by time."""
         numeric: list[NumericChannel] = []
         categorical = []
@@ -120,7 +118,7 @@ class FeatureEncoder:
             if channel.column == target and channel.log1p:
                 past.append(PastChannel(target, 1, False))
             for span in (DAY, WEEK) if channel.column == target else (DAY,):
-                if (rows := round(span / step)) > 1:
+                if (rows := round(span / step.duration)) > 1:
                     past.append(PastChannel(channel.column, rows, channel.log1p))
         return cls(
             tuple(numeric),
@@ -153,22 +151,28 @@ class FeatureEncoder:
         A missing number repeats the last one seen, and before the first is the training mean. A
         missing category repeats the last one too; one that training never saw is no category.
         """
-        columns: list[Float64Array] = []
+        inputs = np.empty((len(frame), len(self.channels)), np.float32)
+        # One after the other: all of them in float64 would take twice as much memory again.
+        for number, values in enumerate(self._encode(frame)):
+            inputs[:, number] = values
+        return inputs
+
+    def _encode(self, frame: pd.DataFrame) -> Iterator[Float64Array | Mask]:
+        """(T,) of each channel, in their order."""
         for channel in self.numeric:
             filled = frame[channel.column].ffill().to_numpy(np.float64)
-            columns.append(np.nan_to_num(channel.encode(filled), nan=0.0))
+            yield np.nan_to_num(channel.encode(filled), nan=0.0)
         for group in self.categorical:
-            filled = frame[group.column].ffill().to_numpy(object)
-            columns.extend((filled == name).astype(np.float64) for name in group.categories)
+            last = frame[group.column].ffill()
+            yield from ((last == name).to_numpy(bool) for name in group.categories)
         times = frame.index
         assert isinstance(times, pd.DatetimeIndex)
         for name in self.calendar:
             angle = 2 * np.pi * _phase(times, name)
-            columns.extend((np.sin(angle), np.cos(angle)))
+            yield from (np.sin(angle), np.cos(angle))
         for past in self.past:
             filled = frame[past.column].ffill().to_numpy(np.float64)
-            columns.append(np.nan_to_num(past.encode(filled), nan=0.0))
-        return np.stack(columns, axis=1).astype(np.float32)
+            yield np.nan_to_num(past.encode(filled), nan=0.0)
 
     def to_json(self) -> dict[str, Any]:
         """As model.json has it."""
@@ -220,14 +224,13 @@ def _skewness(values: Float64Array) -> float:
     return float((deviation**3).mean()) / math.sqrt(variance) ** 3 if variance > 0 else 0.0
 
 
-def check_calendar(times: pd.Index, step: pd.Timedelta, calendar: Sequence[str]) -> None:
+def check_calendar(times: pd.DatetimeIndex, step: Step, calendar: Sequence[str]) -> None:
     """Raises TableError where a calendar input has one value in all training rows."""
-    assert isinstance(times, pd.DatetimeIndex)
     constant = [name for name in calendar if len(times) > 1 and not np.ptp(_phase(times, name))]
     if constant:
         one = len(constant) == 1
         raise TableError(
-            f"calendar must change from row to row, but with rows {step.days} days apart "
+            f"calendar must change from row to row, but with rows {step.name} apart "
             f"{' and '.join(constant)} never {'does' if one else 'do'}; leave "
             f"{'it' if one else 'them'} out"
         )

@@ -6,7 +6,7 @@ from typing import TypedDict
 import pandas as pd
 
 from lstm_model.configuration import Kind
-from lstm_model.data.csv_table import clock_columns
+from lstm_model.data.clock import clock_columns
 from lstm_model.errors import TableError
 
 FRAME = "frame"  # data.source where the table is a DataFrame
@@ -17,14 +17,15 @@ class InferredReading(TypedDict, total=False):
     """Keys of Reading that a frame decides by itself."""
 
     time: str
+    zone: str
     types: dict[str, Kind]
 
 
 def infer_reading(frame: pd.DataFrame, features: Sequence[str] | None) -> InferredReading:
     """What a frame says by itself of how it is read.
 
-    A DatetimeIndex is the clock. A column of pandas' dtype `category` is a category, whatever its
-    values look like.
+    A DatetimeIndex is the clock, with its zone if it has one. A column of pandas' dtype `category`
+    is a category, whatever its values look like.
 
     Args:
         features: the columns that are read; None stands for all.
@@ -40,6 +41,8 @@ def infer_reading(frame: pd.DataFrame, features: Sequence[str] | None) -> Inferr
                 f"column {CLOCK!r}; drop the column, or reset the index"
             )
         reading["time"] = CLOCK
+        if frame.index.tz is not None:
+            reading["zone"] = str(frame.index.tz)
     categories = [
         str(name)
         for name, dtype in frame.dtypes.items()

@@ -6,6 +6,7 @@ and nothing that is fitted (scales, categories) depends on a row outside trainin
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 from lstm_model.arrays import Float32Array, Float64Array, Mask
 from lstm_model.configuration import DataSettings
 from lstm_model.data.encoding import FeatureEncoder, check_calendar
+from lstm_model.data.step import Step, rows_before
 from lstm_model.errors import TableError
 
 
@@ -41,8 +43,8 @@ class EncodedSeries:
     inputs: Float32Array
     target: Float64Array
     last_observed: Float64Array
-    times: npt.NDArray[np.datetime64]
-    step: pd.Timedelta
+    times: pd.DatetimeIndex
+    step: Step
     validation_start: int
     horizon: int
     change_scale: Float64Array
@@ -56,7 +58,7 @@ class EncodedSeries:
         return (*self.earlier_folds, replace(self, earlier_folds=()))
 
     @classmethod
-    def from_table(cls, frame: pd.DataFrame, step: pd.Timedelta, settings: DataSettings) -> Self:
+    def from_table(cls, frame: pd.DataFrame, step: Step, settings: DataSettings) -> Self:
         """The rows of `frame` before the test, encoded, with earlier folds where asked for.
 
         Args:
@@ -67,8 +69,11 @@ class EncodedSeries:
             TableError: training or validation has no row to learn from or to score, or a calendar
                 input never changes.
         """
-        check_calendar(frame.index[frame.index < settings.validation_from], step, settings.calendar)
-        *before, final = settings.rolling_origins
+        times = frame.index
+        assert isinstance(times, pd.DatetimeIndex)
+        training = times[: rows_before(times, settings.validation_from)]
+        check_calendar(training, step, settings.calendar)
+        *before, final = rolling_origins(times, step, settings)
         folds: list[Self] = []
         for back, fold in enumerate(reversed(before), start=1):
             try:
@@ -82,12 +87,13 @@ class EncodedSeries:
         return replace(cls._fold(frame, step, final), earlier_folds=tuple(folds))
 
     @classmethod
-    def _fold(cls, frame: pd.DataFrame, step: pd.Timedelta, settings: DataSettings) -> Self:
+    def _fold(cls, frame: pd.DataFrame, step: Step, settings: DataSettings) -> Self:
         """One validation period with the rows before it."""
-        frame = frame.loc[frame.index < settings.test_from]
-        start = int(
-            np.searchsorted(frame.index.to_numpy(), np.datetime64(settings.validation_from))
-        )
+        times = frame.index
+        assert isinstance(times, pd.DatetimeIndex)
+        start = rows_before(times, settings.validation_from)
+        times = times[: rows_before(times, settings.test_from)]
+        frame = frame.iloc[: len(times)]
         encoder = FeatureEncoder.fit(frame.iloc[:start], settings.target, settings.calendar, step)
         target = frame[settings.target].to_numpy(np.float64)
         last_observed = frame[settings.target].ffill().to_numpy(np.float64)
@@ -99,7 +105,7 @@ class EncodedSeries:
             inputs=encoder.transform(frame),
             target=target,
             last_observed=last_observed,
-            times=frame.index.to_numpy(),
+            times=times,
             step=step,
             validation_start=start,
             horizon=settings.horizon,
@@ -166,6 +172,29 @@ class EncodedSeries:
     def valid_mask(self) -> Mask:
         """(T, L): forecasts of observed hours from `validation_start` on."""
         return np.isfinite(self.changes) & (self._forecast_rows >= self.validation_start)
+
+
+def rolling_origins(
+    times: pd.DatetimeIndex, step: Step, settings: DataSettings
+) -> tuple[DataSettings, ...]:
+    """The settings of each fold, the earliest first.
+
+    Folds of calendar steps have as many rows each: months are not of one length.
+    """
+    if step.is_fixed or settings.folds == 1:
+        return settings.rolling_origins
+    start, end = (
+        rows_before(times, border) for border in (settings.validation_from, settings.test_from)
+    )
+    first = times[[start]].tz_localize(None)
+    borders = [settings.test_from, settings.validation_from] + [
+        step.after(first, -back * (end - start))[0].to_pydatetime()
+        for back in range(1, settings.folds)
+    ]
+    return tuple(
+        settings.model_copy(update={"validation_from": start, "test_from": end, "folds": 1})
+        for end, start in reversed(list(pairwise(borders)))
+    )
 
 
 def changes_ahead(target: Float64Array, last_observed: Float64Array, horizon: int) -> Float64Array:

@@ -1,11 +1,13 @@
-"""Where tables come from: Beijing (downloaded once), simulated, a CSV, a DataFrame.
+"""Where tables come from: Beijing (downloaded once), simulated, files, a DataFrame.
 
-Every table, the simulated one included, goes through the same door: bytes of comma-separated UTF-8
-text, a header first. What it breaks is said with the file and line; nothing is dropped or filled.
+Every table, the simulated one included, goes through the same door, as bytes. What it breaks is
+said with the file and line; nothing is dropped or filled that no key asks for.
 """
 
 import hashlib
+import os
 from dataclasses import dataclass
+from glob import glob, has_magic
 from pathlib import Path
 
 import pandas as pd
@@ -20,11 +22,15 @@ from lstm_model.data.beijing import (
     read_beijing,
 )
 from lstm_model.data.columns import Repair
-from lstm_model.data.csv_table import check_splits, parse_csv
 from lstm_model.data.frames import FRAME, encode_frame
+from lstm_model.data.rows import RowRepair
+from lstm_model.data.step import Step, rows_before
 from lstm_model.data.suspicion import find_doubts
+from lstm_model.data.table import check_splits, parse_table
 from lstm_model.errors import SourceUnavailable, TableError, os_error_text
 from lstm_model.files import read_bytes
+
+SOURCES = "data come from beijing, simulated, or a table's path"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +39,16 @@ class Dataset:
 
     Attributes:
         frame: the settings' features in the settings' order, by a regular DatetimeIndex named
-            'time'. A numeric feature is float64 in the source's unit, a categorical one is pandas'
-            `str` dtype; NaN where missing, in both.
+            'time', which has a zone where the table's clock has one. A numeric feature is float64
+            in the source's unit, a categorical one is pandas' `str` dtype; NaN where missing.
         step: time between rows.
-        source: what the data are: 'beijing', 'simulated', 'frame', or the CSV's path as given.
+        source: what the data are: 'beijing', 'simulated', 'frame', or the table's path as given.
         simulated: whether they are simulated, by choice or as a fallback.
-        sha256: hex digest of the file's bytes, or of the simulated table's as a CSV.
+        sha256: hex digest of the bytes of the file, or of all files in the order of their names, or
+            of the simulated table's as a CSV.
         warning: why a fallback was taken, or None.
         reading: how the cells were read: as the settings say, and as the texts themselves decided.
-        repairs: cells that were read as something else than stands in them.
+        repairs: rows and cells that were read as something else than stands in them.
         doubts: what may not mean what it was read as, a sentence each.
         unit: of the target, where the source says it.
         level_edges: where the target goes from one level to the next, in its unit, where the source
@@ -49,13 +56,13 @@ class Dataset:
     """
 
     frame: pd.DataFrame
-    step: pd.Timedelta
+    step: Step
     source: str
     simulated: bool
     sha256: str
     warning: str | None = None
     reading: Reading = AS_IT_STANDS
-    repairs: tuple[Repair, ...] = ()
+    repairs: tuple[Repair | RowRepair, ...] = ()
     doubts: tuple[str, ...] = ()
     unit: str | None = None
     level_edges: tuple[float, ...] | None = None
@@ -68,14 +75,14 @@ def load_dataset(
 
     Beijing's file is read from the directory that LSTM_TUNING_DATA names; without that variable
     from the user's cache, else from the network, once. The fallback stands in for Beijing alone:
-    a CSV that isn't there is a mistake to mend.
+    a file that isn't there is a mistake to mend.
 
     Args:
         frame: the table, where the settings' source is 'frame'.
         progress: draw a download on standard error.
 
     Raises:
-        TableError: the table can't be forecast as it is, or a CSV can't be read.
+        TableError: the table can't be forecast as it is, or a file can't be read.
         SourceUnavailable: Beijing's data can't be had, and there is no fallback.
     """
     source, warning = settings.source, None
@@ -86,7 +93,7 @@ def load_dataset(
         )
     if source == "beijing":
         try:
-            raw = read_beijing(progress)
+            files = {source: read_beijing(progress)}
         except SourceUnavailable as error:
             if settings.fallback is None:
                 raise SourceUnavailable(
@@ -102,19 +109,20 @@ def load_dataset(
         if frame is None:
             raise TableError(
                 "data.source frame stands for a DataFrame, and there is none; give it from Python "
-                "as frame=..., or name a CSV"
+                "as frame=..., or name a file"
             )
-        raw = encode_frame(frame)
+        files = {source: encode_frame(frame)}
     elif source != "simulated":
-        raw = _read_file(source)
+        files = read_sources(source)
     if source == "simulated":
         from lstm_model.data.simulation import simulate
 
-        raw = simulate(seed=0).to_csv(index=False).encode()
-
-    table = parse_csv(
-        raw,
-        source,
+        files = {source: simulate(seed=0).to_csv(index=False).encode()}
+    digest = hashlib.sha256()
+    for raw in files.values():
+        digest.update(raw)
+    table = parse_table(
+        files,
         settings.reading,
         target=settings.target,
         features=settings.features,
@@ -122,13 +130,15 @@ def load_dataset(
     )
     check_splits(table.frame, settings, source)
     unit = find_unit(source, settings.target)
-    before_test = table.frame.loc[table.frame.index < settings.test_from]
+    times = table.frame.index
+    assert isinstance(times, pd.DatetimeIndex)
+    before_test = table.frame.iloc[: rows_before(times, settings.test_from)]
     return Dataset(
         frame=table.frame,
         step=table.step,
         source=source,
         simulated=source == "simulated",
-        sha256=hashlib.sha256(raw).hexdigest(),
+        sha256=digest.hexdigest(),
         warning=warning,
         reading=table.reading,
         repairs=table.repairs,
@@ -143,11 +153,25 @@ def find_unit(source: str, target: str) -> str | None:
     return PM25_UNIT if source in ("beijing", "simulated") and target == PM25 else None
 
 
-def _read_file(source: str) -> bytes:
+def read_sources(source: str, rule: str = SOURCES) -> dict[str, bytes]:
+    """The bytes of a file, or of each one that a pattern such as `stations/*.csv` names.
+
+    Args:
+        rule: what a source may be, for messages.
+
+    Raises:
+        TableError: it can't be read, or there is none.
+    """
+    pattern = os.path.expanduser(source)
+    names = [source]
+    if has_magic(pattern) and not os.path.exists(pattern):
+        names = sorted(glob(pattern))
+        if not names:
+            raise TableError(
+                f"{source}: must name files, but none has such a name; the pattern is taken from "
+                f"{os.getcwd()}"
+            )
     try:
-        return read_bytes(Path(source).expanduser())
+        return {name: read_bytes(Path(name).expanduser()) for name in names}
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: NUL; RuntimeError: ~nobody
-        raise TableError(
-            f"{source}: can't be read: {os_error_text(error)}; data come from beijing, simulated, "
-            "or a CSV's path"
-        ) from error
+        raise TableError(f"{source}: can't be read: {os_error_text(error)}; {rule}") from error

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from lstm_model.arrays import Float64Array
+from lstm_model.data.step import DAY, Step
 from lstm_model.wording import exact, yaml_text
 
-DAY = pd.Timedelta(days=1)
 # A number that stands for missing is there this often or more.
 MIN_REPEATS = 3
 # A column with no more different numbers may hold codes, of which each stands apart.
@@ -92,15 +92,15 @@ def longest_repeat(column: "pd.Series[Any]") -> int:
     return int(empty.groupby((~empty).cumsum()).sum().max())
 
 
-def is_mostly_empty(column: "pd.Series[Any]", step: pd.Timedelta) -> bool:
+def is_mostly_empty(column: "pd.Series[Any]", step: Step) -> bool:
     """Whether more than half of the cells are empty, and repeat the last value for long."""
     if column.isna().mean() <= 0.5:
         return False
     rows = longest_repeat(column)
-    return bool(rows > MAX_REPEATED or rows * step > DAY)
+    return bool(rows > MAX_REPEATED or rows * step.duration > DAY)
 
 
-def meaning_of_empty(column: "pd.Series[Any]", step: pd.Timedelta) -> float | str | None:
+def meaning_of_empty(column: "pd.Series[Any]", step: Step) -> float | str | None:
     """What an empty cell seems to mean: 0 or `none`, where nothing happened; None where it doesn't.
 
     That is so where a column is mostly empty, what is known comes in short stretches at irregular
@@ -122,7 +122,7 @@ def meaning_of_empty(column: "pd.Series[Any]", step: pd.Timedelta) -> float | st
     return None if {"none", "no"} & {str(text).casefold() for text in column.dropna()} else "none"
 
 
-def find_doubts(frame: pd.DataFrame, step: pd.Timedelta, target: str) -> list[str]:
+def find_doubts(frame: pd.DataFrame, step: Step, target: str) -> list[str]:
     """What may not mean what it is read as, a sentence for each column.
 
     Args:

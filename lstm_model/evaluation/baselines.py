@@ -16,14 +16,15 @@ import numpy.typing as npt
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
-from lstm_model.arrays import Float64Array
-from lstm_model.data.encoding import DAY, WEEK
+from lstm_model.arrays import Float64Array, IntArray
 from lstm_model.data.series import EncodedSeries
+from lstm_model.data.step import DAY, MONTH, SHORTEST_MONTH, WEEK, YEAR
 from lstm_model.evaluation.metrics import Score, mean_score, rmse, score, skill
 
 LAGS = 24
 # Times the number of training rows, whose columns have unit variance. On 2013 penalties from 1e-6
 # to 1e-2 differ by at most 0.1% in RMSE (docs/LOG.md): fixed rather than selected.
+RIDGE_BLOCK = 1 << 16  # rows whose lagged columns stand in memory at a time
 RIDGE_PENALTY = 1e-3
 PERSISTENCE = "persistence"
 LEVELS, LOGARITHMS = "levels", "logarithms"
@@ -187,8 +188,8 @@ def forecast_season_ago(
         None where the step is outside `steps`, a season is no whole number of rows or fewer than
         two, or a validated row lies less than a season after the first one.
     """
-    rows, rest = divmod(season, series.step)
-    if not steps[0] <= series.step < steps[1] or rows < 2 or rest != pd.Timedelta(0):
+    rows = series.step.rows_per(season)
+    if not steps[0] <= series.step.duration < steps[1] or rows is None or rows < 2:
         return None
     origins = np.arange(len(series.last_observed))[:, None]
     lead = np.arange(1, series.horizon + 1)
@@ -217,25 +218,54 @@ def forecast_ridge(series: EncodedSeries, form: str) -> Float64Array:
                 level = np.expm1(inputs[:, column] * channel.scale + channel.mean)
                 scale = level[: series.validation_start].std() or 1.0
                 inputs[:, column] = (level - level[: series.validation_start].mean()) / scale
-    lagged = _lagged(inputs)
+    windows = _windows(inputs)
     changes = series.changes
     forecast = np.empty_like(changes)
     # Lead times whose targets are missing at different rows have normal equations of their own.
-    for lead in range(series.horizon):
-        rows = series.train_mask[:, lead]
-        x, y = lagged[rows], changes[rows, lead]
-        centre, mean = x.mean(0), y.mean()
-        x -= centre
-        wide = x.shape[1] > len(x)
-        gram = x @ x.T if wide else x.T @ x
-        gram[np.diag_indices_from(gram)] += RIDGE_PENALTY * len(x)
-        weights = (
-            x.T @ np.linalg.solve(gram, y - mean)
-            if wide
-            else np.linalg.solve(gram, x.T @ (y - mean))
-        )
-        forecast[:, lead] = lagged @ weights + (mean - centre @ weights)
+    fits = [
+        _fit_ridge(windows, changes[:, lead], np.flatnonzero(series.train_mask[:, lead]))
+        for lead in range(series.horizon)
+    ]
+    for rows in _blocks(np.arange(len(changes))):
+        x = _flat(windows[rows])
+        for lead, (weights, intercept) in enumerate(fits):
+            forecast[rows, lead] = x @ weights + intercept
     return forecast
+
+
+def _fit_ridge(
+    windows: Float64Array, change: Float64Array, training: IntArray
+) -> tuple[Float64Array, float]:
+    """The weights and the intercept, from these rows of (T, F, LAGS) windows and (T,) changes.
+
+    The normal equations are summed up by blocks of rows: all lagged columns of a large table would
+    take gigabytes.
+    """
+    columns, count = windows.shape[1] * LAGS, len(training)
+    mean = change[training].mean()
+    if columns > count:
+        x, y = _flat(windows[training]), change[training] - mean
+        centre = x.mean(0)
+        x -= centre
+        gram = x @ x.T
+        gram[np.diag_indices_from(gram)] += RIDGE_PENALTY * count
+        weights = x.T @ np.linalg.solve(gram, y)
+        return weights, float(mean - centre @ weights)
+    blocks = _blocks(training)
+    centre = sum(_flat(windows[rows]).sum(0) for rows in blocks) / count
+    gram, products = np.zeros((columns, columns)), np.zeros(columns)
+    for rows in blocks:
+        x = _flat(windows[rows])
+        x -= centre
+        gram += x.T @ x
+        products += x.T @ (change[rows] - mean)
+    gram[np.diag_indices_from(gram)] += RIDGE_PENALTY * count
+    weights = np.linalg.solve(gram, products)
+    return weights, float(mean - centre @ weights)
+
+
+def _blocks(rows: IntArray) -> list[IntArray]:
+    return [rows[start : start + RIDGE_BLOCK] for start in range(0, len(rows), RIDGE_BLOCK)]
 
 
 def count_ridge_columns(series: EncodedSeries) -> int:
@@ -268,18 +298,22 @@ def forecast_lightgbm(series: EncodedSeries, lead: int) -> Float64Array:
     """
     import lightgbm
 
-    lagged = _lagged(series.inputs[:, series.encoder.without_means])
+    lagged = _flat(_windows(series.inputs[:, series.encoder.without_means]))
     rows = series.train_mask[:, lead - 1]
     data = lightgbm.Dataset(lagged[rows], series.changes[rows, lead - 1])
     model = lightgbm.train(LIGHTGBM_SETTINGS, data, num_boost_round=LIGHTGBM_ROUNDS)
     return np.asarray(model.predict(lagged), np.float64)
 
 
-def _lagged(inputs: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
-    """(T, F) -> (T, F * LAGS): each row with those before it; rows before the first are 0."""
+def _windows(inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(T, F) -> (T, F, LAGS): each row with those before it, a view; before the first are zeros."""
     padded = np.pad(inputs, ((LAGS - 1, 0), (0, 0)))
-    lagged = sliding_window_view(padded, LAGS, axis=0).reshape(len(inputs), -1)
-    return np.ascontiguousarray(lagged)  # one channel is a view, of rows that overlap
+    return sliding_window_view(padded, LAGS, axis=0)
+
+
+def _flat(windows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(T, F, LAGS) -> (T, F * LAGS), in memory of its own."""
+    return np.ascontiguousarray(windows).reshape(len(windows), -1)
 
 
 def _seasonal(
@@ -290,9 +324,9 @@ def _seasonal(
     return Baseline(name, f"the {name.replace('_', ' ')}", forecast, style)
 
 
-YEAR = pd.Timedelta(days=365)
 # From which step between rows on, and below which, a baseline's name holds.
-HOURLY, DAILY, WEEKLY = (pd.Timedelta(0), DAY), (DAY, WEEK), (WEEK, YEAR)
+HOURLY, DAILY, WEEKLY = (pd.Timedelta(0), DAY), (DAY, WEEK), (WEEK, SHORTEST_MONTH)
+MONTHLY, QUARTERLY = (SHORTEST_MONTH, 2 * MONTH), (3 * MONTH, 4 * MONTH)
 BASELINES = (
     Baseline(
         PERSISTENCE,
@@ -307,6 +341,8 @@ BASELINES = (
     _seasonal("same_day_last_week", WEEK, Style("#a0895b", ":", 1.2, "<"), DAILY),
     _seasonal("same_day_last_year", YEAR, Style("#c9b18c", ":", 1.2, ">"), DAILY),
     _seasonal("same_week_last_year", 52 * WEEK, Style("#c9b18c", ":", 1.2, ">"), WEEKLY),
+    _seasonal("same_month_last_year", YEAR, Style("#c9b18c", ":", 1.2, ">"), MONTHLY),
+    _seasonal("same_quarter_last_year", YEAR, Style("#c9b18c", ":", 1.2, ">"), QUARTERLY),
     Baseline(
         "training_mean", "the mean of training", forecast_training_mean, Style("#4d4d4d", "-.", 1.2)
     ),

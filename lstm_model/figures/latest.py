@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lstm_model.data.step import on_wall
 from lstm_model.figures.canvas import Surface, draw_on
 from lstm_model.figures.forecasts import plot_forecast
 
@@ -36,7 +37,8 @@ def plot_latest_forecast(
     Raises:
         InputError: the table is none that the model can read.
     """
-    table, forecasts = model.read_table(frame), model.forecast(frame)
+    table = model.read_table(frame)
+    forecasts = model.forecast_table(table)
     return draw_on(ax, lambda on: draw_latest(model, table, forecasts, on))[0]
 
 
@@ -46,9 +48,9 @@ def draw_latest(
     """The last of some forecasts, after what was observed before it."""
     recent = table[model.target].iloc[-max(PAST * model.horizon, MIN_PAST) :]
     return plot_forecast(
-        recent.index.to_numpy(),
+        on_wall(pd.DatetimeIndex(recent.index)).to_numpy(),
         recent.to_numpy(),
-        forecasts.valid_times().to_numpy(),
+        on_wall(forecasts.valid_times()).to_numpy(),
         forecasts.point[-1],
         {coverage: (low[-1], high[-1]) for coverage, (low, high) in forecasts.bounds.items()},
         quantity=model.target,

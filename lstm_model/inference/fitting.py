@@ -109,7 +109,7 @@ def fit(
     best = trainer.best
     assert best is not None
     model = TrainedForecaster.from_weights(series, target, config, best.weights, best.score)
-    before_test = dataset.frame.loc[dataset.frame.index < settings.test_from]
+    before_test = dataset.frame.iloc[: len(series.times)]
     return model.with_intervals(
         [(series, HoldoutEvaluator(series).forecast(model.model))],
         WarmUpProbe(before_test, series.encoder, target),

@@ -14,6 +14,7 @@ import pandas as pd
 
 from lstm_model.arrays import Float64Array
 from lstm_model.data.series import EncodedSeries
+from lstm_model.data.step import Step
 
 # The share of observations that is to lie in an interval.
 COVERAGES = (0.8, 0.95)
@@ -154,7 +155,7 @@ class Forecasts:
     """
 
     origins: pd.DatetimeIndex
-    step: pd.Timedelta
+    step: Step
     point: Float64Array
     bounds: Mapping[float, tuple[Float64Array, Float64Array]]
 
@@ -170,8 +171,16 @@ class Forecasts:
 
     def valid_times(self, origin: int = -1) -> pd.DatetimeIndex:
         """(L,) when the forecasts from an origin, by its number, are valid."""
-        leads = pd.RangeIndex(1, self.point.shape[1] + 1)
-        return pd.DatetimeIndex(self.origins[origin] + leads * self.step)
+        at = self.origins[[origin]]
+        leads = range(1, self.point.shape[1] + 1)
+        return pd.DatetimeIndex([self.step.after(at, lead)[0] for lead in leads])
+
+    def _all_valid_times(self) -> pd.DatetimeIndex:
+        """(T * L,) a row for each origin and lead time."""
+        count, horizon = self.point.shape
+        by_lead = [self.step.after(self.origins, lead) for lead in range(1, horizon + 1)]
+        places = np.arange(count * horizon).reshape(horizon, count).T.ravel()
+        return pd.DatetimeIndex(by_lead[0].append(by_lead[1:])[places])
 
     def table(self) -> pd.DataFrame:
         """A row for each origin and lead time.
@@ -185,7 +194,7 @@ class Forecasts:
         columns = {
             "origin": origins,
             "lead_time": leads,
-            "valid_time": origins + pd.to_timedelta(leads * self.step),
+            "valid_time": self._all_valid_times(),
             "forecast": self.point.ravel(),
         }
         unknown = (np.full_like(self.point, np.nan),) * 2

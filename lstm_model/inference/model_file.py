@@ -8,18 +8,19 @@ import hashlib
 import json
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
 from lstm_model.configuration import Configuration, Reading
+from lstm_model.data.step import Step
 from lstm_model.errors import InputError, os_error_text
 from lstm_model.files import PathLike, read_bytes, read_json
 
-# Of model.json. Format 2 had the clock's columns where the reading is now, and no floor.
-MODEL_FORMAT, LAST_MODEL_FORMAT = 3, 2
+# Of model.json. Format 3 knew neither zones nor steps of the calendar.
+MODEL_FORMAT, LAST_MODEL_FORMAT = 4, 3
 WEIGHTS, SETTINGS = "model.safetensors", "model.json"
 
 
@@ -40,7 +41,10 @@ class ModelFile(BaseModel):
     never_negative: bool
     simulated: bool
     horizon: int
-    step_seconds: float
+    step_seconds: float | None = Field(description="a span; None of a step of the calendar")
+    calendar_step: tuple[int, str] | None = Field(
+        None, description="how many of which of the calendar's units"
+    )
     rows_needed: int
     input_channels: tuple[str, ...]
     encoding: dict[str, Any]
@@ -49,15 +53,14 @@ class ModelFile(BaseModel):
     weights_sha256: str = ""
     intervals: dict[str, Any] | None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _upgrade(cls, facts: dict[str, Any]) -> dict[str, Any]:
-        """A file of the last format, as this one has it."""
-        if facts.get("format") != LAST_MODEL_FORMAT:
-            return facts
-        lowest = {channel["column"]: channel["least"] for channel in facts["encoding"]["numeric"]}
-        never_negative = lowest[facts["target"]] >= 0
-        return {**facts, "never_negative": never_negative, "reading": {"time": facts["time"]}}
+    @property
+    def step(self) -> Step:
+        """The time between rows."""
+        if self.calendar_step is not None:
+            return Step(*self.calendar_step)
+        if self.step_seconds is None:
+            raise ValueError("it has no step")
+        return Step(self.step_seconds)
 
     def files(self, weights: list[dict[str, Tensor]]) -> dict[str, bytes]:
         """The folder's files by name; `weights` of each member."""

@@ -53,7 +53,8 @@ def step_facts(forecaster: "TrainedForecaster") -> dict[str, Any]:
         "format": STEP_FORMAT,
         "target": forecaster.target,
         "horizon": forecaster.horizon,
-        "step_seconds": forecaster.step.total_seconds(),
+        "step": forecaster.step.name,
+        "step_seconds": forecaster.step.count if forecaster.step.is_fixed else None,
         "members": len(forecaster.models),
         "num_layers": forecaster.config.num_layers,
         "hidden_size": forecaster.config.hidden_size,
@@ -65,10 +66,9 @@ def step_facts(forecaster: "TrainedForecaster") -> dict[str, Any]:
         # As Segments starts: rows before the table are read as the training mean.
         "zero_rows_before": max(0, SETTLING_ROWS - (forecaster.rows_needed - 1)),
         "never_negative": forecaster.never_negative,
-        "cuts_forecasts": forecaster.cuts_forecasts,
         "point": "last observed target + change",
         "lowest_change": (
-            "0 - last observed target, where never_negative and cuts_forecasts and no target of "
+            "0 - last observed target, where never_negative and no target of "
             "the table so far was negative; else minus infinity"
         ),
     }

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from lstm_model.arrays import Float64Array
 from lstm_model.configuration import AS_IT_STANDS, Configuration, Kind, Reading
-from lstm_model.data.csv_table import parse_frame
 from lstm_model.data.encoding import FeatureEncoder
 from lstm_model.data.series import EncodedSeries, floors
+from lstm_model.data.step import Step
+from lstm_model.data.table import parse_frame
 from lstm_model.evaluation.metrics import Score
 from lstm_model.files import PathLike, write_folder
 from lstm_model.inference.intervals import Forecasts, Intervals, calibrate
-from lstm_model.inference.model_file import LAST_MODEL_FORMAT, ModelFile, unusable
+from lstm_model.inference.model_file import ModelFile, unusable
 from lstm_model.inference.table_checks import (
     OutOfRangeWarning,
     check_columns,
@@ -49,7 +50,6 @@ class TrainedForecaster:
         reading: how a table's cells are read, as in training.
         never_negative: whether no target that the model or its calibration has seen was below
             zero: then no forecast and no bound is.
-        cuts_forecasts: False of a model of format 2, which cuts its bounds at zero alone.
         simulated: whether the training data were.
     """
 
@@ -58,14 +58,13 @@ class TrainedForecaster:
     encoder: FeatureEncoder
     target: str
     horizon: int
-    step: pd.Timedelta
+    step: Step
     change_scale: Float64Array
     validation_score: Score | None
     intervals: Intervals | None = None
     rows_needed: int = SETTLING_ROWS
     reading: Reading = AS_IT_STANDS
     never_negative: bool = False
-    cuts_forecasts: bool = True
     simulated: bool = False
 
     @classmethod
@@ -165,7 +164,10 @@ class TrainedForecaster:
         Warns:
             OutOfRangeWarning: values lie far outside the training range.
         """
-        table = self.read_table(frame)
+        return self.forecast_table(self.read_table(frame))
+
+    def forecast_table(self, table: pd.DataFrame) -> Forecasts:
+        """As forecast(), of a table as read_table() gives it."""
         check_table(
             table,
             self.encoder,
@@ -175,14 +177,14 @@ class TrainedForecaster:
             rows_needed=self.rows_needed,
         )
         for sentence in out_of_range(table, self.encoder):
-            warnings.warn(sentence, OutOfRangeWarning, stacklevel=2)
+            warnings.warn(sentence, OutOfRangeWarning, stacklevel=3)
         target = table[self.target].to_numpy(np.float64)
         first = max(self.rows_needed - 1, int(np.isfinite(target).argmax()))
         # One after the other: together they are no faster, and take more memory.
         segments = Segments(torch.from_numpy(self.encoder.transform(table)), first)
         last_observed = table[self.target].ffill().to_numpy(np.float64)[first:, None]
         floor = floors(target, self.never_negative)[first:, None]
-        lowest = floor - last_observed if self.cuts_forecasts else -np.inf
+        lowest = floor - last_observed
         changes = [
             np.maximum(segments.forecast(model) * self.change_scale, lowest)
             for model in self.models
@@ -207,7 +209,9 @@ class TrainedForecaster:
         """The features by time, read as in training; raises TableError where they can't be."""
         check_columns(frame, self.encoder.columns)
         frame = spell_booleans(frame, self.encoder.categorical)
-        return parse_frame(frame, self.reading, target=self.target, kinds=self.kinds)
+        return parse_frame(
+            frame, self.reading, target=self.target, kinds=self.kinds, step=self.step
+        )
 
     def files(self) -> dict[str, bytes]:
         """The folder's files by name."""
@@ -220,7 +224,8 @@ class TrainedForecaster:
             never_negative=self.never_negative,
             simulated=self.simulated,
             horizon=self.horizon,
-            step_seconds=self.step.total_seconds(),
+            step_seconds=self.step.count if self.step.is_fixed else None,
+            calendar_step=None if self.step.is_fixed else (int(self.step.count), self.step.unit),
             rows_needed=self.rows_needed,
             input_channels=self.encoder.channels,
             encoding=self.encoder.to_json(),
@@ -277,14 +282,13 @@ class TrainedForecaster:
                 encoder=encoder,
                 target=saved.target,
                 horizon=saved.horizon,
-                step=pd.Timedelta(seconds=saved.step_seconds),
+                step=saved.step,
                 change_scale=np.array(saved.change_scale),
                 validation_score=Score.from_json(saved.validation) if saved.validation else None,
                 intervals=intervals,
                 rows_needed=saved.rows_needed,
                 reading=saved.reading,
                 never_negative=saved.never_negative,
-                cuts_forecasts=saved.format != LAST_MODEL_FORMAT,
                 simulated=saved.simulated,
             )
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:

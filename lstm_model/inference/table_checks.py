@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from lstm_model.data.columns import NONE
-from lstm_model.data.csv_table import count_steps_left
 from lstm_model.data.encoding import CategoryChannels, FeatureEncoder
+from lstm_model.data.rows import count_steps_left
+from lstm_model.data.step import Step
 from lstm_model.errors import TableError
 from lstm_model.wording import distinct
 
@@ -53,7 +54,7 @@ def check_table(
     encoder: FeatureEncoder,
     *,
     target: str,
-    step: pd.Timedelta,
+    step: Step,
     horizon: int,
     rows_needed: int,
 ) -> None:
@@ -64,7 +65,13 @@ def check_table(
         horizon: rows after the last that must have a time.
         rows_needed: the fewest rows of a table.
     """
-    problems = [*_clock_problems(table, step, horizon), *_category_problems(table, encoder)]
+    problems = _category_problems(table, encoder)
+    last = table.index[-1:]
+    if len(last) and count_steps_left(last[0], step) < horizon:
+        problems.append(
+            f"the table must end {horizon} rows or more before the year 10000, as what is "
+            f"forecast has no time then, but ends at {last[0]}; end it earlier"
+        )
     if len(table) < rows_needed:
         problems.append(
             f"the table must have {rows_needed} rows or more, after which this model's "
@@ -77,30 +84,6 @@ def check_table(
             f"{target} must have been observed in at least one row, but never was: a "
             "forecast is a change from its last value"
         )
-
-
-def _clock_problems(table: pd.DataFrame, step: pd.Timedelta, horizon: int) -> list[str]:
-    times = table.index
-    assert isinstance(times, pd.DatetimeIndex)
-    if times.tz is not None:
-        return [
-            "the table's times must have no zone, as those that the model was trained on, but "
-            f"have {times.tz}; table.index.tz_convert(ZONE).tz_localize(None) has the "
-            "training's, where ZONE was its own, such as 'UTC'"
-        ]
-    steps = times[1:] - times[:-1]
-    if (other := steps != step).any():
-        row = int(other.argmax())
-        return [
-            f"rows must be {step} apart, as those that the model was trained on, but from "
-            f"{times[row]} to {times[row + 1]} it is {steps[row]}"
-        ]
-    if len(times) and count_steps_left(times[-1], step) < horizon:
-        return [
-            f"the table must end {horizon} rows or more before the year 10000, as what is "
-            f"forecast has no time then, but ends at {times[-1]}; end it earlier"
-        ]
-    return []
 
 
 def _category_problems(table: pd.DataFrame, encoder: FeatureEncoder) -> list[str]:

@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 
 from lstm_model.configuration import Configuration, DataSettings, Reading
-from lstm_model.data.csv_table import parse_csv
 from lstm_model.data.series import EncodedSeries
+from lstm_model.data.step import Step, on_wall
+from lstm_model.data.table import parse_table
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.inference.warm_start import WarmUpProbe
 from lstm_model.training.evaluator import HoldoutEvaluator
 from lstm_model.training.trainer import Trainer
 
-HOUR = pd.Timedelta(hours=1)
+HOUR = Step(3600)
 
 
 SMALL = Configuration(hidden_size=6, chunk_length=40, context_length=12, learning_rate=0.03)
@@ -68,15 +69,14 @@ FEATURES = ("load", "open", "kind", "wind", "holiday")
 
 def trained_on(text: str, target: str, split: tuple[int, int], **keys: Any) -> TrainedForecaster:
     """A small model of a CSV, with how its table is read."""
-    table = parse_csv(
-        text.encode(),
-        "t.csv",
+    table = parse_table(
+        {"t.csv": text.encode()},
         Reading.model_validate(keys),
         target=target,
         features=[name for name in text.splitlines()[0].split(",") if name in FEATURES],
         horizon=1,
     )
-    times = table.frame.index
+    times = on_wall(pd.DatetimeIndex(table.frame.index))
     settings = DataSettings(
         target=target,
         features=tuple(map(str, table.frame.columns)),

@@ -11,10 +11,11 @@ import pytest
 
 from lstm_model.configuration import DataSettings
 from lstm_model.data.series import EncodedSeries
+from lstm_model.data.step import Step
 from lstm_model.inference.predictor import TrainedForecaster
 from tests.lstm_model.air import air, train_pair
 
-HOUR = pd.Timedelta(hours=1)
+HOUR = Step(3600)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from lstm_model.arrays import Float64Array
 from lstm_model.configuration import DataSettings
 from lstm_model.data.series import EncodedSeries, floors, is_never_negative
 from lstm_model.data.sources import Dataset
+from lstm_model.data.step import format_times, on_wall
 from lstm_model.errors import InputError, TableError
 from lstm_model.evaluation.baselines import PERSISTENCE
 from lstm_model.evaluation.metrics import Score, rmse, score
@@ -49,16 +50,18 @@ def evaluation_windows(
     Raises:
         InputError: the table has no test, or a year is none that lies in it before the test.
     """
-    first, end = dataset.frame.index[0], dataset.frame.index[-1] + dataset.step
+    times = on_wall(pd.DatetimeIndex(dataset.frame.index))
+    first, last = times[0], times[-1]
+    end = dataset.step.after(times[-1:], 1)[0]
     start = settings.test_from
     if start >= end:
         raise InputError(
             f"the table must reach beyond test_from ({start:%Y-%m-%d %H:%M}) for a comparison, but "
-            f"ends at {dataset.frame.index[-1]:%Y-%m-%d %H:%M}; move test_from"
+            f"ends at {last:%Y-%m-%d %H:%M}; move test_from"
         )
     years_meet = all(time == datetime(time.year, 1, 1) for time in (start, end))
     whole_year = years_meet and end.year == start.year + 1
-    label = f"{start.year}" if whole_year else f"{start:%Y-%m-%d} to {end - dataset.step:%Y-%m-%d}"
+    label = f"{start.year}" if whole_year else f"{start:%Y-%m-%d} to {last:%Y-%m-%d}"
     windows = [EvaluationWindow(label, start, end.to_pydatetime())]
     for year in sorted(set(years)):
         begins = datetime(year, 1, 1)
@@ -138,7 +141,7 @@ class ForecastErrors:
 
         forecasts = {**forecasts, PERSISTENCE: np.zeros((1, *changes.shape))}
         return cls(
-            times=pd.DatetimeIndex(series.times[rows]),
+            times=series.times[rows],
             observed=series.target[rows],
             errors={name: by_hour(forecast) for name, forecast in forecasts.items()},
             origins=origins,
@@ -189,7 +192,7 @@ class ForecastErrors:
     def csv(self) -> str:
         """A row for each hour and lead time that counts: what was observed, and every forecast."""
         known = self.known
-        times = self.times.strftime("%Y-%m-%d %H:%M")
+        times = format_times(self.times)
         table = {
             "time": np.repeat(times, self.horizon)[known.ravel()],
             "lead_time": np.tile(np.arange(1, self.horizon + 1), len(self.times))[known.ravel()],

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from lstm_model.data.series import EncodedSeries
+from lstm_model.data.step import WEEK, Step
 from lstm_model.errors import TableError
 from lstm_model.evaluation.baselines import BASELINES, BY_NAME, PERSISTENCE
 from tuning.comparison.backtest import ForecastErrors
@@ -81,16 +81,14 @@ def bootstrap_replicates(horizon: int) -> int:
     return max(4000, 100 * horizon)
 
 
-def block_length(step: pd.Timedelta, horizon: int) -> int:
+def block_length(step: Step, horizon: int) -> int:
     """Rows of a block: errors at neighbouring hours are alike, for days; those of one long forecast
     for its length.
     """
-    return max(round(pd.Timedelta(days=7) / step), 7 * horizon)
+    return max(round(WEEK / step.duration), 7 * horizon)
 
 
-def check_test_observations(
-    series: EncodedSeries, label: str, step: pd.Timedelta, seed: int
-) -> None:
+def check_test_observations(series: EncodedSeries, label: str, step: Step, seed: int) -> None:
     """Raises TableError where too little of a test period was observed for paired_tests(), before
     anything is trained for it.
     """

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 
 from lstm_model.arrays import Float64Array
 from lstm_model.data.series import EncodedSeries
+from lstm_model.data.step import on_wall, rows_before
 from lstm_model.evaluation.baselines import BASELINES, BY_NAME, PERSISTENCE, is_lightgbm_installed
 from lstm_model.evaluation.metrics import skill
 from lstm_model.inference.predictor import TrainedForecaster
@@ -39,7 +41,6 @@ from tuning.search.optuna_trials import hyperparameter_importances
 from tuning.space.search_space import Resources
 from tuning.study.manifest import library_versions
 from tuning.study.view import StudyView
-from tuning.wording import step_name
 
 
 @dataclass(frozen=True)
@@ -139,12 +140,13 @@ def with_intervals(
     The final models have learned from those hours: their own residuals there are too small.
     """
     frame = study.dataset.frame
+    before = frame.iloc[: rows_before(pd.DatetimeIndex(frame.index), window.start)]
     return ensemble.with_intervals(
         [
             (fold, np.mean([run.forecasts[number] for run in finalist.runs], axis=0))
             for number, fold in enumerate(study.series.folds)
         ],
-        WarmUpProbe(frame.loc[frame.index < window.start], ensemble.encoder, ensemble.target),
+        WarmUpProbe(before, ensemble.encoder, ensemble.target),
         study.dataset.reading,
         simulated=study.dataset.simulated,
     )
@@ -199,7 +201,7 @@ def _judge(
         data=_data_source(studies),
         target=data.target,
         unit=dataset.unit or "",
-        step=step_name(dataset.step),
+        step=dataset.step.name,
         train_from=f"{dataset.frame.index[0]:%Y-%m-%d %H:%M}",
         validation_from=f"{data.validation_from:%Y-%m-%d %H:%M}",
         folds=data.folds,
@@ -341,7 +343,8 @@ def _protocol_notes(study: StudyView, protocol: ComparisonProtocol) -> list[str]
         "Validation figures are of the hours that trials, epochs and finalists were chosen on: "
         "they flatter every model.",
     ]
-    chosen_on = study.space.data.rolling_origins[0].validation_from
+    first = study.series.folds[0]
+    chosen_on = on_wall(first.times[[first.validation_start]])[0]
     flattered = [window.label for window in protocol.windows[1:] if window.end > chosen_on]
     if flattered:
         notes.append(

@@ -8,13 +8,13 @@ import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lstm_model.data.step import lead_name
 from lstm_model.evaluation.baselines import Baselines
 from lstm_model.evaluation.metrics import Score
 from tuning.comparison.significance import Metric
 from tuning.space.search_space import Value
 from tuning.study.json_record import JsonRecord
 from tuning.study.trial import State
-from tuning.wording import lead_name
 
 ByLeadTime = Mapping[int, float]
 

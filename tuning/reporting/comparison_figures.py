@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from lstm_model.data.step import on_wall
 from lstm_model.evaluation.baselines import PERSISTENCE, Style
 from lstm_model.figures.errors import plot_error_by_lead_time, plot_error_by_level
 from lstm_model.figures.forecasts import plot_episode
@@ -38,7 +39,7 @@ def _episode(
     near = np.abs(errors.times - peak) <= EPISODE / 2
     ahead = comparison.lead_name(lead)
     figure = plot_episode(
-        errors.times[near].to_numpy(),
+        on_wall(errors.times[near]).to_numpy(),
         errors.observed[near],
         {
             name: (errors.observed + errors.mean_errors(name)[:, lead - 1])[near]

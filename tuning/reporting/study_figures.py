@@ -11,6 +11,7 @@ from typing import Literal, Self
 import torch
 from matplotlib.figure import Figure
 
+from lstm_model.data.step import lead_name, on_wall
 from lstm_model.errors import InputError
 from lstm_model.evaluation.baselines import PERSISTENCE
 from lstm_model.figures.canvas import Surface, render_png
@@ -31,7 +32,6 @@ from tuning.search.optuna_trials import (
 from tuning.space.search_space import SearchSpace
 from tuning.study.trial import Trial
 from tuning.study.view import StudyView
-from tuning.wording import lead_name, step_name
 
 # For a page that shows them side by side; a report's figures are finer.
 DPI = 100
@@ -139,7 +139,7 @@ class ModelFigures:
         self._period = ForecastErrors.of(self._series, {self._name: forecast[None]})
         self._looks = assign_styles([study.space.stem])
         self._looks[self._name] = self._looks[study.space.stem]
-        self._weeks = pick_weeks(self._period.times.to_numpy(), self._period.observed)
+        self._weeks = pick_weeks(on_wall(self._period.times).to_numpy(), self._period.observed)
 
     def forecasts(self, lead: int = 1, on: Surface = None) -> Figure:
         """A low, a middle and the highest week, as forecast `lead` rows before; fewer panels where
@@ -149,7 +149,7 @@ class ModelFigures:
             rule = f"must be a whole number from 1 to {self._series.horizon}"
             raise InputError(f"lead_time {rule}, but got {lead!r}")
         return plot_weeks(
-            period.times.to_numpy(),
+            on_wall(period.times).to_numpy(),
             period.observed,
             {self._name: period.observed + period.mean_errors(self._name)[:, lead - 1]},
             self._weeks,
@@ -173,7 +173,7 @@ class ModelFigures:
             {label: list(each.rmse_by_lead_time) for label, each in scores.items()},
             range(1, study.series.horizon + 1),
             quantity=_quantity(study),
-            step=step_name(study.dataset.step),
+            step=study.dataset.step.name,
             styles=self._looks | assign_styles([*beside, study.space.stem]),
             on=on,
         )
@@ -189,7 +189,7 @@ class ModelFigures:
             {model: period.mean_errors(model)[:, 0] for model in models},
             levels,
             quantity=f"{_quantity(study)}, {_ahead(study, 1)} ahead,",
-            step=step_name(study.dataset.step),
+            step=study.dataset.step.name,
             styles=self._looks,
             on=on,
         )
@@ -201,7 +201,7 @@ class ModelFigures:
         before = min(first, SETTLING_ROWS)
         inputs = torch.from_numpy(series.inputs[first - before : last])
         return plot_gates(
-            series.times[first:last],
+            on_wall(series.times[first:last]).to_numpy(),
             series.target[first:last],
             self._forecaster.model.gates(inputs, skip=before),
             quantity=_quantity(self._study),
@@ -251,7 +251,7 @@ def _quantity(study: StudyView) -> str:
 
 
 def _ahead(study: StudyView, lead: int) -> str:
-    return lead_name(step_name(study.dataset.step), lead)
+    return lead_name(study.dataset.step.name, lead)
 
 
 def _first_or_last(lead: int, horizon: int) -> str:

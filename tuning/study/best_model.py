@@ -134,10 +134,8 @@ class BestModel:
 
         study, fold = self._study, self._study.series.folds[-1]  # whose model it is
         if self._probe is None:
-            frame, before = study.dataset.frame, study.space.data.test_from
-            self._probe = WarmUpProbe(
-                frame.loc[frame.index < before], fold.encoder, study.space.data.target
-            )
+            before_test = study.dataset.frame.iloc[: len(fold.times)]
+            self._probe = WarmUpProbe(before_test, fold.encoder, study.space.data.target)
         return forecaster.with_intervals(
             [(fold, HoldoutEvaluator(fold).forecast(forecaster.model))],
             self._probe,

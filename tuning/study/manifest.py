@@ -21,8 +21,8 @@ from tuning.study.summary import summarize_data
 from tuning.study.view import StudyView
 
 MANIFEST = "study.json"
-# Format 1 did not say how a table's cells are read: as they stand.
-STUDY_FORMAT, LAST_STUDY_FORMAT = 2, 1
+# Format 2 knew neither zones nor gaps: rows as they stand.
+STUDY_FORMAT, LAST_STUDY_FORMAT = 3, 2
 LIBRARIES = ("torch", "ray", "optuna", "numpy", "pandas")
 
 

@@ -21,6 +21,7 @@ import pytest
 from lstm_model.configuration import DataSettings
 from lstm_model.data import beijing
 from lstm_model.data.sources import load_dataset
+from lstm_model.data.step import Step
 from lstm_model.errors import SourceUnavailable
 from tests.lstm_model.data.day_table import settings
 
@@ -116,7 +117,7 @@ def test_download(cache: Path, serve: Callable[[Answer], list[str]], name: str) 
     asked = serve(send(zipped(name=name + beijing.BEIJING_FILE)))
     table = load_dataset(beijing_settings())
     assert list(table.frame["pm2.5"]) == list(range(100, 110))
-    assert table.step == pd.Timedelta(hours=1)
+    assert table.step == Step(3600)
     assert (table.source, table.simulated, table.warning) == ("beijing", False, None)
     assert table.sha256 == beijing.BEIJING_SHA256
     assert cache.read_text() == HOURS
@@ -385,7 +386,7 @@ def test_real_file() -> None:
         "2010-01-01 00:00:00",
         "2014-12-31 23:00:00",
     )
-    assert table.step == pd.Timedelta(hours=1)
+    assert table.step == Step(3600)
     assert frame["pm2.5"].isna().sum() == 2067
     assert frame.drop(columns="pm2.5").notna().all(axis=None)
     assert frame["pm2.5"].max() == 994

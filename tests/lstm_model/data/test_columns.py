@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from lstm_model.configuration import DataSettings, Reading
 from lstm_model.data.columns import Column, read_column
+from lstm_model.data.places import Places
 from lstm_model.errors import TableError
 
 NAN = float("nan")
@@ -20,7 +21,8 @@ def read(*cells: str, **keys: Any) -> Column:
     kind, target = keys.pop("kind", None), keys.pop("target", False)
     texts = pd.Series(cells, range(2, 2 + len(cells)), pd.StringDtype(na_value=np.nan), name="x")
     reading = Reading.model_validate(keys)
-    return read_column(texts, reading, "t.csv", kind=kind, target=target)
+    places = Places("t.csv", lambda line: f"t.csv:{line}")
+    return read_column(texts, reading, places, kind=kind, target=target)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""What a refused table is, and the Python in the message: it is run, and makes one that reads.
+"""Tables of many kinds, made by hand: read, read with the key that the message names, or refused.
 
-Tables as people have them are in tests/test_field_tables.py; here are more kinds, made by hand.
+Tables as people have them are in tests/test_field_tables.py; here are more kinds.
 """
 
 import gzip
@@ -8,15 +8,17 @@ import io
 import re
 import textwrap
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from lstm_model.configuration import Reading
-from lstm_model.data.csv_table import parse_csv
+from lstm_model.data.step import Step
+from lstm_model.data.table import ParsedTable, parse_table
 from lstm_model.errors import TableError
 
 TIMES = pd.date_range("2021-03-01", periods=60, freq="h")
@@ -36,23 +38,31 @@ def parquet(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def zipped(content: bytes, name: str) -> bytes:
+def zipped(*names: str, content: bytes = b"") -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(name, content)
+        for name in names:
+            archive.writestr(name, content)
     return buffer.getvalue()
 
 
-def read(raw: bytes, file: str, time: str | list[str] = "time") -> pd.DataFrame:
-    reading = Reading.model_validate({"time": time})
+def read(raw: bytes, file: str = "t.csv", **keys: Any) -> ParsedTable:
+    reading = Reading.model_validate({"time": "time", **keys})
     features = ("load", "sky")
-    return parse_csv(raw, file, reading, target="load", features=features, horizon=1).frame
+    return parse_table({file: raw}, reading, target="load", features=features, horizon=1)
 
 
-def refused(raw: bytes, file: str, time: str | list[str] = "time") -> str:
+def refused(raw: bytes, file: str = "t.csv", **keys: Any) -> str:
     with pytest.raises(TableError) as caught:
-        read(raw, file, time)
+        read(raw, file, **keys)
     return str(caught.value)
+
+
+def check_all_there(table: ParsedTable, first: str) -> None:
+    """The 60 rows of frame(), in their order, from this time on."""
+    assert table.frame.index[0] == pd.Timestamp(first)
+    assert table.frame["load"].to_list() == list(range(60))
+    assert table.step == Step(3600)
 
 
 @pytest.fixture
@@ -61,12 +71,168 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-EAST = "+05:30"
-DAY_FIRST = TIMES.strftime("%d.%m.%Y %H:%M")
-LATER = TIMES + pd.Timedelta(days=20)
-MONTH_FIRST = LATER.strftime("%m/%d/%Y %H:%M:%S")
-SEVERAL = pd.concat([frame(site=site) for site in ("north", "south", "o'hara")])
-IN_TURNS = SEVERAL.sort_values(["time", "site"])
+LATER = TIMES + pd.Timedelta(days=12)  # the 13th: no month
+MIDNIGHTS_BARE = [f"{t:%d.%m.%Y}" if t.hour == 0 else f"{t:%d.%m.%Y %H:%M}" for t in LATER]
+NOON = [f"{t.month}/{t.day}/{t.year} {t:%I:%M:%S %p}" for t in LATER]
+APART = frame(time=TIMES.strftime("%Y-%m-%d"))
+SECONDS, MILLISECONDS = (TIMES.astype(f"datetime64[{u}]").astype(np.int64) for u in ("s", "ms"))
+
+
+@pytest.mark.parametrize(
+    ("raw", "first"),
+    [
+        pytest.param(parquet(frame()), "2021-03-01", id="Parquet"),
+        pytest.param(parquet(frame().set_index("time")), "2021-03-01", id="Parquet with an index"),
+        pytest.param(
+            parquet(frame(time=TIMES.tz_localize("Asia/Tokyo"))),
+            "2021-02-28 15:00Z",
+            id="Parquet with a zone",
+        ),
+        pytest.param(gzip.compress(csv(frame())), "2021-03-01", id="gzip"),
+        pytest.param(gzip.compress(parquet(frame())), "2021-03-01", id="gzip of Parquet"),
+        pytest.param(zipped("t.csv", content=csv(frame())), "2021-03-01", id="zip"),
+        pytest.param(zipped("a/", "a/t.csv", content=csv(frame())), "2021-03-01", id="zip, folder"),
+        pytest.param(csv(frame()).decode().encode("utf-16"), "2021-03-01", id="UTF-16"),
+        pytest.param(csv(frame(), sep="\t"), "2021-03-01", id="tabs"),
+        pytest.param(csv(frame(), sep="|"), "2021-03-01", id="pipes"),
+        pytest.param(csv(frame(), sep=";", quoting=1), "2021-03-01", id="R's write.csv2"),
+        pytest.param(
+            csv(frame(time=TIMES.strftime("%Y-%m-%dT%H:%MZ"))), "2021-03-01 00:00Z", id="Z"
+        ),
+        pytest.param(
+            csv(frame(time=TIMES.strftime("%Y-%m-%d %H:%M:%S+05:30"))),
+            "2021-02-28 18:30Z",
+            id="an offset",
+        ),
+        pytest.param(csv(frame(time=SECONDS)), "2021-03-01 00:00Z", id="epoch seconds"),
+        pytest.param(csv(frame(time=MILLISECONDS)), "2021-03-01 00:00Z", id="epoch milliseconds"),
+        pytest.param(csv(frame()[::-1]), "2021-03-01", id="the newest first"),
+    ],
+)
+def test_it_is_read_without_a_key(raw: bytes, first: str) -> None:
+    check_all_there(read(raw), first)
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence", "key", "first"),
+    [
+        pytest.param(
+            csv(frame(sky="wölkig"), sep=";").decode().encode("cp1252"),
+            "t.csv:2: must be UTF-8 text, but isn't; '03-01 00:00:00;0.0;wölkig' may",
+            "encoding: cp1252",
+            "2021-03-01",
+            id="letters of Windows",
+        ),
+        pytest.param(
+            csv(frame()).decode().encode("utf-16-le"),
+            "t.csv:1: must be UTF-8 text, but isn't; it seems to be UTF-16",
+            "encoding: utf-16-le",
+            "2021-03-01",
+            id="UTF-16 without a mark",
+        ),
+        pytest.param(
+            csv(frame(time=LATER.strftime("%d.%m.%Y %H:%M"))),
+            "t.csv:2: time = '13.03.2021 00:00': must be a time such as 2013-01-31 13:00",
+            "dates: day_first",
+            "2021-03-13",
+            id="the day first",
+        ),
+        pytest.param(
+            csv(frame(time=MIDNIGHTS_BARE)),
+            "t.csv:2: time = '13.03.2021': must be a time such as 2013-01-31 13:00",
+            "dates: day_first",
+            "2021-03-13",
+            id="the day first, midnights bare",
+        ),
+        pytest.param(
+            csv(frame(time=LATER.strftime("%m/%d/%Y %H:%M:%S"))),
+            "t.csv:2: time = '03/13/2021 00:00:00': must be a time such as 2013-01-31 13:00",
+            "dates: month_first",
+            "2021-03-13",
+            id="the month first",
+        ),
+        pytest.param(
+            csv(frame(time=NOON)),
+            "t.csv:2: time = '3/13/2021 12:00:00 AM': must be a time such as 2013-01-31 13:00",
+            "dates: month_first",
+            "2021-03-13",
+            id="the month first, AM and PM",
+        ),
+        pytest.param(
+            csv(frame(time=TIMES.strftime("%d.%m.%Y %H:%M"))),
+            "'01.03.2021 00:00' can be read in two ways, 2021-03-01 with the day first, and "
+            "2021-01-03 with the month first",
+            "dates: day_first",
+            "2021-03-01",
+            id="day or month, the day",
+        ),
+        pytest.param(
+            csv(frame(time=TIMES.strftime("%d.%m.%Y %H:%M"))[:24]),
+            "'01.03.2021 00:00' can be read in two ways, 2021-03-01 with the day first, and "
+            "2021-01-03 with the month first",
+            "dates: month_first",
+            "2021-01-03",
+            id="day or month, the month",
+        ),
+        pytest.param(
+            csv(frame(time=TIMES.strftime("%Y%m%d%H"))),
+            "'2021030100' can be read in two ways, 2034-01-16 13:15 as seconds since 1970 and "
+            "2021-03-01 00:00 as year, month, day and time without anything between",
+            "dates: '%Y%m%d%H'",
+            "2021-03-01",
+            id="digits of hours",
+        ),
+        pytest.param(
+            csv(frame(time=TIMES.strftime("%Y%m%d%H%M"))),
+            "'202103010000' can be read in two ways, 1976-05-28 03:43 as milliseconds since 1970",
+            "dates: '%Y%m%d%H%M'",
+            "2021-03-01",
+            id="digits of minutes",
+        ),
+        pytest.param(
+            csv(APART.assign(tod=TIMES.strftime("%I:%M %p"))),
+            "the time of day is in another column, tod",
+            "time: [time, tod]",
+            "2021-03-01",
+            id="time of day apart",
+        ),
+        pytest.param(
+            csv(APART.assign(hhmm=TIMES.strftime("%H%M").astype(int))),
+            "the time of day is in another column, hhmm",
+            "time: [time, hhmm]",
+            "2021-03-01",
+            id="hours and minutes apart",
+        ),
+        pytest.param(
+            csv(APART.assign(hour=TIMES.hour + 1)),
+            "the time of day is in another column, hour",
+            "time: [time, hour]",
+            "2021-03-01 01:00",
+            id="hours 1 to 24",
+        ),
+        pytest.param(
+            csv(pd.concat([frame(), frame()[:31]])),
+            "its rows that come late are there twice: in the data block, duplicates: first, last",
+            "duplicates: first",
+            "2021-03-01",
+            id="rows again",
+        ),
+    ],
+)
+def test_the_message_names_the_key(raw: bytes, sentence: str, key: str, first: str) -> None:
+    message = refused(raw)
+    assert sentence in message
+    assert key in message
+    table = read(raw, **yaml.safe_load(key))
+    assert table.frame.index[0] == pd.Timestamp(first)
+    loads = table.frame["load"].to_list()
+    assert loads == list(range(len(loads)))
+    assert len(loads) in (24, 60)
+    assert table.step == Step(3600)
+
+
+SITES = pd.concat([frame(site=site) for site in ("north", "south", "o'hara")])
+IN_TURNS = SITES.sort_values(["time", "site"])
 TWO_KEYS = pd.concat(
     [
         frame(site=site, product=product)
@@ -74,222 +240,219 @@ TWO_KEYS = pd.concat(
         for product in ("tea", "rice", "salt")
     ]
 ).sort_values("time", kind="stable")
-DAYS = pd.date_range("2021-03-01", periods=60)
-STORES = pd.concat([frame(time=DAYS, store=at) for at in range(24)]).sort_values(["time", "store"])
-APART = frame(time=TIMES.strftime("%Y-%m-%d"))
-MONTH_FIRST_NOON = [f"{t.month}/{t.day}/{t.year} {t:%I:%M:%S %p}" for t in LATER]
-NO_MIDNIGHT = [
-    f"{t:%d.%m.%Y}" if t.hour == 0 else f"{t:%d.%m.%Y %H:%M}" for t in TIMES + pd.Timedelta(days=12)
-]
-PARTS = (
-    frame()
-    .assign(**{name: getattr(TIMES, name) for name in ("year", "month", "day", "hour")})
-    .drop(columns="time")
-)
+STORES = pd.concat([frame(store=at) for at in range(24)]).sort_values(["time", "store"])
 
 
 @pytest.mark.parametrize(
-    ("file", "raw", "sentence", "first"),
+    ("file", "raw", "sentence", "written"),
     [
-        ("a b.parquet", parquet(frame()), "it is a Parquet file", "2021-03-01"),
-        (
-            "indexed.parquet",
-            parquet(frame().set_index("time")),
-            "it is a Parquet file",
-            "2021-03-01",
-        ),
-        ("t.csv.gz", gzip.compress(csv(frame())), "it is packed with gzip", "2021-03-01"),
-        ("t.zip", zipped(csv(frame()), "t.csv"), "it is a zip archive", "2021-03-01"),
-        (
-            "wide.csv",
-            csv(frame()).decode().encode("utf-16"),
-            "it is UTF-16 text",
-            "2021-03-01",
-        ),
-        (
-            "windows.csv",
-            csv(frame(sky="wölkig"), sep=";").decode().encode("cp1252"),
-            "it may be of Windows",
-            "2021-03-01",
-        ),
-        ("tabs.tsv", csv(frame(), sep="\t"), r"its values have '\t' between", "2021-03-01"),
-        ("pipes.txt", csv(frame(), sep="|"), "its values have '|' between", "2021-03-01"),
-        ("zulu.csv", csv(frame(time=TIMES.strftime("%Y-%m-%dT%H:%MZ"))), "a zone", "2021-03-01"),
-        (
-            "india.csv",
-            csv(frame(time=TIMES.strftime(f"%Y-%m-%d %H:%M:%S{EAST}"))),
-            "time has times of a zone",
-            "2021-02-28 18:30",
-        ),
-        (
-            "epoch.csv",
-            csv(frame(time=TIMES.astype("datetime64[s]").astype(np.int64))),
-            "time seems to count the s since 1970",
-            "2021-03-01",
-        ),
-        (
-            "javascript.csv",
-            csv(frame(time=TIMES.astype("datetime64[ms]").astype(np.int64))),
-            "time seems to count the ms since 1970",
-            "2021-03-01",
-        ),
-        (
-            "european.csv",
-            csv(frame(time=(TIMES + pd.Timedelta(days=12)).strftime("%d.%m.%Y %H:%M"))),
-            "time has the day first",
-            "2021-03-13",
-        ),
-        ("american.csv", csv(frame(time=MONTH_FIRST)), "time has the month first", "2021-03-21"),
-        ("o'hara.csv", csv(SEVERAL), "3 series, one for each site", "2021-03-01"),
-        ("turns.csv", csv(IN_TURNS), "3 series, one for each site", "2021-03-01"),
-        ("newest.csv", csv(frame()[::-1]), "rows that are out of order", "2021-03-01"),
-        ("drops.csv", csv(SEVERAL.sample(frac=0.8, random_state=1)), "3 series, one for", None),
-        ("two.csv", csv(TWO_KEYS), "6 series, one for each site and product (", "2021-03-01"),
-        ("stores.csv", csv(STORES), "24 series, one for each store", "2021-03-01"),
-        ("dwd.csv", csv(frame(time=TIMES.strftime("%Y%m%d%H"))), "without anything", "2021-03-01"),
-        (
-            "minutes.csv",
-            csv(frame(time=TIMES.strftime("%Y%m%d%H%M"))),
-            "time has times without anything between their parts",
-            "2021-03-01",
-        ),
-        ("clock.csv", csv(APART.assign(tod=TIMES.strftime("%I:%M %p"))), "time and tod", None),
-        ("hhmm.csv", csv(APART.assign(hhmm=TIMES.strftime("%H%M"))), "time and hhmm", "2021-03-01"),
-        ("ending.csv", csv(APART.assign(hour=TIMES.hour + 1)), "time and hour", "2021-03-01 01:00"),
-        (
-            "noon.csv",
-            csv(frame(time=MONTH_FIRST_NOON)),
-            "time has the month first",
-            "2021-03-21",
-        ),
-        (
-            "midnight.csv",
-            csv(frame(time=NO_MIDNIGHT)),
-            "time has the day first",
-            "2021-03-13",
-        ),
-        (
-            "little.csv",
-            csv(frame()).decode().encode("utf-16-le"),
-            "it is UTF-16 text",
-            "2021-03-01",
-        ),
-        (
-            "mixed.csv",
-            csv(pd.concat([frame()[30:], frame()[:31]])),
-            "1 row with the time of another, of which the last stays, and rows that are out of",
-            "2021-03-01",
-        ),
+        ("o'hara.csv", csv(SITES), "3 series, one for each site (north, south, o'hara)", "north"),
+        ("turns.csv", csv(IN_TURNS), "3 series, one for each site", "north"),
+        ("north.csv", csv(IN_TURNS), "3 series, one for each site", "one-north"),
+        ("two.csv", csv(TWO_KEYS), "6 series, one for each site and product (", "north-tea"),
+        ("stores.csv", csv(STORES), "24 series, one for each store (0, 1, 2, 3, ...)", "0"),
+        ("turns.txt", csv(IN_TURNS, sep=";"), "3 series, one for each site", "north"),
+        ("a b.parquet", parquet(IN_TURNS), "3 series, one for each site", "north"),
+        ("stores.parquet", parquet(STORES), "24 series, one for each store", "0-0"),
+        ("wide.csv", csv(SITES).decode().encode("utf-16"), "3 series, one for each site", "north"),
     ],
 )
-def test_advised_python_makes_a_readable_table(
-    home: Path, file: str, raw: bytes, sentence: str, first: str | None
+def test_of_several_series_one_is_taken(
+    home: Path, file: str, raw: bytes, sentence: str, written: str
 ) -> None:
+    """By the Python in the message: it is run, and writes a table that reads."""
     Path(file).write_bytes(raw)
     message = refused(raw, file)
     assert sentence in message
     code = textwrap.dedent("\n".join(re.findall(r"^    .*$", message, re.MULTILINE)))
     exec(compile(code, file, "exec"), {})
-    (written,) = home.glob("*-read.csv")
-    if first is None:  # what it takes next, another message says
-        return
-    table = read(written.read_bytes(), written.name)
-    assert len(table) == 60
-    assert table.index[0] == pd.Timestamp(first)
-    assert sorted(table["load"]) == list(range(60))
+    assert Path(file).read_bytes() == raw
+    assert {each.name for each in home.iterdir()} == {file, f"{written}.csv"}
+    check_all_there(read(Path(f"{written}.csv").read_bytes()), "2021-03-01")
 
 
-def test_a_clock_in_parts_is_written_back_in_parts(home: Path) -> None:
+def test_series_with_gaps_are_called_series() -> None:
+    message = refused(csv(SITES.sample(frac=0.8, random_state=1)))
+    assert "3 series, one for each site" in message
+
+
+def test_no_python_reads_what_is_not_one_file(home: Path) -> None:
+    files = {"a.csv": csv(IN_TURNS[:90]), "b.csv": csv(IN_TURNS[90:])}
+    for name, raw in files.items():
+        Path(name).write_bytes(raw)
+    reading = Reading(time="time")
+    for given in ({"standard input": csv(SITES)}, files):
+        with pytest.raises(TableError, match=r"one for each site \(.*\), and one can be read$"):
+            parse_table(given, reading, target="load", features=("load", "sky"), horizon=1)
+
+
+def test_a_clock_in_parts_is_filled(home: Path) -> None:
     time = ["year", "month", "day", "hour"]
-    raw = csv(pd.concat([PARTS[:20], PARTS[23:]]))
-    Path("parts.csv").write_bytes(raw)
-    message = refused(raw, "parts.csv", time)
-    assert "it has 3 steps without a row" in message
-    code = textwrap.dedent("\n".join(re.findall(r"^    .*$", message, re.MULTILINE)))
-    exec(compile(code, "parts.csv", "exec"), {})
-    table = read(Path("parts-read.csv").read_bytes(), "parts-read.csv", time)
-    assert len(table) == 60
-    assert table["load"].isna().sum() == 3
+    parts = frame().assign(**{name: getattr(TIMES, name) for name in time}).drop(columns="time")
+    raw = csv(pd.concat([parts[:20], parts[23:]]))
+    message = refused(raw, time=time)
+    assert message == (
+        "t.csv:22: the clock jumps from 2021-03-01 19:00:00 (line 21) to 2021-03-01 23:00:00, but "
+        "rows must be 1 h apart (rows that break this: 1); in the data block, gaps: fill makes the "
+        "3 steps without a row rows without values"
+    )
+    table = read(raw, time=time, gaps="fill")
+    assert len(table.frame) == 60
+    assert list(np.flatnonzero(table.frame["load"].isna())) == [20, 21, 22]
 
 
-def other(change: Callable[[pd.DataFrame], pd.DataFrame]) -> bytes:
-    return csv(change(frame()))
+@pytest.mark.parametrize(
+    ("times", "step", "second"),
+    [
+        (pd.bdate_range("2021-03-05", periods=60), Step(1, "business day"), "2021-03-08"),
+        (pd.date_range("2021-03-31", periods=60, freq="ME"), Step(1, "month end"), "2021-04-30"),
+        (pd.date_range("2021-03-01", periods=60, freq="MS").strftime("%Y-%m"), None, "2021-04-01"),
+        (pd.date_range("2021-01-01", periods=60, freq="QS"), Step(3, "month"), "2021-04-01"),
+        (pd.date_range("1961-01-01", periods=60, freq="YS").year, Step(12, "month"), "1962-01-01"),
+    ],
+)
+def test_calendars_are_steps(times: pd.Index, step: Step | None, second: str) -> None:
+    table = read(csv(frame(time=times)))
+    assert table.step == (step or Step(1, "month"))
+    assert table.frame.index[1] == pd.Timestamp(second)
+    assert table.frame["load"].to_list() == list(range(60))
 
 
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [
-        (
-            csv(frame(time=DAY_FIRST)),
-            "of '01.03.2021 00:00' in time nobody knows which is the month, as none of its rows",
-        ),
-        (csv(frame(time=TIMES.strftime("%Y-%m"))), "time has months, which are not of one length"),
-        (
-            csv(frame(time=pd.bdate_range("2021-03-01", periods=60))),
-            "its rows are business days, without Saturdays and Sundays",
-        ),
-        (
-            csv(frame(time=pd.date_range("2021-03-31", periods=60, freq="ME"))),
-            "its rows are months, quarters or years, which are not of one length",
-        ),
-        (
+        pytest.param(
             csv(frame(time=TIMES + pd.to_timedelta(np.arange(60) % 7, unit="s"))),
-            "its times are irregular, or some are wrong: the longest jump is from",
+            "t.csv:9: the clock jumps from 2021-03-01 06:00:06 (line 8) to 2021-03-01 07:00:00, "
+            "but rows must be 3601 s apart, as most are (rows that break this: 8); correct the "
+            "times, or gather the rows in steps of one length first",
+            id="seconds that drift",
         ),
-        (csv(frame(time="2021-03-01 00:00")), "all of its rows have one time"),
-        (zipped(b"", "[Content_Types].xml"), "it is a workbook: save the sheet as CSV, in UTF-8"),
-        (b"\x00\x01\x02\xff", "it is no text: save the table as CSV, in UTF-8"),
+        pytest.param(
+            csv(frame(time="2021-03-01 00:00")),
+            "t.csv:3: the clock stands still from 2021-03-01 00:00:00 (line 2) to "
+            "2021-03-01 00:00:00",
+            id="one time",
+        ),
+        pytest.param(
+            csv(pd.concat([frame()[30:], frame()[:30]])),
+            "t.csv: its rows are out of order; sort them by time",
+            id="out of order",
+        ),
+        pytest.param(
+            zipped("[Content_Types].xml"),
+            "t.csv: must be a CSV or Parquet file, but is a workbook; save its sheet as CSV, in "
+            "UTF-8, from the program",
+            id="a workbook",
+        ),
+        pytest.param(
+            zipped(*"abcdefg"),
+            "t.csv: an archive must hold one file, but holds 7 (a, b, c, d, e, ...); unpack it, "
+            "and name one, or a pattern such as 'FOLDER/*.csv'",
+            id="many files",
+        ),
+        pytest.param(
+            gzip.compress(csv(frame()))[:-20], "t.csv: can't be unpacked: ", id="half a gzip"
+        ),
+        pytest.param(
+            gzip.compress(csv(frame()))[:20] + b"\xff" * 90,
+            "t.csv: can't be unpacked: ",
+            id="a spoilt gzip",
+        ),
+        pytest.param(
+            zipped("t.csv", content=csv(frame()))[50:],
+            ": must be UTF-8 text, but isn't; it is no text: save the table as CSV",
+            id="half a zip",
+        ),
+        pytest.param(
+            parquet(frame())[:-20], "t.csv: can't be read as Parquet: ", id="half a Parquet"
+        ),
+        pytest.param(
+            b"\x00\x01\x02\xff",
+            "t.csv:1: must be UTF-8 text, but isn't; it is no text: save the table as CSV, in "
+            "UTF-8",
+            id="no text",
+        ),
+        pytest.param(
+            parquet(frame(load=[[1.0]] * 60)),
+            "t.csv: load must have one value in each row, but has list<",
+            id="lists in cells",
+        ),
+        pytest.param(
+            parquet(frame(sky=[b"\xff"] * 60)),
+            "t.csv: can't be read as Parquet: ",
+            id="bytes in cells",
+        ),
+        pytest.param(
+            parquet(frame().assign(time=TIMES.where(TIMES[0] < TIMES))),
+            "t.csv, row 1: time must be a time, but is empty",
+            id="Parquet without a time",
+        ),
+        pytest.param(
+            csv(frame().rename(columns={"load": "load, kWh"}), sep=";"),
+            "t.csv: no column 'load'; did you mean 'load, kWh'?",
+            id="a comma in a name",
+        ),
     ],
 )
-def test_what_has_no_way_is_called_what_it_is(raw: bytes, sentence: str) -> None:
-    message = refused(raw, "t.csv")
+def test_what_is_refused_is_called_what_it_is(raw: bytes, sentence: str) -> None:
+    message = refused(raw)
     assert sentence in message
     assert "in Python" not in message
+    assert all(line.startswith("t.csv") for line in message.splitlines())
 
 
 def test_mondays_with_a_gap_are_no_business_days() -> None:
     weeks = pd.date_range("2021-03-01", periods=61, freq="7D").delete(30)
-    assert "1 step without a row" in refused(csv(frame(time=weeks)), "t.csv")
+    raw = csv(frame(time=weeks))
+    assert "gaps: fill makes the 1 step without a row" in refused(raw)
+    assert read(raw, gaps="fill").step == Step(7 * 86400)
 
 
-def test_standard_input_gets_no_python() -> None:
-    message = refused(csv(frame()[::-1]), "standard input")
-    assert message.endswith("standard input: it has rows that are out of order")
+def test_one_time_is_no_clock() -> None:
+    message = refused(csv(frame(time="2021-03-01 00:00")), duplicates="mean")
+    assert message == "t.csv:2: the clock must go on, but all rows have 2021-03-01 00:00:00"
 
 
 def test_indistinct_duplicates_are_not_dropped() -> None:
-    twice = pd.concat([frame(), frame(load=np.arange(60.0) + 0.5)]).sort_values("time")
-    message = refused(csv(twice), "t.csv")
-    assert "60 of its 120 rows have the time of another, and no column tells them apart" in message
-    assert "in Python" not in message
+    twice = csv(pd.concat([frame(), frame(load=np.arange(60.0) + 0.5)]).sort_values("time"))
+    message = refused(twice)
+    assert "each time must have one row (rows that break this: 60)" in message
+    assert "duplicates: first, last or mean" in message
+    means = read(twice, duplicates="mean").frame["load"]
+    assert means.to_list() == [at + 0.25 for at in range(60)]
 
 
 def test_one_wrong_year_fills_no_million_rows() -> None:
     times = TIMES.to_series().reset_index(drop=True)
-    times[50] = times[50].replace(year=2201)
-    message = refused(csv(frame(time=times)), "t.csv")
-    assert "the longest jump is from 2021-03-03 11:00:00 to 2201-03-03 02:00:00" in message
-    assert "in Python" not in message
+    times[59] = times[59].replace(year=2201)
+    for gaps in ("refuse", "fill"):
+        message = refused(csv(frame(time=times)), gaps=gaps)
+        assert message == (
+            "t.csv:61: the clock jumps from 2021-03-03 10:00:00 (line 60) to 2201-03-03 11:00:00, "
+            "but rows must be 1 h apart, and 1,577,832 steps of its 1,577,892 have no row; correct "
+            "the times, or gather the rows in longer steps first"
+        )
 
 
-def test_missing_hour_elsewhere_is_no_clock_change() -> None:
-    for day in ("2021-02-07 00:00", "2021-03-28 12:00"):
-        times = pd.date_range(day, periods=61, freq="h").delete(5)
-        assert "1 step without a row" in refused(csv(frame(time=times)), "t.csv")
+@pytest.mark.parametrize("day", ["2021-02-07 00:00", "2021-03-28 12:00"])
+def test_missing_hour_elsewhere_is_no_clock_change(day: str) -> None:
+    times = pd.date_range(day, periods=61, freq="h").delete(5)
+    message = refused(csv(frame(time=times)))
+    assert "gaps: fill makes the 1 step without a row" in message
+    assert "zone" not in message
 
 
-def test_what_r_writes_for_europe_has_its_way(home: Path) -> None:
-    """write.csv2 puts names in quotes, and semicolons between them."""
-    raw = csv(frame(), sep=";", quoting=1)
-    Path("r.csv").write_bytes(raw)
-    message = refused(raw, "r.csv")
-    assert "its values have ';' between them" in message
-    named = csv(frame().rename(columns={"load": "load, kWh"}), sep=";")
-    assert "its values have ';' between them" in refused(named, "r.csv")
-
-
-def test_first_wrong_time_is_named() -> None:
+def test_the_form_of_most_times_is_named() -> None:
     """A sum below a table of days that have the day first."""
-    times = [*(TIMES + pd.Timedelta(days=12)).strftime("%d.%m.%Y %H:%M"), ""]
-    table = pd.concat([frame(), frame()[-1:]]).assign(time=times)
-    assert "time has the day first" in refused(csv(table), "t.csv")
+    times = [*LATER.strftime("%d.%m.%Y %H:%M"), ""]
+    raw = csv(pd.concat([frame(), frame()[-1:]]).assign(time=times))
+    message = refused(raw)
+    assert "t.csv:2: time = '13.03.2021 00:00'" in message
+    assert "dates: day_first" in message
+    assert "t.csv:62: time = ''" in refused(raw, dates="day_first")
+
+
+def test_dates_of_neither_order_are_at_a_line() -> None:
+    message = refused(csv(frame(time=["13/01/2021", "01/13/2021"] * 30)))
+    assert message.startswith("t.csv:2: time = '13/01/2021': must be a time such as 2013-01-31")

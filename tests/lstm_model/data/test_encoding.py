@@ -8,9 +8,10 @@ import pytest
 from lstm_model.configuration import DataSettings
 from lstm_model.data.encoding import FeatureEncoder
 from lstm_model.data.series import EncodedSeries
+from lstm_model.data.step import Step
 from lstm_model.errors import TableError
 
-HOUR = pd.Timedelta(hours=1)
+HOUR = Step(3600)
 
 
 Settings = Callable[..., DataSettings]
@@ -91,7 +92,7 @@ def test_constant_feature_is_zero_throughout(
 @pytest.mark.parametrize(
     ("days", "calendar", "told"),
     [
-        (1, ["hour_of_day"], "rows 1 days apart hour_of_day never does; leave it out"),
+        (1, ["hour_of_day"], "rows 1 day apart hour_of_day never does; leave it out"),
         (3, ["hour_of_day", "day_of_week"], "rows 3 days apart hour_of_day never does"),
         (7, ["day_of_week", "day_of_year"], "rows 7 days apart day_of_week never does"),
         (
@@ -115,8 +116,8 @@ def test_a_calendar_that_never_changes_is_refused(
     told: str | None,
     folds: int,
 ) -> None:
-    table, step = table.iloc[:48].assign(pm=np.arange(48.0) % 7), pd.Timedelta(days=days)
-    table.index = pd.date_range("1904-03-01", periods=48, freq=step, name="time")
+    table, step = table.iloc[:48].assign(pm=np.arange(48.0) % 7), Step(86400 * days)
+    table.index = pd.date_range("1904-03-01", periods=48, freq=step.duration, name="time")
     splits = {"validation_from": str(table.index[28]), "test_from": str(table.index[38])}
     asked = settings(calendar=calendar, folds=folds, **splits)
     if told is None:
@@ -160,7 +161,7 @@ def test_the_targets_recent_past_is_an_input(settings: Settings) -> None:
 def test_means_cover_days_and_weeks_at_any_step(settings: Settings) -> None:
     frame = pd.DataFrame({"pm": np.arange(40.0) % 9})
     names = {
-        step: FeatureEncoder.fit(frame, "pm", [], pd.Timedelta(step)).channels
+        step: FeatureEncoder.fit(frame, "pm", [], Step.of(pd.Timedelta(step))).channels
         for step in ("15min", "1D", "7D")
     }
     assert names["15min"] == ("pm", "pm:mean96", "pm:mean672")

@@ -6,9 +6,10 @@ import pytest
 
 from lstm_model.configuration import DataSettings
 from lstm_model.data.series import EncodedSeries, changes_ahead
+from lstm_model.data.step import Step
 from lstm_model.errors import TableError
 
-HOUR = pd.Timedelta(hours=1)
+HOUR = Step(3600)
 Settings = Callable[..., DataSettings]
 
 

@@ -14,6 +14,7 @@ import pytest
 from lstm_model.data import sources
 from lstm_model.data.simulation import simulate
 from lstm_model.data.sources import Dataset, load_dataset
+from lstm_model.data.step import Step
 from lstm_model.errors import TableError
 from tests.lstm_model.data.day_table import days, settings
 
@@ -40,10 +41,30 @@ def test_files_that_cannot_be_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     message = (
-        f"{source}: can't be read: {reason}; data come from beijing, simulated, or a CSV's path"
+        f"{source}: can't be read: {reason}; data come from beijing, simulated, or a table's path"
     )
     with pytest.raises(TableError, match=f"^{re.escape(message)}$"):
         load_dataset(settings(source, fallback="simulated"))
+
+
+def test_a_pattern_is_one_table(load: Callable[..., Dataset]) -> None:
+    """In the order of its times, whatever the files are called; and each file says its lines."""
+    expected = load(days())
+    header, *rows = days().splitlines()
+    for name, part in (("b", rows[:4]), ("a", rows[4:])):
+        Path(f"part-{name}.csv").write_text("\n".join([header, *part]))
+    table = load_dataset(settings("part-*.csv"))
+    pd.testing.assert_frame_equal(table.frame, expected.frame)
+    assert (table.source, table.repairs) == ("part-*.csv", ())
+    assert table.sha256 != expected.sha256
+    Path("part-a.csv").write_text("\n".join([header, *rows[4:]]).replace("9,cv", "x,cv"))
+    with pytest.raises(TableError, match=r"^part-a\.csv:3: pm must be numeric"):
+        load_dataset(settings("part-*.csv"))
+    Path("part-a.csv").write_text("date,pm\n2013-01-05,1\n2013-01-06,2\n")
+    with pytest.raises(TableError, match=r"^part-a\.csv: no column 'wind'"):
+        load_dataset(settings("part-*.csv"))
+    with pytest.raises(TableError, match=r"^no-\*\.csv: must name files, but none has such a name"):
+        load_dataset(settings("no-*.csv"))
 
 
 def test_simulated() -> None:
@@ -51,7 +72,7 @@ def test_simulated() -> None:
     changes = {"target": "pm2.5", "features": features, "time": None, "test_from": "2014-01-01"}
     table = load_dataset(settings("simulated", **changes))
     assert (table.source, table.simulated, table.warning) == ("simulated", True, None)
-    assert table.step == pd.Timedelta(hours=1)
+    assert table.step == Step(3600)
 
     direct = simulate(seed=0)
     assert len(table.frame) == len(direct)

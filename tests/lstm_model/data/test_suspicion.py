@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from lstm_model.data.simulation import simulate
+from lstm_model.data.step import Step
 from lstm_model.data.suspicion import (
     find_doubts,
     find_sentinels,
@@ -18,7 +19,7 @@ from lstm_model.data.suspicion import (
 from lstm_model.wording import yaml_text
 from tests.tuning.space.yaml_hints import keys_of
 
-HOUR = pd.Timedelta(hours=1)
+HOUR = Step(3600)
 RNG = np.random.default_rng(4)
 LEVEL = (400 + 40 * RNG.normal(size=500)).round(1)
 COLD = RNG.normal(5, 8, 500).round(1)
@@ -82,7 +83,7 @@ def test_rows_that_repeat_are_counted() -> None:
     column = pd.Series([np.nan, np.nan, 1, np.nan, 2, np.nan, np.nan, np.nan])
     assert longest_repeat(column) == 3, "before the first value nothing is repeated"
     assert not is_mostly_empty(column, HOUR)
-    assert is_mostly_empty(column, pd.Timedelta(hours=9)), "27 hours"
+    assert is_mostly_empty(column, Step(32400)), "27 hours"
     assert not is_mostly_empty(pd.Series([1.0] * 100 + [np.nan] * 90), HOUR), "less than half"
     assert is_mostly_empty(pd.Series([1.0] * 20 + [np.nan] * 25), HOUR)
 

@@ -7,6 +7,7 @@ import pytest
 
 from lstm_model.configuration import DataSettings
 from lstm_model.data.series import EncodedSeries
+from lstm_model.data.step import Step
 from lstm_model.evaluation.baselines import (
     BASELINES,
     BY_NAME,
@@ -18,7 +19,7 @@ from lstm_model.evaluation.baselines import (
     forecast_ridge,
 )
 
-HOUR, DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
+HOUR, DAY = Step(3600), Step(86400)
 
 
 def hourly(values: list[float], start: str = "2020-01-01") -> pd.DataFrame:
@@ -50,11 +51,11 @@ def test_no_yesterday_where_a_day_is_no_whole_rows(
     settings: Callable[..., DataSettings],
 ) -> None:
     for step, start in (
-        (pd.Timedelta(hours=7), "2020-01-10"),
-        (pd.Timedelta(days=1), "2020-02-01"),
+        (Step(25200), "2020-01-10"),
+        (Step(86400), "2020-02-01"),
     ):
         frame = hourly([float(v * v) for v in range(60)])
-        frame.index = pd.date_range("2020-01-01", periods=60, freq=step, name="time")
+        frame.index = pd.date_range("2020-01-01", periods=60, freq=step.duration, name="time")
         made = settings(features=["pm"], horizon=1, validation_from=start, test_from="2020-03-01")
         series = EncodedSeries.from_table(frame, step, made)
         assert BY_NAME["same_hour_yesterday"].changes(series, "") is None
@@ -149,12 +150,11 @@ def test_over_folds_the_baselines_are_means(
     assert both.persistence.skill == 0.0
 
 
-def series_of(
-    values: "npt.ArrayLike", step: pd.Timedelta, split: int, horizon: int = 1
-) -> EncodedSeries:
+def series_of(values: "npt.ArrayLike", step: Step, split: int, horizon: int = 1) -> EncodedSeries:
     """Two thirds of the rest validate."""
     values = np.asarray(values, np.float64)
-    times = pd.date_range("2019-01-01", periods=len(values), freq=step, name="time")
+    first = step.after(pd.DatetimeIndex(["2019-01-01"], name="time"), 1)  # a time of its own
+    times = step.grid(first[0], step.after(first, len(values) - 1)[0])
     settings = DataSettings(
         target="pm",
         features=("pm",),
@@ -184,11 +184,19 @@ def series_of(
         ("7h", 200, 120, "same_hour_last_week"),
         ("2D", 900, 600, ""),
         ("30D", 60, 30, ""),
+        (Step(1, "month"), 90, 50, "same_month_last_year"),
+        (Step(1, "month end"), 90, 50, "same_month_last_year"),
+        (Step(1, "month"), 18, 10, ""),  # validation begins in the first year
+        (Step(2, "month"), 90, 50, ""),
+        (Step(3, "month"), 60, 40, "same_quarter_last_year"),
+        (Step(12, "month"), 60, 40, ""),
+        (Step(1, "business day"), 300, 200, "same_day_last_week"),
     ],
 )
-def test_seasons_follow_step_and_past(step: str, rows: int, split: int, names: str) -> None:
+def test_seasons_follow_step_and_past(step: str | Step, rows: int, split: int, names: str) -> None:
     values = np.random.default_rng(0).normal(10, 1, rows)
-    scores = evaluate_baselines(series_of(values, pd.Timedelta(step), split)).scores
+    step = step if isinstance(step, Step) else Step.of(pd.Timedelta(step))
+    scores = evaluate_baselines(series_of(values, step, split)).scores
     assert list(scores) == ["persistence", *names.split(), "training_mean", "ridge"]
 
 
@@ -209,6 +217,22 @@ def test_seasons_and_the_mean_worked_out_by_hand() -> None:
     # Row 500 is missing: its forecasts are changes from row 499.
     average = np.nanmean(values[: 24 * 20])
     np.testing.assert_allclose(mean[500], average - values[499])
+
+
+@pytest.mark.parametrize(
+    ("name", "months", "year"), [("same_month_last_year", 1, 12), ("same_quarter_last_year", 3, 4)]
+)
+def test_a_year_of_months_worked_out_by_hand(name: str, months: int, year: int) -> None:
+    values = np.random.default_rng(1).normal(10, 1, 90)
+    values[42] = np.nan
+    change = BY_NAME[name].changes(series_of(values, Step(months, "month"), 60, horizon=13), "")
+    assert change is not None
+    # From row 50: its year's first lead time is row 51 - year; a whole year ahead is row 50 itself;
+    # one more has to go two years back.
+    assert change[50, 0] == values[51 - year] - values[50]
+    assert change[50, year - 1] == 0
+    assert change[50, year] == values[51 - year] - values[50]
+    assert change[41 + year, 0] == values[41] - values[41 + year], "row 42 is missing"
 
 
 def test_never_negative_target_is_forecast_so() -> None:
@@ -263,13 +287,20 @@ CASES = [
 HORIZON = 3
 
 
+STEPS = {
+    "hour": HOUR,
+    "week_last": Step(604800),
+    "month": Step(1, "month"),
+    "quarter": Step(3, "month"),
+}
+
+
 def conforming(baseline: Baseline, change_from: int | None = None) -> tuple[EncodedSeries, int]:
     """A skewed series with missing values, of a step that the baseline is for, and where its
     validation starts; from one row after that on, the target is another where asked for.
     """
     rng = np.random.default_rng(4)
-    days, weeks = pd.Timedelta(days=1), pd.Timedelta(days=7)
-    step = HOUR if "hour" in baseline.name else weeks if "week_last" in baseline.name else days
+    step = next((step for name, step in STEPS.items() if name in baseline.name), DAY)
     rows, split = (9500, 9000) if step == HOUR else (900, 700)
     values = np.exp(rng.normal(2, 0.5, rows))
     values[rng.integers(0, rows, 40)] = np.nan

@@ -14,9 +14,10 @@ import torch
 import lstm_model
 from lstm_model.arrays import Float64Array
 from lstm_model.configuration import Configuration, DataSettings, Reading
-from lstm_model.data.csv_table import CLOCK_PARTS
 from lstm_model.data.series import EncodedSeries
 from lstm_model.data.simulation import simulate
+from lstm_model.data.step import Step
+from lstm_model.data.time_forms import CLOCK_PARTS
 from lstm_model.errors import InputError
 from lstm_model.inference import fitting
 from lstm_model.inference.predictor import TrainedForecaster
@@ -68,7 +69,7 @@ def test_fit_is_what_the_parts_come_to(air: pd.DataFrame) -> None:
         }
     )
     frame["cbwd"] = frame["cbwd"].astype("str")
-    series = EncodedSeries.from_table(frame, pd.Timedelta("1h"), settings)
+    series = EncodedSeries.from_table(frame, Step(3600), settings)
     trainer = Trainer(Configuration(hidden_size=4), series, max_epochs=2, seed=0)
     epochs = list(trainer)
     best = epochs[-1].best

@@ -100,7 +100,7 @@ def test_times_that_are_texts(text: str) -> None:
     with pytest.raises(TableError, match=r"clock's columns \(at\), but has a RangeIndex and no at"):
         model.forecast(table.drop(columns="at"))
     wrong = table.assign(at="noon")
-    with pytest.raises(TableError, match="at 0: at = 'noon': must be a time such as"):
+    with pytest.raises(TableError, match="at row 0: at = 'noon': must be a time such as"):
         model.forecast(wrong)
 
 
@@ -137,14 +137,32 @@ def test_ambiguous_frames_are_refused(reader: TrainedForecaster) -> None:
     by_time = frame.set_axis(
         pd.date_range("2021-01-01", periods=len(frame), freq="h", tz="Asia/Tokyo")
     )
-    with pytest.raises(TableError, match=r"times must have no zone, .* but have Asia/Tokyo"):
+    with pytest.raises(TableError, match=r"times must have no offset from UTC, as those that the"):
         reader.forecast(by_time)
     twice = pd.concat([frame, frame[["load"]]], axis=1)
     with pytest.raises(TableError, match="each column must be there once, but load is there twice"):
         reader.forecast(twice)
     short = frame.assign(year="21")
-    with pytest.raises(TableError, match="the year must have four digits, but is 21"):
+    with pytest.raises(TableError, match=r"hour = '21', .* the year must have four digits"):
         reader.forecast(short)
+
+
+def test_a_frame_may_have_a_zone() -> None:
+    """Of a model whose table had one: whichever zone it is, and as its wall clock shows it."""
+    times = pd.date_range("2021-02-20", periods=900, freq="h", tz="Europe/Berlin")
+    wave = np.random.default_rng(3).normal(50, 5, 900).round(2)
+    frame = pd.DataFrame({"time": times.tz_localize(None), "load": wave})
+    model = trained_on(
+        frame.to_csv(index=False), "load", (480, 700), time="time", zone="Europe/Berlin"
+    )
+    expected = model.forecast(frame).table()  # on the wall, which leaves out an hour in March
+    assert str(expected["valid_time"].dt.tz) == "Europe/Berlin"
+    assert expected["valid_time"].iloc[-1] == times[-1] + pd.Timedelta(hours=1)
+    for zone in ("Europe/Berlin", "UTC", "Asia/Tokyo"):
+        by_time = frame[["load"]].set_axis(times.tz_convert(zone))
+        pd.testing.assert_frame_equal(model.forecast(by_time).table(), expected)
+        column = frame.assign(time=times.tz_convert(zone))
+        pd.testing.assert_frame_equal(model.forecast(column).table(), expected)
 
 
 def test_booleans_with_an_empty_cell_among_them(reader: TrainedForecaster) -> None:
@@ -171,7 +189,7 @@ def test_bounds_are_cut_at_zero(shift: float) -> None:
     low, high = found.bounds[0.95]
     assert (low >= 0).all() == (shift == 0)
     test = slice(700, rows)
-    came = pd.Series(price, times).reindex(found.origins + HOUR).to_numpy()
+    came = pd.Series(price, times).reindex(HOUR.after(found.origins, 1)).to_numpy()
     inside = ((low[:, 0] <= came) & (came <= high[:, 0]))[-(rows - 700) :]
     assert inside[:-1].mean() > 0.9
     negative = came[-(rows - 700) :] < 0

@@ -12,6 +12,7 @@ import pytest
 
 from lstm_model.arrays import Float64Array
 from lstm_model.data.series import EncodedSeries
+from lstm_model.data.step import Step
 from lstm_model.inference.intervals import Forecasts, Intervals, calibrate
 from lstm_model.training.evaluator import HoldoutEvaluator
 
@@ -195,7 +196,7 @@ def test_table_has_a_row_per_origin_and_lead_time() -> None:
     origins = pd.date_range("2020-02-28 22:00", periods=5, freq="h", name="time")
     values = np.arange(10.0).reshape(5, 2)
     bounds = {0.8: (values - 1, values + 1), 0.95: (values - 3, values + 4)}
-    found = Forecasts(origins, pd.Timedelta("1h"), values, bounds)
+    found = Forecasts(origins, Step(3600), values, bounds)
     some = found.every_nth_origin(3).table()
     assert list(some.columns) == [
         *("origin", "lead_time", "valid_time", "forecast"),

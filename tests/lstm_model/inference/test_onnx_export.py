@@ -47,7 +47,7 @@ def run_steps(forecaster: TrainedForecaster, table: pd.DataFrame, file: Path) ->
     start, points = len(zeros), []
     for number, row in enumerate(np.concatenate([zeros, encoded])):
         observed = last[max(0, number - start)]
-        cut = facts["never_negative"] and facts["cuts_forecasts"] and np.isfinite(observed)
+        cut = facts["never_negative"] and np.isfinite(observed)
         change, long_term, short_term = session.run(
             ["change", "new_long_term", "new_short_term"],
             {

@@ -9,6 +9,7 @@ import pytest
 from lstm_model import files
 from lstm_model.configuration import Configuration
 from lstm_model.data.series import EncodedSeries
+from lstm_model.data.step import Step
 from lstm_model.errors import InputError
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.trainer import Trainer
@@ -32,7 +33,7 @@ def test_it_comes_back_as_it_was(
     loaded = TrainedForecaster.load(tmp_path / "best")
     np.testing.assert_array_equal(loaded.forecast(table).point, forecaster.forecast(table).point)
     assert loaded.config == forecaster.config
-    assert loaded.step == pd.Timedelta(hours=1)
+    assert loaded.step == Step(3600)
     assert sorted(f.name for f in (tmp_path / "best").iterdir()) == [
         "model.json",
         "model.safetensors",
@@ -121,7 +122,7 @@ def test_interrupted_rename_leaves_the_old_folder(
         ),
         (lambda f: rewrite(f, whole=False, rows_needed=0), r"model\.json is damaged: its hash"),
         (lambda f: rewrite(f, validation={"rmse": None}), "holds no forecaster that can be used"),
-        (lambda f: rewrite(f, format=99), "the format must be 3 or 2, but got 99"),
+        (lambda f: rewrite(f, format=99), "the format must be 4 or 3, but got 99"),
         (lambda f: rewrite(f, encoding={}), "holds no forecaster that can be used"),
         (lambda f: rewrite(f, members=2), "holds no forecaster that can be used"),
         (lambda f: rewrite(f, members=0), "it has no members"),

@@ -18,7 +18,10 @@ from lstm_model.inference.table_checks import OutOfRangeWarning
     [
         (lambda t: t.drop(columns=["temp", "wind"]), r"\(pm, temp, wind\), but temp, wind are mis"),
         (lambda t: t.iloc[:5], r"must have \d+ rows or more, .* but has 5; give it a longer past"),
-        (lambda t: t.iloc[::2], "must be 0 days 01:00:00 apart, .* it is 0 days 02:00:00"),
+        (
+            lambda t: t.iloc[::2],
+            r"jumps from .* 08:00:00\) to .* 10:00:00, but rows must be 1 h apart",
+        ),
         (lambda t: t.reset_index(drop=True), "the clock's columns .when., but has a Range"),
         (
             lambda t: t.assign(temp="warm"),

@@ -9,6 +9,7 @@ import torch
 
 from lstm_model.data.encoding import FeatureEncoder
 from lstm_model.data.series import EncodedSeries
+from lstm_model.data.step import Step
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.inference.warm_start import TOLERANCE, WarmUpProbe
 from lstm_model.model.forecaster import LSTMForecaster
@@ -79,9 +80,9 @@ def test_settled_is_after_the_last_row_that_moves(
 
 @pytest.mark.parametrize(("minutes", "week"), [(60, 168), (15, 672), (5, 2016)])
 def test_probe_covers_a_weeks_mean(air_table: pd.DataFrame, minutes: int, week: int) -> None:
-    step = pd.Timedelta(minutes=minutes)
+    step = Step(60 * minutes)
     frame = air_table.iloc[:10_000].ffill()[["pm"]]
-    frame.index = pd.date_range("2020-01-01", periods=len(frame), freq=step)
+    frame.index = pd.date_range("2020-01-01", periods=len(frame), freq=step.duration)
     encoder = FeatureEncoder.fit(frame, "pm", (), step)
     model = LSTMForecaster.seeded(len(encoder.channels), SMALL, 1, seed=0)
     followed = len(WarmUpProbe(frame, encoder, "pm").differences([model]))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lstm_model.configuration import Configuration, DataSettings
 from lstm_model.data.series import EncodedSeries
+from lstm_model.data.step import Step
 from lstm_model.model import fast_torch
 from lstm_model.model.fast_torch import AdamW, AdamWTensors
 from lstm_model.training.trainer import Trainer
@@ -43,7 +44,7 @@ def series() -> EncodedSeries:
         validation_from=datetime(2020, 1, 17),
         test_from=datetime(2020, 1, 22),
     )
-    return EncodedSeries.from_table(table, pd.Timedelta(hours=1), settings)
+    return EncodedSeries.from_table(table, Step(3600), settings)
 
 
 def trained(series: EncodedSeries) -> list[Tensor]:

@@ -6,6 +6,7 @@ import torch
 
 from lstm_model.configuration import DataSettings
 from lstm_model.data.series import EncodedSeries
+from lstm_model.data.step import Step
 from lstm_model.model.forecaster import LSTMForecaster
 from lstm_model.training.evaluator import SETTLING_ROWS, HoldoutEvaluator, Segments
 from tests.lstm_model.training.small import SMALL, trained
@@ -47,7 +48,7 @@ def test_the_future_moves_no_earlier_forecast(
     table: pd.DataFrame, settings: Callable[..., DataSettings]
 ) -> None:
     """Training included: only rows before the split may reach the weights."""
-    hour = pd.Timedelta(hours=1)
+    hour = Step(3600)
     before = EncodedSeries.from_table(table, hour, settings())
     later = table.copy()
     later.loc[later.index[330:], ["pm", "temp"]] += 500

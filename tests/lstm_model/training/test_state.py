@@ -7,6 +7,7 @@ import torch
 
 from lstm_model.configuration import DataSettings
 from lstm_model.data.series import EncodedSeries
+from lstm_model.data.step import Step
 from lstm_model.errors import InputError
 from lstm_model.training.state import by_prefix, read_state, write_state
 from lstm_model.training.trainer import Trainer
@@ -34,7 +35,7 @@ def test_saved_between_epochs_ends_in_the_same_bits(series: EncodedSeries, tmp_p
 def test_folds_saved_between_epochs_end_in_the_same_bits(
     table: pd.DataFrame, settings: Callable[..., DataSettings], tmp_path: Path
 ) -> None:
-    folds = EncodedSeries.from_table(table, pd.Timedelta(hours=1), settings(folds=2))
+    folds = EncodedSeries.from_table(table, Step(3600), settings(folds=2))
     errors = [epoch.score.rmse for epoch in Trainer(SMALL, folds, max_epochs=3, seed=5)]
     first = Trainer(SMALL, folds, max_epochs=3, seed=5)
     first.run_epoch()

@@ -10,6 +10,7 @@ import torch
 
 from lstm_model.configuration import DataSettings
 from lstm_model.data.series import EncodedSeries
+from lstm_model.data.step import Step
 from lstm_model.errors import TrainingFailed
 from lstm_model.model.forecaster import LSTMForecaster
 from lstm_model.training.batches import Chunks
@@ -17,7 +18,7 @@ from lstm_model.training.evaluator import HoldoutEvaluator
 from lstm_model.training.trainer import Epoch, FoldTrainer, Trainer
 from tests.lstm_model.training.small import SMALL, trained
 
-HOUR = pd.Timedelta(hours=1)
+HOUR = Step(3600)
 
 
 def test_a_batch_without_targets_is_no_step(series: EncodedSeries) -> None:
@@ -151,7 +152,7 @@ def test_chunks_without_targets_do_no_harm(
     table: pd.DataFrame, settings: Callable[..., DataSettings]
 ) -> None:
     table.loc[table.index[100:200], "pm"] = np.nan
-    series = EncodedSeries.from_table(table, pd.Timedelta(hours=1), settings())
+    series = EncodedSeries.from_table(table, Step(3600), settings())
     fit = Trainer(
         SMALL.model_copy(update={"batch_size": 1, "chunk_length": 5}), series, max_epochs=1, seed=0
     )

@@ -6,6 +6,7 @@ import pytest
 
 from lstm_model.configuration import DataSettings
 from lstm_model.data.sources import Dataset
+from lstm_model.data.step import Step
 from lstm_model.errors import InputError, TableError
 from lstm_model.evaluation.baselines import PERSISTENCE
 from tuning.comparison.backtest import (
@@ -15,7 +16,7 @@ from tuning.comparison.backtest import (
     series_for_window,
 )
 
-HOUR = pd.Timedelta(hours=1)
+HOUR = Step(3600)
 
 
 def made(start: str, rows: int, step: str = "1h") -> Dataset:
@@ -23,7 +24,7 @@ def made(start: str, rows: int, step: str = "1h") -> Dataset:
     times = pd.date_range(start, periods=rows, freq=step, name="time")
     target = np.cumsum(np.arange(rows)).astype(np.float64)
     frame = pd.DataFrame({"pm": target}, index=times)
-    return Dataset(frame, pd.Timedelta(step), "made.csv", False, "0" * 64)
+    return Dataset(frame, Step.of(pd.Timedelta(step)), "made.csv", False, "0" * 64)
 
 
 def settings(**changes: object) -> DataSettings:

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
+from lstm_model.data.step import Step
 from lstm_model.errors import TableError
 from lstm_model.evaluation.baselines import PERSISTENCE
 from tests.tuning.comparison.builders import make_errors
@@ -66,7 +66,7 @@ def test_hardly_observed_period_is_refused() -> None:
         target = np.zeros(1100)
         changes = np.zeros((1100, 2))
 
-    hour = pd.Timedelta(hours=1)
+    hour = Step(3600)
     final: Any = Final()
     check_test_observations(final, "2014", hour, 0)
     final.changes[300:] = np.nan  # 200 hours, and nothing for the 800 after them

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import lstm_model
@@ -104,7 +105,7 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     assert all(runs)
     trial = Trial(0, CHEAP.model_dump(), "finished")
     finalist = RetrainedTrial(trial, tuple(runs), runs[0].score)  # type: ignore[arg-type, union-attr]
-    end = table.frame.index[-1] + table.step
+    end = table.step.after(pd.DatetimeIndex(table.frame.index[-1:]), 1)[0]
     span = EvaluationWindow("test", settled.data.test_from, end.to_pydatetime())
     final = series_for_window(table, settled.data, span)
     members = [

@@ -1,4 +1,4 @@
-"""A CSV: what is read, and what is refused in which words."""
+"""A table: what is read, and what is refused in which words."""
 
 import hashlib
 import io
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from lstm_model.data import columns as cells
 from lstm_model.data.sources import Dataset, load_dataset
+from lstm_model.data.step import Step
 from lstm_model.errors import TableError
 from tests.lstm_model.data.day_table import DAYS, days, settings
 
@@ -31,7 +32,7 @@ def test_table(load: Callable[..., Dataset]) -> None:
         }
     ).set_axis(pd.date_range("2013-01-01", periods=10, unit="us", name="time"))
     pd.testing.assert_frame_equal(table.frame, expected, check_freq=False)
-    assert table.step == pd.Timedelta(days=1)
+    assert table.step == Step(86400)
     assert (table.source, table.simulated, table.warning) == ("days.csv", False, None)
     assert table.sha256 == hashlib.sha256(days().encode()).hexdigest()
 
@@ -40,17 +41,22 @@ def test_table(load: Callable[..., Dataset]) -> None:
     "content",
     [
         pytest.param(b"\xef\xbb\xbf" + days().encode(), id="byte order mark"),
+        pytest.param(days().encode("utf-16"), id="UTF-16"),
+        pytest.param(days().replace(",", ";"), id="semicolons"),
+        pytest.param(days().replace(",", "\t"), id="tabs"),
         pytest.param(days().replace("\n", "\r\n"), id="CRLF"),
         pytest.param(days().replace("\n", "\r"), id="CR"),
         pytest.param(days().removesuffix("\n"), id="no last line end"),
         pytest.param(days().replace(",", " , "), id="spaces"),
         pytest.param("\n" + days().replace("\n", "\n\n"), id="blank lines"),
+        pytest.param("\r\n" + days().replace("\n", "\r\n\r\n"), id="blank lines with CRLF"),
         pytest.param(re.sub(r"([^,\n]+)", r'"\1"', days()), id="quotes"),
         pytest.param(re.sub(r"([^,\n]+)", r' "\1"', days()), id="spaces before quotes"),
         pytest.param(days().replace("-01-0", "/1/"), id="slashes, no leading zeros"),
         pytest.param(re.sub(r"(-\d\d),", r"\1 00:00:00.000,", days()), id="times of day"),
         pytest.param(re.sub(r"(-\d\d),", r"\1T00:00,", days()), id="ISO 8601's T"),
         pytest.param(days().replace("\n", ",x\n"), id="a column that nobody wants"),
+        pytest.param(days().replace("\n", ',"x, ""y"\n'), id="quotes within a text"),
     ],
 )
 def test_spellings_of_the_same_table(load: Callable[..., Dataset], content: str | bytes) -> None:
@@ -75,6 +81,13 @@ WEEKS = ["01-01", "01-08", "01-15", "01-22", "01-29", "02-05", "02-12", "02-19",
         ("at", [f"2013-01-01 00:00:{i:02}" for i in range(10)], "at", "1s"),
         ("at", [f"2013-01-01 0:{5 * i:02}" for i in range(10)], "at", "5min"),
         ("at", [f"2013-{day}" for day in WEEKS], "at", "7D"),
+        # The 24th hour of a day is the next midnight.
+        (
+            "year,month,day,hour",
+            ["2013,1,1,0", *(f"2013,1,{1 + i // 2},{24 if i % 2 else 12}" for i in range(9))],
+            None,
+            "12h",
+        ),
     ],
 )
 def test_clocks(
@@ -88,7 +101,7 @@ def test_clocks(
         validation_from=(start + 5 * step_).isoformat(),
         test_from="2020-01-01",
     )
-    assert table.step == step_
+    assert table.step == Step.of(step_)
     assert list(table.frame.index) == [start + i * step_ for i in range(10)]
 
 
@@ -105,6 +118,41 @@ def test_missing_values_are_those_of_pandas(load: Callable[..., Dataset], word: 
     frame = load(days(line_3=f"2013-01-02,{word},{word}")).frame
     assert frame.iloc[1].isna().all()
     assert frame.iloc[0].notna().all()
+
+
+def test_a_descending_clock_is_read_backwards(load: Callable[..., Dataset]) -> None:
+    table = load("\n".join([DAYS[0], *DAYS[:0:-1]]))
+    pd.testing.assert_frame_equal(table.frame, load(days()).frame)
+    assert [str(each) for each in table.repairs] == [
+        "10 rows, the last of which comes first: read backwards"
+    ]
+
+
+def test_months_are_a_step(load: Callable[..., Dataset]) -> None:
+    months = [f"20{i // 12 + 12}-{i % 12 + 1:02}-01,{i}" for i in range(24)]
+    splits = {"validation_from": "2013-01-01", "test_from": "2013-07-01"}
+    table = load("\n".join(["date,pm", *months]), features=["pm"], **splits)
+    assert table.step == Step(1, "month")
+    assert [(time.year, time.month) for time in table.frame.index] == [
+        (2012 + i // 12, i % 12 + 1) for i in range(24)
+    ]
+
+
+@pytest.mark.parametrize(("counts", "pm"), [("first", 12.0), ("last", 14.0), ("mean", 13.0)])
+def test_rows_that_are_twice_or_missing(
+    load: Callable[..., Dataset], counts: str, pm: float
+) -> None:
+    """The second of January is there twice, the fourth not at all; the later one comes late."""
+    lines = [line for line in DAYS if not line.startswith("2013-01-04")]
+    lines.insert(4, "2013-01-02,14,NW")
+    table = load("\n".join(lines), duplicates=counts, gaps="fill")
+    expected = load(days(line_3=f"2013-01-02,{pm},NW", line_5="2013-01-04,,")).frame
+    pd.testing.assert_frame_equal(table.frame, expected)
+    kept = "the mean" if counts == "mean" else f"the {counts}"
+    assert [str(each) for each in table.repairs] == [
+        f"1 row with the time of another, the first 2013-01-02 00:00:00: {kept} counts",
+        "1 step without a row became rows without values, the first 2013-01-04 00:00:00",
+    ]
 
 
 def test_numbers_are_read_exactly(load: Callable[..., Dataset]) -> None:
@@ -138,28 +186,14 @@ SPLITS = (
     "from then to before test_from ({test} 00:00:00), has {scored}; the table has 10 rows, from "
     "2013-01-01 00:00:00 to 2013-01-10 00:00:00"
 )
-TIME = "must be a time such as 2013-01-31 13:00, year first, without a zone"
-
-
-def advice(sentence: str, *lines: str, read: str = "'days.csv'") -> str:
-    """What a message goes on with: what the table is, and the Python that mends it."""
-    code = [
-        "import pandas as pd",
-        f"table = pd.read_csv({read}, dtype=str, keep_default_na=False)",
-        *lines,
-        "table.to_csv('days-read.csv', index=False)",
-    ]
-    return "\n".join([f"\ndays.csv: {sentence}; in Python:", *(f"    {line}" for line in code)])
-
-
-def by_time(sentence: str, ways: str) -> str:
-    """Advice that goes by the clock."""
-    return advice(
-        sentence,
-        "table.index = pd.to_datetime(table['date'])",
-        f"table = table{ways}",
-        "table['date'] = table.index",
-    )
+TIME = "must be a time such as 2013-01-31 13:00, year first"
+FORMS = "; for other forms the data block has dates: a format as strptime has it"
+NAMES = (
+    "time must name one column, or one with the date and one with the time of day, or year, month, "
+    "day and then any of hour, minute, second, in this order, but got "
+)
+TWICE = "; in the data block, duplicates: first, last or mean says which of them counts"
+GAPS = "; in the data block, gaps: fill makes the {steps} without a row rows without values"
 
 
 def stands_for(cell: str, column: str = "pm") -> str:
@@ -170,11 +204,6 @@ def stands_for(cell: str, column: str = "pm") -> str:
 
 PLAIN = "; write it as a plain number, without a unit or another sign, or leave it empty"
 
-
-DAILY = ".asfreq('86400s')"
-LAST = "[~table.index.duplicated(keep='last')]"
-TWICE = "it has 1 row with the time of another, of which the last stays, and "
-MONTHS = [f"20{i // 12 + 12}-{i % 12 + 1:02}-01,{i}" for i in range(24)]
 
 BAD = {
     "empty": ("", {}, "days.csv: must have a header and rows, but is empty"),
@@ -189,32 +218,17 @@ BAD = {
         {},
         "days.csv: must have 2 rows or more, but has 1 below its header",
     ),
-    "UTF-16": (
-        days().encode("utf-16"),
+    "UTF-16 without a mark": (
+        days().encode("utf-16-le"),
         {},
-        "days.csv:1: must be UTF-8 text, but isn't"
-        + advice("it is UTF-16 text", read="'days.csv', sep=',', encoding='utf-16'"),
+        "days.csv:1: must be UTF-8 text, but isn't; it seems to be UTF-16: in the data block, "
+        "encoding: utf-16-le",
     ),
     "Latin-1": (
         days(line_4="2013-01-03,1,Föhn").encode("latin-1"),
         {},
-        "days.csv:4: must be UTF-8 text, but isn't"
-        + advice(
-            "it may be of Windows, whose letters have other bytes",
-            read="'days.csv', sep=',', encoding='cp1252'",
-        ),
-    ),
-    "semicolons": (
-        days().replace(",", ";"),
-        {},
-        "days.csv: must have commas between values, but has ';'"
-        + advice("its values have ';' between them", read="'days.csv', sep=';'"),
-    ),
-    "tabs": (
-        days().replace(",", "\t"),
-        {},
-        r"days.csv: must have commas between values, but has '\t'"
-        + advice(r"its values have '\t' between them", read=r"'days.csv', sep='\t'"),
+        "days.csv:4: must be UTF-8 text, but isn't; '2013-01-03,1,Föhn' may be of Windows: in the "
+        "data block, encoding: cp1252, or latin-1, or what else it is",
     ),
     "short row": (
         days(line_5="2013-01-04,13"),
@@ -229,7 +243,17 @@ BAD = {
     "open quote": (
         days(line_5='2013-01-04,13,"NW'),
         {},
-        "days.csv:5: must be comma-separated values: unexpected end of data",
+        "days.csv:5: must be values with ',' between them: unexpected end of data",
+    ),
+    "two open quotes": (
+        days(line_5='2013-01-04,13,"NW', line_7='2013-01-06,9,"cv'),
+        {},
+        "days.csv:5: must be values with ',' between them: ',' expected after '\"'",
+    ),
+    "text behind a closing quote": (
+        days(line_5='2013-01-04,13,"N"W'),
+        {},
+        "days.csv:5: must be values with ',' between them: ',' expected after '\"'",
     ),
     "two columns of one name": (
         "date,pm,pm,wind\n2013-01-01,1,1,NW\n",
@@ -255,40 +279,35 @@ BAD = {
         days(),
         {"time": None},
         "".join(f"days.csv: no column {part!r}\n" for part in ("year", "month", "day", "hour"))
-        + "days.csv: the clock must be the columns that `time` names, or year, month, day, hour\n"
-        + COLUMNS,
+        + COLUMNS
+        + "\ndays.csv: the clock must be the columns that `time` names, or year, month, day, hour",
     ),
     "parts of the clock in another order": (
         days(),
         {"time": ["day", "month", "year"]},
-        "time must name one column, or year, month, day and then any of hour, minute, second, in "
-        "this order, but got [day, month, year]",
+        f"{NAMES}[day, month, year]",
     ),
-    "too few parts of the clock": (
+    "too many parts of the clock": (
         days(),
-        {"time": ["year", "month"]},
-        "time must name one column, or year, month, day and then any of hour, minute, second, in "
-        "this order, but got [year, month]",
+        {"time": ["year", "month", "day", "week"]},
+        f"{NAMES}[year, month, day, week]",
     ),
     "day or month first": (
         days(line_3="01/02/2013,12,NW"),
         {},
-        f"days.csv:3: date = '01/02/2013': {TIME}",
+        f"days.csv:3: date = '01/02/2013': {TIME}{FORMS}",
     ),
-    "time zone": (
+    "an offset in one row alone": (
         days(line_2="2013-01-01T00:00Z,10,NW"),
         {},
-        f"days.csv:2: date = '2013-01-01T00:00Z': {TIME}"
-        + advice(
-            "date has times of a zone; on UTC they can be read",
-            "table['date'] = pd.to_datetime(table['date'], utc=True).dt.tz_localize(None)",
-        ),
+        "days.csv:3: date = '2013-01-02': must have an offset from UTC, as other rows have, such "
+        "as +01:00 or Z",
     ),
-    "missing time": (days(line_4=",1,NW"), {}, f"days.csv:4: date = '': {TIME}"),
+    "missing time": (days(line_4=",1,NW"), {}, f"days.csv:4: date = '': {TIME}{FORMS}"),
     "month 13": (
         days(line_4="2013-13-01,1,NW"),
         {},
-        "days.csv:4: date = '2013-13-01': month must be in 1..12",
+        "days.csv:4: date = '2013-13-01': the month must be from 1 to 12",
     ),
     "part of a clock that is no number": (
         "year,month,day,pm\n2013,1,1,1\n2013,Feb,2,3\n",
@@ -297,9 +316,10 @@ BAD = {
         "must be whole numbers of up to 4 digits",
     ),
     "part of a clock out of range": (
-        "year,month,day,hour,pm\n2013,1,1,23,1\n2013,1,1,24,3\n",
+        "year,month,day,hour,pm\n2013,1,1,24,1\n2013,1,2,25,3\n",
         {"time": None, "features": ["pm"]},
-        "days.csv:3: year, month, day, hour = '2013', '1', '1', '24': hour must be in 0..23",
+        "days.csv:3: year, month, day, hour = '2013', '1', '2', '25': the hour must be from 0 to "
+        "23, or 24:00",
     ),
     "endless year": (
         f"year,month,day,pm\n2013,1,1,1\n{'9' * 70},1,2,3\n",
@@ -311,51 +331,76 @@ BAD = {
         days(line_5="2013-01-03,1,NW"),
         {},
         "days.csv:5: the clock stands still from 2013-01-03 00:00:00 (line 4) to "
-        "2013-01-03 00:00:00, but each time must have one row (rows that break this: 1)"
-        + by_time(TWICE + "1 step without a row, each to get an empty one", LAST + DAILY),
+        "2013-01-03 00:00:00, but each time must have one row (rows that break this: 1)" + TWICE,
+    ),
+    "repeated time and a missing row": (
+        days(line_5="2013-01-03,1,NW"),
+        {"duplicates": "last"},
+        "days.csv:6: the clock jumps from 2013-01-03 00:00:00 (line 5) to 2013-01-05 00:00:00, "
+        "but rows must be 1 day apart (rows that break this: 1)" + GAPS.format(steps="1 step"),
     ),
     "clock that runs back": (
         days(line_5="2013-01-01,1,NW"),
         {},
         "days.csv:5: the clock runs back from 2013-01-03 00:00:00 (line 4) to "
         "2013-01-01 00:00:00, but rows must be in the order of time (rows that break this: 1)"
-        + by_time(
-            TWICE
-            + "rows that are out of order, and 1 step without a row, each to get an empty one",
-            LAST + ".sort_index()" + DAILY,
-        ),
+        "\ndays.csv: its rows that come late are there twice: in the data block, duplicates: "
+        "first, last or mean says which of them counts",
     ),
-    "clock in descending order": (
-        "\n".join([DAYS[0], *DAYS[:0:-1]]),
+    "clock that mostly descends": (
+        "\n".join([DAYS[0], *DAYS[:2:-1], *DAYS[1:3]]),
         {},
         "days.csv:3: the clock runs back from 2013-01-10 00:00:00 (line 2) to "
-        "2013-01-09 00:00:00, but rows must be in the order of time (rows that break this: 9)"
-        + by_time("it has rows that are out of order", ".sort_index()"),
+        "2013-01-09 00:00:00, but rows must be in the order of time (rows that break this: 8)\n"
+        "days.csv: its rows are out of order; sort them by date",
     ),
     "two missing rows": (
         "\n".join(line for line in DAYS if line[:10] not in ("2013-01-04", "2013-01-07")),
         {},
         "days.csv:5: the clock jumps from 2013-01-03 00:00:00 (line 4) to 2013-01-05 00:00:00, "
-        "but rows must be 1 days 00:00:00 apart, as most are; leave empty what is not known "
-        "(rows that break this: 2)"
-        + by_time("it has 2 steps without a row, each to get an empty one", DAILY),
+        "but rows must be 1 day apart (rows that break this: 2)" + GAPS.format(steps="2 steps"),
     ),
     "no time after the last row": (
         days().replace("2013-01-0", "9999-12-2").replace("2013-01-10", "9999-12-30")
         + "9999-12-31,5,NW\n",
         {},
         "days.csv:12: the clock must end 1 rows or more before the year 10000, as what is forecast "
-        "has no time then, but ends at 9999-12-31 00:00:00 with rows 1 days 00:00:00 apart; "
+        "has no time then, but ends at 9999-12-31 00:00:00 with rows 1 day apart; "
         "correct its years, or end the table earlier",
     ),
-    "months": (
-        "\n".join(["date,pm", *MONTHS]),
+    "a time after all times": (
+        days().replace("2013-01-10", "9999-12-31 24:00"),
+        {},
+        "days.csv:11: date = '9999-12-31 24:00': the clock must lie before 10000-01-01, as there "
+        "are no times from then on",
+    ),
+    "a time after all times of a zone": (
+        days().replace("2013-01-10", "9999-12-31"),
+        {"zone": "America/Sao_Paulo"},
+        "days.csv:11: date = '9999-12-31': the clock must lie before 9999-12-30, as there are no "
+        "times of zones from then on",
+    ),
+    "a jump over centuries": (
+        days().replace("2013-01-10", "2413-01-10"),
+        {},
+        "days.csv:11: date = '2413-01-10': the clock must go on by less than 292 years; correct "
+        "the times",
+    ),
+    "days that follow no calendar": (
+        "\n".join(["date,pm", *(f"2013-01-{day:02},{day}" for day in (1, 3, 4, 8, 9, 13, 20))]),
         {"features": ["pm"]},
-        "days.csv:4: the clock jumps from 2012-02-01 00:00:00 (line 3) to 2012-03-01 00:00:00, "
-        "but rows must be the same time apart, as months, quarters and years are not "
-        "(rows that break this: 10)\n"
-        "days.csv: its rows are months, quarters or years, which are not of one length, and can't "
-        "be steps",
+        "days.csv:3: the clock jumps from 2013-01-01 00:00:00 (line 2) to 2013-01-03 00:00:00, "
+        "but rows must be 1 day apart, and 13 steps of its 20 have no row; correct the times, or "
+        "gather the rows in longer steps first",
+    ),
+    "times on no grid": (
+        "\n".join(
+            ["date,pm", *(f"2013-01-01 {t},1" for t in ("01:00", "01:10", "01:25", "01:42"))]
+        ),
+        {"features": ["pm"]},
+        "days.csv:4: the clock jumps from 2013-01-01 01:10:00 (line 3) to 2013-01-01 01:25:00, "
+        "but rows must be 10 min apart (rows that break this: 2); correct the times, or gather the "
+        "rows in steps of one length first",
     ),
     "text among numbers": (
         days(line_3="2013-01-02,12,7", line_2="2013-01-01,10,7"),
@@ -405,7 +450,7 @@ BAD = {
         {},
         "days.csv:4: the clock stands still from 2013-01-02 00:00:00 (line 3) to "
         "2013-01-02 00:00:00, but each time must have one row (rows that break this: 1)"
-        + by_time(TWICE + "1 step without a row, each to get an empty one", LAST + DAILY)
+        + TWICE
         + f"\ndays.csv:3: pm must be numeric, as the target, but got 'x'{stands_for('x')}\n"
         "days.csv:2: wind must be numeric, as line 4 is ('3'), but got 'NW'"
         + stands_for("NW", "wind"),
@@ -485,7 +530,9 @@ def test_any_bytes_are_a_table_or_a_table_error(
     except TableError as error:
         problems = str(error).splitlines()
     else:
-        assert set(table.frame.index.to_series().diff().dropna()) == {table.step}
+        index = table.frame.index
+        assert isinstance(index, pd.DatetimeIndex)
+        assert index.equals(table.step.grid(index[0], index[-1]))
         assert list(table.frame) == ["pm", "wind"]
     # The lines of Python that may follow are indented.
     assert all(problem.startswith((f"{file}:", "    ")) for problem in problems)
