@@ -14,7 +14,7 @@ torch.set_num_threads(1)
 
 # Tests that start Ray come one after the other, whichever else run beside them (`make test`).
 STARTS_RAY = re.compile(
-    r"tests/(cluster|test_(formats|pandas_alone|readme)"
+    r"tests/(cluster|test_(formats|pandas_alone|readme|table_studies)"
     r"|tuning/(ray_backend|test_(api|compare|contract|faults|notebooks|or_resume|run)"
     r"|comparison/test_(finalists|pipeline)|reporting/test_(in_browser|mlflow)))"
 )

@@ -3,12 +3,13 @@
 The right values are those of somebody who knows the table, worked out apart from this project.
 """
 
+import csv
 import re
 import textwrap
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,12 @@ from lstm_model.command import run_app
 from lstm_model.configuration import Configuration
 from lstm_model.data.series import EncodedSeries
 from lstm_model.data.sources import Dataset, load_dataset
+from lstm_model.data.step import format_times
 from lstm_model.errors import TableError
 from lstm_model.evaluation.baselines import Baselines, evaluate_baselines
 from lstm_model.training.trainer import Trainer
 from tests.field import field_table
+from tests.from_file import Way
 from tuning import new_space, run
 from tuning.space.search_space import SearchSpace, read_space
 
@@ -32,6 +35,11 @@ Propose = Callable[..., SearchSpace]
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def way(home: Path, capsys: pytest.CaptureFixture[str]) -> Way:
+    return Way(capsys)
 
 
 @pytest.fixture
@@ -176,87 +184,302 @@ def test_weeks_repeat(propose: Propose) -> None:
     assert scores["same_hour_last_week"].rmse == pytest.approx(14.15, abs=0.01)
 
 
-# What the tables are that can't be read yet, and the way on
+# From the file to a forecast
 
 
-def read_as_told(message: str) -> list[str]:
-    """Run the lines of Python in a message; what they are, one after the other."""
+class Right(NamedTuple):
+    """What somebody who knows the table says of it.
+
+    Attributes:
+        keys: of the data block that are proposed for its clock and its rows.
+        told: what new_space says that it proposes, besides what test functions here look at.
+        step: between rows, in words.
+        first, last: of the rows, as forecasts have times.
+        ahead: the time that is forecast.
+    """
+
+    target: str
+    keys: dict[str, Any]
+    told: str
+    step: str
+    rows: int
+    first: str
+    last: str
+    ahead: str
+
+
+TIME: dict[str, Any] = {"time": "time"}
+# Of dst_local.csv the clock in Berlin begins an hour after UTC's.
+RIGHT = {
+    "metro_none.csv": Right(
+        "traffic",
+        TIME,
+        "",
+        "1 h",
+        17_520,
+        "2016-01-01 00:00",
+        "2017-12-30 23:00",
+        "2017-12-31 00:00",
+    ),
+    "rain_empty.csv": Right(
+        "traffic",
+        TIME,
+        "rain: 16,992 cells without a value read as 0",
+        "1 h",
+        17_520,
+        "2016-01-01 00:00",
+        "2017-12-30 23:00",
+        "2017-12-31 00:00",
+    ),
+    "sentinel.csv": Right(
+        "load",
+        TIME,
+        "load: 321 cells with -200 read as missing",
+        "1 h",
+        3000,
+        "2021-01-01 00:00",
+        "2021-05-05 23:00",
+        "2021-05-06 00:00",
+    ),
+    "intermittent.csv": Right(
+        "sales",
+        {"time": "date"},
+        "",
+        "1 day",
+        1800,
+        "2018-01-01 00:00",
+        "2022-12-05 00:00",
+        "2022-12-06 00:00",
+    ),
+    "plain.csv": Right(
+        "load", TIME, "", "1 h", 6000, "2021-01-01 00:00", "2021-09-07 23:00", "2021-09-08 00:00"
+    ),
+    "fx.csv": Right(
+        "eurusd", TIME, "", "1 h", 4000, "2023-01-01 00:00", "2023-06-16 15:00", "2023-06-16 16:00"
+    ),
+    "textnumbers.csv": Right(
+        "load",
+        TIME,
+        "temp: 43 cells with '?' read as missing",
+        "1 h",
+        4000,
+        "2023-01-01 00:00",
+        "2023-06-16 15:00",
+        "2023-06-16 16:00",
+    ),
+    "dst_local.csv": Right(
+        "load",
+        {**TIME, "zone": "Europe/Berlin"},
+        "zone: Europe/Berlin: it leaves out and repeats",
+        "1 h",
+        9000,
+        "2021-01-01 01:00+01:00",
+        "2022-01-11 00:00+01:00",
+        "2022-01-11 01:00+01:00",
+    ),
+    "iso_offset.csv": Right(
+        "load",
+        TIME,
+        "",
+        "1 h",
+        9000,
+        "2021-01-01 00:00+00:00",
+        "2022-01-10 23:00+00:00",
+        "2022-01-11 00:00+00:00",
+    ),
+    "ld2011.txt": Right(
+        "MT_001",
+        {"time": ""},
+        "MT_001: 8,000 cells with texts such as '363,0' read as numbers, 363",
+        "15 min",
+        8000,
+        "2011-01-01 00:15",
+        "2011-03-25 08:00",
+        "2011-03-25 08:15",
+    ),
+    "household.txt": Right(
+        "Voltage",
+        {"time": ("Date", "Time"), "dates": "day_first"},
+        "Voltage: 61 cells with '?' read as missing",
+        "1 min",
+        5000,
+        "2006-12-16 17:24",
+        "2006-12-20 04:43",
+        "2006-12-20 04:44",
+    ),
+    "date_and_time.csv": Right(
+        "load",
+        {"time": ("Date", "Time")},
+        "",
+        "1 h",
+        3000,
+        "2021-01-01 00:00",
+        "2021-05-05 23:00",
+        "2021-05-06 00:00",
+    ),
+    "gaps.csv": Right(
+        "load",
+        {**TIME, "gaps": "fill"},
+        "gaps: fill: 53 steps without a row",
+        "1 h",
+        6000,
+        "2021-01-01 00:00",
+        "2021-09-07 23:00",
+        "2021-09-08 00:00",
+    ),
+    "dup.csv": Right(
+        "load",
+        {**TIME, "duplicates": "last"},
+        "duplicates: last: 1 row with the time of another",
+        "1 h",
+        6000,
+        "2021-01-01 00:00",
+        "2021-09-07 23:00",
+        "2021-09-08 00:00",
+    ),
+    "bdays.csv": Right(
+        "Close",
+        {"time": "Date"},
+        "",
+        "1 business day",
+        1500,
+        "2015-01-01 00:00",
+        "2020-09-30 00:00",
+        "2020-10-01 00:00",
+    ),
+    "monthly_ym.csv": Right(
+        "traffic",
+        {"time": "Month"},
+        "",
+        "1 month",
+        180,
+        "1949-01-01 00:00",
+        "1963-12-01 00:00",
+        "1964-01-01 00:00",
+    ),
+    "promo.csv": Right(
+        "sales",
+        TIME,
+        "",
+        "1 day",
+        3000,
+        "2020-01-01 00:00",
+        "2028-03-18 00:00",
+        "2028-03-19 00:00",
+    ),
+}
+# Of the target: its first two values, and in how many rows it is missing.
+VALUES = {
+    "ld2011.txt": ([363.0, 355.74], 0),
+    "household.txt": ([233.29, 233.1], 61),
+    "dst_local.csv": ([414.02, 387.18], 0),
+    "gaps.csv": ([407.99, 381.03], 53),
+    "dup.csv": ([407.99, 381.03], 0),
+    "sentinel.csv": ([397.57, 395.69], 321),
+    "bdays.csv": ([101.221, 100.4041], 0),
+    "monthly_ym.csv": ([110.0, 124.0], 0),
+}
+RECENT = 400  # rows to forecast from
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_file_leads_to_a_forecast(way: Way, home: Path, name: str) -> None:
+    right, path = RIGHT[name], field_table(name)
+    space = way.propose(path, right.target)
+    told = way.said.out
+    assert right.told in told
+    keys = ("time", "zone", "dates", "gaps", "duplicates", "encoding")
+    stated = space.data.model_dump(include=set(keys), exclude_defaults=True)
+    assert stated == right.keys
+    table = way.train(space)
+    times = pd.DatetimeIndex(table.frame.index)
+    assert (table.step.name, len(times)) == (right.step, right.rows)
+    assert format_times(times[[0, -1]]) == [right.first, right.last]
+    if name in VALUES:
+        values = table.frame[right.target]
+        assert (values.iloc[:2].to_list(), values.isna().sum()) == VALUES[name]
+    head, *lines = path.read_text().splitlines(keepends=True)
+    (home / "recent.csv").write_text(head + "".join(lines[-RECENT:]))
+    for data in (path, home / "recent.csv"):
+        (row,) = way.forecast(data).itertuples()
+        assert (row.origin, row.lead_time, row.valid_time) == (right.last, 1, right.ahead)
+
+
+def test_the_wall_clock_and_utc_are_one_series(way: Way) -> None:
+    """dst_local.csv holds what iso_offset.csv does."""
+    wall = load_dataset(way.propose(field_table("dst_local.csv"), "load").data).frame
+    utc = load_dataset(way.propose(field_table("iso_offset.csv"), "load").data).frame
+    assert str(pd.DatetimeIndex(wall.index).tz) == "Europe/Berlin"
+    pd.testing.assert_frame_equal(wall.tz_convert("UTC"), utc, check_freq=False)
+    with field_table("iso_offset.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(utc.index) == [datetime.fromisoformat(row["time"]) for row in rows]
+    assert list(utc["load"]) == [float(row["load"]) for row in rows]
+
+
+def test_the_day_after_friday_is_monday(way: Way) -> None:
+    space = way.propose(field_table("bdays.csv"), "Close")
+    table = way.train(space)
+    times = pd.DatetimeIndex(table.frame.index)
+    assert set(times[1:][times[:-1].day_name() == "Friday"].day_name()) == {"Monday"}
+    lines = field_table("bdays.csv").read_text().splitlines(keepends=True)
+    assert lines[-4].startswith("2020-09-25")  # a Friday
+    Path("recent.csv").write_text(lines[0] + "".join(lines[-203:-3]))
+    (row,) = way.forecast("recent.csv").itertuples()
+    assert (row.origin, row.valid_time) == ("2020-09-25 00:00", "2020-09-28 00:00")
+
+
+@pytest.mark.parametrize(
+    ("name", "refused", "repaired"),
+    [
+        (
+            "gaps.csv",
+            "gaps: fill makes the 53 steps without a row rows without values",
+            "53 steps without a row became rows without values, the first 2021-01-05 04:00:00",
+        ),
+        (
+            "dup.csv",
+            "duplicates: first, last or mean says which of them counts",
+            "1 row with the time of another, the first 2021-01-13 11:00:00: the last counts",
+        ),
+    ],
+)
+def test_rows_are_refused_until_a_key_decides(
+    way: Way, name: str, refused: str, repaired: str
+) -> None:
+    space = way.propose(field_table(name), "load")
+    assert repaired in way.said.out
+    assert [str(repair) for repair in load_dataset(space.data).repairs] == [repaired]
+    without = space.overridden({"data.gaps": "refuse", "data.duplicates": "refuse"})
+    with pytest.raises(TableError, match=re.escape(refused)):
+        load_dataset(without.data)
+
+
+def test_of_rows_that_are_twice_the_said_one_counts(way: Way) -> None:
+    space = way.propose(field_table("dup.csv"), "load")
+    with field_table("dup.csv").open() as file:
+        loads = [float(row["load"]) for row in csv.DictReader(file) if row["time"] == TWICE]
+    first, last = loads
+    for value, right in (("first", first), ("last", last), ("mean", (first + last) / 2)):
+        table = load_dataset(space.overridden({"data.duplicates": value}).data)
+        assert table.frame.loc[TWICE, "load"] == pytest.approx(right)
+        assert len(table.frame) == 6000
+
+
+TWICE = "2021-01-13 11:00:00"
+
+
+def test_several_series_are_called_so(way: Way, home: Path) -> None:
+    """Until many series can be read, the Python in the message takes one of them."""
+    message = way.refusal(field_table("long.csv"), "y")
+    assert "it holds 4 series, one for each unique_id (S0, S1, S2, S3), and one can be" in message
     code = textwrap.dedent("\n".join(re.findall(r"^    .*$", message, re.MULTILINE)))
     exec(compile(code, "message", "exec"), {})
-    return code.splitlines()
-
-
-def refusal(propose: Propose, path: Path, target: str, capsys: Any) -> str:
-    status = run_app(new_space.app, [str(path), "--target", target, "--output", "no.yaml"])
-    said = capsys.readouterr()
-    assert status == 2
-    assert not Path("no.yaml").exists()
-    return str(said.err)
-
-
-@pytest.mark.parametrize(
-    ("name", "target", "sentence", "rows", "first", "step"),
-    [
-        ("dst_local.csv", "load", "a wall clock, which", 9000, "2021-01-01 00:00", "1h"),
-        ("iso_offset.csv", "load", "time has times of a zone", 9000, "2021-01-01 00:00", "1h"),
-        ("ld2011.txt", "MT_001", "';' between them", 8000, "2011-01-01 00:15", "15min"),
-        ("date_and_time.csv", "load", "in 2 columns, Date and Time", 3000, "2021-01-01", "1h"),
-        ("gaps.csv", "load", "53 steps without a row", 6000, "2021-01-01", "1h"),
-        ("dup.csv", "load", "1 row with the time of another", 6000, "2021-01-01", "1h"),
-        ("long.csv", "y", "4 series, one for each unique_id (S0, S1", 2000, "2021-01-01", "1h"),
-    ],
-)
-def test_the_way_that_a_message_names_is_one(
-    propose: Propose,
-    home: Path,
-    capsys: pytest.CaptureFixture[str],
-    name: str,
-    target: str,
-    sentence: str,
-    rows: int,
-    first: str,
-    step: str,
-) -> None:
-    message = refusal(propose, field_table(name), target, capsys)
-    assert sentence in message
-    read_as_told(message)
-    table = load_dataset(propose(home / f"{Path(name).stem}-read.csv", target).data)
-    assert len(table.frame) == rows
-    assert table.frame.index[0] == pd.Timestamp(first)
-    assert table.step == pd.Timedelta(step)
-
-
-def test_one_message_leads_to_the_next(
-    propose: Propose, home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Semicolons, then the day first, then the time in another column, then ? for missing."""
-    path, target = field_table("household.txt"), "Voltage"
-    for sentence, read in (
-        ("its values have ';' between them", "household-read.csv"),
-        ("Date has the day first", "household-read-read.csv"),
-        ("the clock is in 2 columns, Date and Time", "household-read-read-read.csv"),
-    ):
-        message = refusal(propose, path, target, capsys)
-        assert sentence in message
-        read_as_told(message)
-        path = home / read
-    space = propose(path, target)
-    table, _ = loaded(space)
-    assert (len(table.frame), table.frame.index[0]) == (5000, pd.Timestamp("2006-12-16 17:24"))
-    assert table.frame[target].isna().sum() == 61
-
-
-@pytest.mark.parametrize(
-    ("name", "target", "sentence"),
-    [
-        ("bdays.csv", "Close", "its rows are business days, without Saturdays and Sundays"),
-        ("monthly_ym.csv", "traffic", "Month has months, which are not of one length"),
-    ],
-)
-def test_what_has_no_way_yet_is_called_what_it_is(
-    propose: Propose, capsys: pytest.CaptureFixture[str], name: str, target: str, sentence: str
-) -> None:
-    assert sentence in refusal(propose, field_table(name), target, capsys)
+    table = way.train(way.propose(home / "S0.csv", "y"))
+    assert len(table.frame) == 2000
+    (row,) = way.forecast(home / "S0.csv").itertuples()
+    # The last of 2,000 hours from 2021-01-01 00:00, and the one after it.
+    assert (row.origin, row.valid_time) == ("2021-03-25 07:00", "2021-03-25 08:00")
 
 
 def test_a_study_says_what_it_doubts(propose: Propose, capsys: pytest.CaptureFixture[str]) -> None:

@@ -494,7 +494,7 @@ def test_lines_of_a_table(home: Path) -> None:
                 lambda name, other: lines(HEADER.replace(name, other), ROWS),
                 *(st.sampled_from(names), st.sampled_from(["", "x", "time,pm", "Pm", "wind,wind"])),
             ),
-            st.sampled_from([";", "\t", "|", " ", ":", "\0", ".", "\x1f"]).map(
+            st.sampled_from([" ", ":", "\0", ".", "\x1f"]).map(
                 lambda mark: lines(HEADER, ROWS).replace(b",", mark.encode())
             ),
             st.integers(0, 48).map(lambda row: lines(HEADER, ROWS[:row])),  # no validation is left
@@ -508,6 +508,8 @@ def test_lines_of_a_table(home: Path) -> None:
     malformed()
     for row in (0, 50, len(ROWS)):
         assert load(lines(HEADER, [*ROWS[:row], "", "", *ROWS[row:]]), home) is None, "blank lines"
+    for mark in (b";", b"\t", b"|"):
+        assert load(lines(HEADER, ROWS).replace(b",", mark), home) is None, mark
     assert load(b"\xef\xbb\xbf" + lines(HEADER, ROWS).replace(b"\n", b"\r\n"), home) is None
     tried.enough()
 
@@ -519,7 +521,7 @@ def put(raw: bytes, place: int, piece: bytes) -> bytes:
 def test_a_table_cut_or_garbled(home: Path) -> None:
     tried = Tried("table: text")
     raw = lines(HEADER, ROWS)
-    encoded = [raw.decode().encode(name) for name in ("utf-16", "utf-16-le", "utf-32", "utf-7")]
+    encoded = [raw.decode().encode(name) for name in ("utf-16-le", "utf-32", "utf-16-be")]
 
     @fuzz(250)
     @given(
@@ -531,7 +533,7 @@ def test_a_table_cut_or_garbled(home: Path) -> None:
         )
         | st.binary(max_size=60)
         | st.sampled_from([b"", b"\n", b"\n\n\r\n", b"\xef\xbb\xbf", b"\x1f\x8b\x08", b'"' * 99])
-        | st.sampled_from(encoded[:3])
+        | st.sampled_from(encoded)
         | st.integers(0, len(raw) // 2).map(lambda length: raw[:length])
     )
     def malformed(raw: bytes) -> None:
@@ -544,6 +546,7 @@ def test_a_table_cut_or_garbled(home: Path) -> None:
 
     malformed()
     unknown()
+    assert load(raw.decode().encode("utf-16"), home) is None, "which its mark tells"
     tried.enough()
 
 

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from lstm_model.command import exit_without_teardown, report_errors, run_app
-from lstm_model.errors import InputError, os_error_text
-from lstm_model.files import check_writable, read_bytes, write_file
+from lstm_model.data.sources import read_sources
+from lstm_model.errors import InputError
+from lstm_model.files import check_writable, write_file
 from tuning import cli as options
 from tuning.shell import command_for_shell
 from tuning.space.proposal import propose
@@ -23,7 +24,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
 def new_space(
-    data: Annotated[str, typer.Argument(help="the table: a CSV with a header")],
+    data: Annotated[
+        str, typer.Argument(help="the table: a CSV with a header, Parquet, or a pattern of several")
+    ],
     target: Annotated[str, typer.Option(help="the column to forecast")],
     time: Annotated[
         str | None,
@@ -31,6 +34,9 @@ def new_space(
     ] = None,
     features: Annotated[
         str | None, typer.Option(help="columns to read, A,B,C; else all that can be of use")
+    ] = None,
+    zone: Annotated[
+        str | None, typer.Option(help="the wall clock's zone, such as Europe/Berlin; else found")
     ] = None,
     horizon: Annotated[
         int, typer.Option(min=1, max=720, help="lead times 1 to this many rows")
@@ -41,16 +47,10 @@ def new_space(
 ) -> None:
     """Write a commented search-space file for a table, or say why that can't be done."""
     with report_errors():
-        path = Path(data)
-        try:
-            path = path.expanduser()
-            raw = read_bytes(path)
-        except (OSError, ValueError, RuntimeError) as error:  # as in lstm_model.data.sources
-            raise InputError(
-                f"{data}: can't be read: {os_error_text(error)}; give the path of a CSV"
-            ) from error
+        files = read_sources(data, "give a table's path, or a pattern such as 'stations/*.csv'")
+        path = Path(data).expanduser()
         clock, columns = options.parse_name_list(time), options.parse_name_list(features)
-        proposal = propose(raw, data, target, clock, columns, horizon=horizon)
+        proposal = propose(files, target, clock, columns, horizon=horizon, zone=zone)
         out = Path(output if output and output != "-" else f"{path.stem}.yaml")
         if output != "-" and os.path.lexists(out):
             raise InputError(f"{out} exists; choose another --output, or remove it first")
@@ -64,6 +64,8 @@ def new_space(
         write_file(out, text.encode())
         file = shlex.quote(str(out))
         print(f"{out}: {target} by {printable(', '.join(map(str, proposal.frame)))}")
+        for key, (value, why) in proposal.clock.keys.items():
+            print(f"proposed: {key}: {value}: {printable(why)}")
         for repair in proposal.repairs:
             print(f"proposed: {printable(str(repair))}")
         for why in proposal.left_out.values():

@@ -4,8 +4,8 @@
     read_space("spaces/mine.yaml")         a file of one's own
     SearchSpace(data={...}, search={...})  built here
 
-A relative path to a CSV in `data.source` is taken from the space file's folder where it lies there,
-else from the working directory.
+A relative path or pattern in `data.source` is taken from the space file's folder where it lies
+there, else from the working directory.
 """
 
 import os
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from dataclasses import field as attribute
+from glob import glob, has_magic
 from pathlib import Path as FilePath
 
 from lstm_model.configuration import HYPERPARAMETERS, Configuration, DataSettings
@@ -218,7 +219,9 @@ def parse_space(raw: bytes, label: str, folder: str) -> SearchSpace:
         raise SpaceError("\n".join(lines))
     data = blocks["data"]
     beside = os.path.join(folder, data.source)
-    if data.source not in ("beijing", "simulated") and os.path.exists(beside):
+    if data.source not in ("beijing", "simulated") and (
+        os.path.exists(beside) or (has_magic(beside) and glob(beside))
+    ):
         blocks["data"] = data.model_copy(update={"source": beside})
     space = SearchSpace.__new__(SearchSpace)
     vars(space).update(blocks, name=FilePath(label).name, text=raw.decode())

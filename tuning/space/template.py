@@ -14,12 +14,12 @@ from lstm_model.configuration import HYPERPARAMETERS
 from lstm_model.data.columns import NONE, Repair
 from lstm_model.data.series import EncodedSeries
 from lstm_model.data.sources import load_dataset
+from lstm_model.data.step import on_wall
 from lstm_model.errors import InputError, TableError
 from lstm_model.wording import distinct, yaml_text
 from tuning.space.proposal import Proposal, propose_calendar
 from tuning.space.search_space import parse_space
 from tuning.space.writer import flow, format_time
-from tuning.wording import step_name
 
 # Training rows below which models are to be smaller than those of the shipped spaces.
 SMALL_TABLE_ROWS = 10_000
@@ -77,9 +77,12 @@ def render_space_file(proposal: Proposal, path: Path, out: Path, horizon: int) -
     """The text of a search-space file for the table at `path`, to be written to `out`."""
     source = _source_from(out, path)
     frame, target = proposal.frame, str(proposal.frame.columns[0])
-    every, ahead = step_name(proposal.step), "row" if horizon == 1 else f"{horizon} rows"
-    first, last = map(format_time, (frame.index[0], frame.index[-1]))
-    clock = flow(proposal.clock if len(proposal.clock) > 1 else proposal.clock[0])
+    every, ahead = proposal.step.name, "row" if horizon == 1 else f"{horizon} rows"
+    times = on_wall(proposal.clock.rows.times)
+    first, last = map(format_time, (times[0], times[-1]))
+    names = proposal.clock.names
+    clock = flow(names if len(names) > 1 else names[0])
+    keys = [(f"  {key}: {flow(value)}", why) for key, (value, why) in proposal.clock.keys.items()]
     features = [(name, describe_column(frame[name], target, proposal.repairs)) for name in frame]
     lines = [
         (f"# {printable(source)} -> {printable(target)} in the next {ahead}", ""),
@@ -90,6 +93,7 @@ def render_space_file(proposal: Proposal, path: Path, out: Path, horizon: int) -
         ("data:", ""),
         (f"  source: {yaml_text(source)}", "looked for beside this file, then where you are"),
         (f"  time: {clock}", "the clock"),
+        *keys,
         (f"  target: {yaml_text(target)}", ""),
         ("  features:", "what is read; each must be known at the time of its row"),
         *((f"    - {yaml_text(str(name))}", meaning) for name, meaning in features),
@@ -101,7 +105,7 @@ def render_space_file(proposal: Proposal, path: Path, out: Path, horizon: int) -
         (f"  test_from: {format_time(proposal.test_from)}", "from here on, no study reads"),
         ("  folds: 1", "3 validates on two earlier periods too: slower, and less luck"),
     ]
-    training = int(frame.loc[frame.index < proposal.validation_from, target].count())
+    training = int(frame[target].iloc[: proposal.training_rows].count())
     chunk = min(96, max(12, training // 20))
     size = SMALL_TABLE_SPACE if training < SMALL_TABLE_ROWS else DEFAULT_SPACE
     steps = training / (chunk * int(HYPERPARAMETERS["batch_size"].default))

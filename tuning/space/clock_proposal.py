@@ -1,0 +1,288 @@
+"""Which columns of a table are its clock, and the keys of the data block that read it."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+import pandas as pd
+
+from lstm_model.configuration import Reading
+from lstm_model.data.clock import read_clock, to_texts
+from lstm_model.data.diagnosis import diagnose_rows, is_time_of_day, series_keys
+from lstm_model.data.places import Places
+from lstm_model.data.rows import Rows, arrange_rows
+from lstm_model.data.table_file import Table
+from lstm_model.data.time_forms import (
+    CLOCK_PARTS,
+    COMPACT,
+    EPOCH_UNITS,
+    FORMS,
+    NEEDS_DATES,
+    YEARS,
+    Clock,
+)
+from lstm_model.data.zones import WELL_KNOWN, fitting_zones
+from lstm_model.errors import InputError, TableError
+from lstm_model.wording import yaml_text
+
+# Columns of digits are clocks where they are called so: else they may be counts or ids.
+NAMES_A_CLOCK = re.compile(
+    r"time|date|stamp|epoch|clock|year|yyyy|jahr|datum|zeit|^ts$|^ds$|^t$|^$", re.I
+)
+DIGITS_ALONE = (*EPOCH_UNITS, COMPACT, YEARS)
+# Forms with months in words, and what else is common, as strptime has them.
+FORMATS = (
+    "%Y%m%d%H",
+    "%Y%m%d%H%M",
+    "%Y%m%d %H%M",
+    "%Y%m",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%b %Y",
+    "%B %Y",
+    "%b-%y",
+    "%b-%Y",
+    "%d %b %Y %H:%M",
+    "%d-%b-%Y %H:%M",
+    "%d-%b-%Y %H:%M:%S",
+    "%d/%b/%Y:%H:%M:%S %z",
+    "%a %b %d %H:%M:%S %Y",
+    "%m/%Y",
+    "%m.%Y",
+    "%m/%d/%Y %I %p",
+    "%d.%m.%Y %H.%M",
+    "%Y-%m-%d-%H",
+    "%Y-%m-%d %H",
+    "%Y-%m-%d %H.%M",
+)
+# More rows than this share that have the time of another are no accident.
+FEW_TWICE, FEWEST_TWICE = 0.05, 3
+MAX_NAMED = 4
+TOLERANT = {"gaps": "fill", "duplicates": "last"}
+
+
+class _SeveralZones(TableError):
+    """A wall clock's zone is one of several."""
+
+
+@dataclass(frozen=True)
+class ClockProposal:
+    """A table's clock.
+
+    Attributes:
+        names: its columns.
+        keys: of the data block, each with a value and why it is proposed.
+        rows: where the table's rows lie by it.
+    """
+
+    names: tuple[str, ...]
+    keys: Mapping[str, tuple[str, str]]
+    rows: Rows
+
+    @property
+    def reading(self) -> Reading:
+        """How a table is read whose clock has these keys."""
+        values = {key: value for key, (value, _) in self.keys.items()}
+        return Reading.model_validate({"time": self.names, **values})
+
+
+def propose_clock(
+    table: Table, named: Sequence[str] | None, zone: str | None, encoding: str | None
+) -> ClockProposal:
+    """The clock of a table of which every column was read.
+
+    Args:
+        named: its columns, where they are known.
+        zone: of its wall clock, where that is known.
+
+    Raises:
+        InputError: there is none, or there are several readings of it.
+    """
+    candidates = [tuple(named)] if named else list(find_clocks(table))
+    if not candidates:
+        cells = ", ".join(
+            f"{name} = {str(table.cells[name].iloc[0])[:60]!r}" for name in table.cells
+        )
+        raise InputError(
+            f"{table.places.name}: the clock must be a column of times such as 2013-01-31 13:00, "
+            "or one of dates and one of times of day, or the columns year, month, day and then any "
+            f"of hour, minute, second, but the first row has {cells}; --time names a column, and "
+            "where its form is another one, the data block needs dates: a format as strptime has it"
+        )
+    proposals: list[ClockProposal] = []
+    errors: list[TableError] = []
+    for names in candidates:
+        try:
+            proposals.append(_propose(table, names, zone, encoding))
+        except TableError as error:
+            errors.append(error)
+            continue
+        if not proposals[-1].rows.repairs:
+            break
+    if not proposals:
+        raise errors[0]
+    return min(proposals, key=lambda each: sum(repair.rows for repair in each.rows.repairs))
+
+
+def find_clocks(table: Table) -> Iterator[tuple[str, ...]]:
+    """What may be the clock: each column of times, alone or with one of times of day, and parts."""
+    names = list(map(str, table.cells))
+    days = [name for name in names if is_time_of_day(table.cells[name])]
+    for name in names:
+        if _may_be_clock(table.cells[name]):
+            yield from ((name, day) for day in days if day != name and _stands_still(table, name))
+            yield (name,)
+    spelled = {name.casefold(): name for name in names}
+    parts = tuple(spelled[part] for part in takewhile(spelled.__contains__, CLOCK_PARTS))
+    if len(parts) >= 2:
+        yield parts
+    if {"year", "quarter"} <= spelled.keys():  # 1980 and Q1
+        yield spelled["year"], spelled["quarter"]
+
+
+def _stands_still(table: Table, name: str) -> bool:
+    return bool(table.cells[name].duplicated().mean() > 1 / 3)
+
+
+def _may_be_clock(column: "pd.Series[Any]") -> bool:
+    """Whether the first cell is a time."""
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return True
+    if pd.api.types.is_numeric_dtype(column.dtype) and column.isna().any():
+        return False
+    texts = to_texts(column.iloc[:1])
+    first = "" if texts.isna().any() else str(texts.iloc[0])
+    named = bool(NAMES_A_CLOCK.search(str(column.name)))
+    forms = [form for form in FORMS if re.fullmatch(FORMS[form], first)]
+    if any(named or form not in DIGITS_ALONE for form in forms):
+        return True
+    return (named or not first.isdigit()) and any(_has_format(first, form) for form in FORMATS)
+
+
+def _has_format(text: str, form: str) -> bool:
+    return not pd.isna(pd.to_datetime(text, format=form, errors="coerce"))
+
+
+def _propose(
+    table: Table, names: tuple[str, ...], zone: str | None, encoding: str | None
+) -> ClockProposal:
+    """The keys that read a clock; raises TableError where there are none, or several."""
+    readings: list[tuple[str | None, Clock, str | None, Rows]] = []
+    refused: list[TableError] = []
+    for dates, clock in _readable(table, names):
+        try:
+            readings.append((dates, clock, *_arranged(table, names, clock, zone)))
+        except _SeveralZones:
+            raise
+        except TableError as error:  # by another reading the rows may be regular
+            refused.append(error)
+    if not readings:
+        raise refused[0]
+    regular = [each for each in readings if not each[3].repairs] or readings
+    fewest = min(sum(repair.rows for repair in each[3].repairs) for each in regular)
+    best = [e for e in regular if sum(repair.rows for repair in e[3].repairs) == fewest]
+    if len(best) > 1:
+        first = ", ".join(str(table.cells[name].iloc[0]) for name in names)
+        ways = " and ".join(
+            f"{str(clock.times[0])[:16].replace('T', ' ')} with dates: {yaml_text(str(dates))}"
+            for dates, clock, *_ in best
+        )
+        raise TableError(
+            f"{table.places.name}: {first!r} in {', '.join(names)} can be read in two ways, "
+            f"{ways}, and by each of them the rows are regular; write the year first: 2013-01-31"
+        )
+    dates, clock, found, rows = best[0]
+    _check_duplicates(table, names, clock, rows)
+    keys: dict[str, tuple[str, str]] = {}
+    if encoding is not None:
+        keys["encoding"] = (encoding, "its bytes are no UTF-8")
+    if dates is not None:
+        first = " ".join(str(table.cells[name].iloc[0]) for name in names)
+        keys["dates"] = (dates, f"the first row, {first}, is {str(clock.times[0])[:10]}")
+    if found is not None:
+        why = "as was said" if zone else "it leaves out and repeats an hour as the clocks there"
+        keys["zone"] = (found, why)
+    for repair in rows.repairs:
+        if repair.kind in ("gaps", "duplicates"):
+            keys[repair.kind] = (repair.value, str(repair))
+    return ClockProposal(names, keys, rows)
+
+
+def _readable(table: Table, names: tuple[str, ...]) -> Iterator[tuple[str | None, Clock]]:
+    """Each way to read a clock's cells, with the value of `dates` for it."""
+    cells = table.cells[list(names)]
+    refused: TableError | None = None
+    try:
+        yield None, read_clock(cells, None, table.places)
+        return
+    except TableError as error:
+        refused = error
+    readable = False
+    for dates in (*NEEDS_DATES, *FORMATS):
+        try:
+            clock = read_clock(cells, dates, Places("", str))
+        except TableError:
+            continue
+        readable = True
+        yield dates, clock
+    if not readable:
+        raise refused
+
+
+def _arranged(
+    table: Table, names: tuple[str, ...], clock: Clock, zone: str | None
+) -> tuple[str | None, Rows]:
+    """The rows with what it takes to make them regular, and the zone that is among that."""
+    labels = list(table.cells.index)
+    reading = Reading.model_validate({**TOLERANT, "zone": zone})
+
+    def arrange(zone: str | None) -> Rows:
+        within = reading.model_copy(update={"zone": zone})
+        return arrange_rows(clock, within, table.places, labels, first_rows=table.first_rows)
+
+    rows, refused = None, None
+    try:
+        rows = arrange(zone)
+        if not rows.repairs or zone is not None or clock.is_utc:
+            return zone, rows
+    except TableError as error:
+        refused = error
+    zones = [] if zone is not None or clock.is_utc else fitting_zones(clock.times)
+    known = [group for group in zones if group[0] in WELL_KNOWN] or zones
+    if len(known) > 1:
+        named = ", ".join(group[0] for group in known[:MAX_NAMED])
+        more = ", ..." if len(known) > MAX_NAMED else ""
+        raise _SeveralZones(
+            f"{table.places.name}: its wall clock leaves out and repeats hours as in several zones "
+            f"({named}{more}), which the table can't tell apart; say which with --zone"
+        )
+    if known:
+        return known[0][0], arrange(known[0][0])
+    if rows is not None:
+        return zone, rows
+    assert refused is not None
+    advice = diagnose_rows(table.places, table.cells, names, clock, reading)
+    raise TableError("\n".join(filter(None, (str(refused), advice)))) from refused
+
+
+def _check_duplicates(table: Table, names: tuple[str, ...], clock: Clock, rows: Rows) -> None:
+    """Many rows of one time are no accident: they may be several series."""
+    twice = sum(repair.rows for repair in rows.repairs if repair.kind == "duplicates")
+    count = len(table.cells)
+    if twice <= max(FEW_TWICE * count, FEWEST_TWICE) or twice <= table.cells.duplicated().sum():
+        return
+    times = pd.Series(clock.times, index=table.cells.index)
+    if series_keys(table.cells.drop(columns=list(names)), times):
+        advice = diagnose_rows(table.places, table.cells, names, clock, Reading(zone="UTC"))
+        raise TableError(advice or "")
+    raise TableError(
+        f"{table.places.name}: {twice:,} of its {count:,} rows have the time of another, and no "
+        "column tells them apart; leave one row of each time, or say with duplicates: in the data "
+        "block of a space which of them counts"
+    )
