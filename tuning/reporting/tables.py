@@ -2,21 +2,24 @@
 
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 
-from lstm_model.wording import DIGITS, number_format
+from lstm_model.wording import DIGITS, exact, number_format
 from tuning.space.search_space import SearchSpace
-from tuning.wording import step_name
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lstm_model.data.series import EncodedSeries
     from lstm_model.data.sources import Dataset
     from tuning.study.view import StudyView
 
 BEST_SHOWN = 5
+ROWS_SHOWN, COLUMNS_SHOWN = 3, 6  # of a table, from each end
 # Trials are told apart by a digit more than models are.
 FIGURE_DIGITS = DIGITS + 1
 
@@ -72,7 +75,7 @@ def print_plan(
         console.print(f"{label:<16}{value}", soft_wrap=True)
 
     say("space", space.name)
-    say("data", f"{table.source}, {len(table.frame):,} rows, one every {step_name(table.step)}")
+    say("data", f"{table.source}, {len(table.frame):,} rows, one every {table.step.name}")
     say("forecast", f"{data.target} at lead times 1 to {data.horizon}")
     say("training", f"{_span(series, 0, series.validation_start)}; {_rows(training)}")
     say(
@@ -104,10 +107,46 @@ def print_plan(
         say("search", f"{name}: {entry.describe()}")
     for name, value in space.fixed.items():
         say("fixed", f"{name}: {value}")
+    console.print("The table as it was read, its first and last rows:")
+    console.print(rows_table(table.frame))
+
+
+def rows_table(frame: "pd.DataFrame") -> RichTable:
+    """The first and the last rows of a table by its clock: on the wall, and in UTC."""
+    from lstm_model.data.step import format_times, on_wall
+
+    rows = range(len(frame))
+    picked = list(dict.fromkeys([*rows[:ROWS_SHOWN], *rows[-ROWS_SHOWN:]]))
+    shown = frame.iloc[picked, :COLUMNS_SHOWN]
+    times = cast("pd.DatetimeIndex", shown.index)
+    clocks = {"time" if times.tz is None else str(times.tz): on_wall(times)}
+    if times.tz is not None:
+        clocks["UTC"] = on_wall(times.tz_convert("UTC"))
+    table = RichTable(box=None, pad_edge=False)
+    for heading in clocks:
+        table.add_column(escape(heading))
+    for name in shown:
+        table.add_column(escape(str(name)), justify="right")
+    more = len(frame.columns) - len(shown.columns)
+    if more:
+        table.add_column(f"and {more} more")
+    columns = [*map(format_times, clocks.values()), *(map(_cell, shown[name]) for name in shown)]
+    for number, cells in enumerate(zip(*columns, strict=True)):
+        if number == ROWS_SHOWN:
+            table.add_row("...")
+        table.add_row(*cells)
+    return table
+
+
+def _cell(value: object) -> str:
+    """A cell as it is understood; what is not known is said."""
+    if isinstance(value, str):
+        return escape(value)
+    return "missing" if value != value else exact(cast("float", value))
 
 
 def _span(series: "EncodedSeries", start: int, stop: int) -> str:
-    first, last = (str(series.times[row])[:16].replace("T", " ") for row in (start, stop - 1))
+    first, last = (f"{series.times[row]:%Y-%m-%d %H:%M}" for row in (start, stop - 1))
     return f"{first} to {last}"
 
 
