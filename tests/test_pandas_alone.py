@@ -43,14 +43,23 @@ DAILY = {"same_day_last_week": 7, "same_day_last_year": 365}
 CASES = [
     Case("plain.csv", "load", "time", 3, HOURLY),
     Case("sentinel.csv", "load", "time", 2, HOURLY, missing=(-200,)),
-    Case(
-        "intermittent.csv", "sales", "date", 1, {"same_day_last_week": 7, "same_day_last_year": 365}
-    ),
+    Case("intermittent.csv", "sales", "date", 1, DAILY),
     Case("rain_empty.csv", "traffic", "time", 1, {**HOURLY, "same_hour_last_year": 8760}),
 ]
 
 
-@pytest.fixture(scope="module", params=CASES, ids=[case.name for case in CASES])
+# Two kinds in each run, the others at night: a comparison is a minute.
+NIGHTLY = {"sentinel.csv", "rain_empty.csv"}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(case, marks=pytest.mark.nightly if case.name in NIGHTLY else ())
+        for case in CASES
+    ],
+    ids=[case.name for case in CASES],
+)
 def compared(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Case, Path, str]:
