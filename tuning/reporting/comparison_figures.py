@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from lstm_model.arrays import Float64Array, Mask
 from lstm_model.data.step import on_wall
 from lstm_model.evaluation.baselines import PERSISTENCE, Style
 from lstm_model.figures.errors import plot_error_by_lead_time, plot_error_by_level
@@ -16,7 +17,7 @@ from tuning.comparison.result import Comparison
 from tuning.reporting.render import ReportFigure
 
 # Of the test hours, a stretch around its highest value is drawn.
-EPISODE = pd.Timedelta(days=7)
+EPISODE, MIN_EPISODE_ROWS = pd.Timedelta(days=7), 24
 
 Styles = Mapping[str, Style]
 
@@ -35,8 +36,7 @@ def draw_comparison(comparison: Comparison, errors: ForecastErrors) -> list[Repo
 def _episode(
     comparison: Comparison, errors: ForecastErrors, lead: int, styles: Styles
 ) -> ReportFigure:
-    peak = errors.times[int(np.nanargmax(errors.observed))]
-    near = np.abs(errors.times - peak) <= EPISODE / 2
+    near, span = pick_episode(errors.times, errors.observed)
     ahead = comparison.lead_name(lead)
     figure = plot_episode(
         on_wall(errors.times[near]).to_numpy(),
@@ -49,8 +49,19 @@ def _episode(
         quantity=comparison.quantity,
         styles=styles,
     )
-    caption = f"The week around the highest value of the test hours, forecast {ahead} ahead."
+    caption = f"The {span} around the highest value of the test hours, forecast {ahead} ahead."
     return ReportFigure(f"episode-{lead}", caption, figure)
+
+
+def pick_episode(times: pd.DatetimeIndex, observed: Float64Array) -> tuple[Mask, str]:
+    """The rows around the highest value of (T,), and how long that is."""
+    peak = int(np.nanargmax(observed))
+    near = np.asarray(np.abs(times - times[peak]) <= EPISODE / 2)
+    if near.sum() >= MIN_EPISODE_ROWS:
+        return near, "week"
+    # Of days or months a week would be a few rows, or one.
+    near = np.abs(np.arange(len(near)) - peak) <= MIN_EPISODE_ROWS / 2
+    return near, f"{near.sum()} rows"
 
 
 def _error_by_lead_time(comparison: Comparison, styles: Styles) -> ReportFigure:
