@@ -310,7 +310,13 @@ def broken_rules(rules: Iterable[tuple[str, str]]) -> pydantic.ValidationError:
     return pydantic.ValidationError.from_exception_data("settings", errors)
 
 
-AS_IT_STANDS = Reading.model_validate({})
+class KeptReading(Reading):
+    """How a table was read, as a model keeps it: with what the table itself decided."""
+
+    offsets: bool = Field(False, description="whether the times had an offset from UTC")
+
+
+AS_IT_STANDS = KeptReading.model_validate({})
 
 
 class DataSettings(Reading):

@@ -308,10 +308,8 @@ def _space(space: Space, frame: "pd.DataFrame | None") -> SearchSpace:
         raise InputError(f"frame must be a DataFrame, but got {frame!r}; give a path as data")
     from lstm_model.data.frames import FRAME, infer_reading
 
-    inferred = infer_reading(frame, space.data.features)
+    inferred = infer_reading(frame, space.data.features, space.data)
     changes: dict[str, object] = {f"data.{key}": value for key, value in inferred.items()}
-    if "types" in inferred:
-        changes["data.types"] = {**inferred["types"], **space.data.types}
     return space.overridden(changes | {"data.source": FRAME})
 
 

@@ -71,6 +71,8 @@ def read_clock(cells: pd.DataFrame, dates: str | None, places: Places) -> Clock:
     names = tuple(map(str, cells.columns))
     if len(names) == 1 and pd.api.types.is_datetime64_any_dtype(cells.iloc[:, 0].dtype):
         return _typed_times(cells.iloc[:, 0], places)
+    for name in names if len(names) == 2 else ():
+        _check_dates_alone(cells[name], places)
     texts = {name: to_texts(cells[name]) for name in names}
     if _are_parts(names):
         return Clock(_of_parts(texts, cells, places), is_utc=False)
@@ -88,6 +90,18 @@ def read_clock(cells: pd.DataFrame, dates: str | None, places: Places) -> Clock:
         return parse_form(column, form)
     except WrongTime as error:
         raise _no_time(cells, error.row, error.rule or _rule(column, form), places) from error
+
+
+def _check_dates_alone(column: "pd.Series[Any]", places: Places) -> None:
+    """Typed dates, with times of day beside them, must have none of their own, nor a zone."""
+    if not pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return
+    known = column.dropna()
+    if known.dt.tz is not None or (known != known.dt.normalize()).any():
+        raise TableError(
+            f"{places.prefix}{column.name} must be dates alone beside a column of times of day, "
+            f"but is times such as {known.iloc[0]}; name it alone, or write the dates"
+        )
 
 
 def to_texts(column: "pd.Series[Any]") -> "pd.Series[Any]":

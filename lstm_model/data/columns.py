@@ -264,7 +264,8 @@ def _read_numbers(
     mark = reading.decimal_of(name)
     texts = not pd.api.types.is_numeric_dtype(cells.dtype)
     stated = texts and mark is not None and reading.types.get(name) == "number"
-    if plain[known].notna().all() and not stated:
+    grouped = texts and mark == "," and not trained and has_grouped_points(cells[known])
+    if plain[known].notna().all() and not stated and not grouped:
         if texts and mark is None and not trained and _may_have_thousands(cells[known]):
             first = cells[known & cells.str.contains(".", regex=False)].iloc[0]
             raise _ambiguous(places, name, first, float(first), float(first.replace(".", "")))
@@ -296,6 +297,12 @@ def _read_numbers(
             f"got {str(wrong)[:60]!r}"
         )
     return plain, None
+
+
+def has_grouped_points(cells: "pd.Series[Any]") -> bool:
+    """Whether there are points, and each may stand before thousands."""
+    pointed = cells[cells.str.contains(".", regex=False)]
+    return len(pointed) > 0 and bool(pointed.str.fullmatch(POINTED).all())
 
 
 def _may_have_thousands(cells: "pd.Series[Any]") -> bool:

@@ -15,6 +15,7 @@ import pandas as pd
 from lstm_model.configuration import Reading
 from lstm_model.data.clock import TIME_OF_DAY, read_clock, spell_times_of_day, to_texts
 from lstm_model.data.places import Places
+from lstm_model.data.step import ALMOST_A_DAY
 from lstm_model.data.time_forms import CLOCK_PARTS, Clock, Times
 from lstm_model.data.zones import fitting_zones
 from lstm_model.errors import TableError
@@ -68,8 +69,32 @@ def diagnose_rows(
                 f"{places.prefix}its rows that come late are there twice: in the data block, "
                 "duplicates: first, last or mean says which of them counts"
             )
+        if swapped := _count_swapped(times):
+            return (
+                f"{places.prefix}day and month seem to be swapped in {swapped:,} of its rows, as "
+                "where a program has taken one for the other up to the 12th: export the table "
+                "anew, and do not sort it"
+            )
         return f"{places.prefix}its rows are out of order; sort them by {' and '.join(names)}"
+    gaps = times.diff().iloc[1:]
+    if reading.zone is None and clock.is_utc and gaps.min() >= ALMOST_A_DAY:
+        return (
+            f"{places.prefix}its days or months seem to be those of a zone, and are not of one "
+            "length on UTC: in the data block, zone: its name, such as Europe/Berlin"
+        )
     return None
+
+
+def _count_swapped(times: "pd.Series[pd.Timestamp]") -> int:
+    """In how many rows day and month have to change places for the clock to be in order."""
+    early = times.dt.day <= 12
+    other = pd.to_datetime(
+        pd.DataFrame({"year": times.dt.year, "month": times.dt.day, "day": times.dt.month}),
+        errors="coerce",
+    )
+    changed = times.where(~early, other + (times - times.dt.normalize()))
+    in_order = bool((changed.diff().iloc[1:] > pd.Timedelta(0)).all())
+    return int((changed != times).sum()) if in_order else 0
 
 
 def _take_one(places: Places, kinds: pd.DataFrame) -> str:

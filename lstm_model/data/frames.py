@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from typing import TypedDict
+from zoneinfo import available_timezones
 
 import pandas as pd
 
-from lstm_model.configuration import Kind
+from lstm_model.configuration import Kind, Reading
 from lstm_model.data.clock import clock_columns
 from lstm_model.errors import TableError
 
@@ -21,7 +22,9 @@ class InferredReading(TypedDict, total=False):
     types: dict[str, Kind]
 
 
-def infer_reading(frame: pd.DataFrame, features: Sequence[str] | None) -> InferredReading:
+def infer_reading(
+    frame: pd.DataFrame, features: Sequence[str] | None, reading: Reading
+) -> InferredReading:
     """What a frame says by itself of how it is read.
 
     A DatetimeIndex is the clock, with its zone if it has one. A column of pandas' dtype `category`
@@ -29,28 +32,38 @@ def infer_reading(frame: pd.DataFrame, features: Sequence[str] | None) -> Inferr
 
     Args:
         features: the columns that are read; None stands for all.
+        reading: what was said of it, which comes first.
 
     Raises:
         TableError: the index is a clock, and a column has the name that it would get.
     """
-    reading: InferredReading = {}
+    inferred: InferredReading = {}
     if isinstance(frame.index, pd.DatetimeIndex):
         if CLOCK in frame.columns:
             raise TableError(
                 f"a frame's clock must be its index or columns, but got a DatetimeIndex and a "
                 f"column {CLOCK!r}; drop the column, or reset the index"
             )
-        reading["time"] = CLOCK
-        if frame.index.tz is not None:
-            reading["zone"] = str(frame.index.tz)
+        inferred["time"] = CLOCK
+        if reading.time not in (None, CLOCK):
+            raise TableError(
+                f"a frame's clock must be its index or columns, but got a DatetimeIndex and time "
+                f"{reading.time!r}; leave time out, or reset the index"
+            )
+        if reading.zone is None and str(frame.index.tz) in available_timezones():
+            inferred["zone"] = str(frame.index.tz)  # an offset without a name is on UTC
+    elif isinstance(frame.index, pd.PeriodIndex):
+        raise TableError(
+            "a frame's index must be times, but is a PeriodIndex; frame.to_timestamp() has them"
+        )
     categories = [
         str(name)
         for name, dtype in frame.dtypes.items()
         if isinstance(dtype, pd.CategoricalDtype) and (features is None or name in features)
     ]
     if categories:
-        reading["types"] = dict.fromkeys(categories, "category")
-    return reading
+        inferred["types"] = {**dict.fromkeys(categories, "category"), **reading.types}
+    return inferred
 
 
 def list_features(frame: pd.DataFrame, time: str | Sequence[str] | None) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lstm_model.arrays import IntArray, Mask
-from lstm_model.configuration import Reading
+from lstm_model.configuration import KeptReading, Reading
 from lstm_model.data.places import Places
 from lstm_model.data.step import (
     ALMOST_A_DAY,
@@ -73,6 +73,7 @@ class Rows:
         taken: the table's rows that count, by number.
         at: the number of each one's time. Rows of one time are to be averaged.
         zone: of the clock: its name, 'UTC' where the table says so itself, or None.
+        has_offsets: whether the table's times say where on UTC they lie.
         repairs: what was done to the rows.
     """
 
@@ -81,6 +82,7 @@ class Rows:
     taken: IntArray
     at: IntArray
     zone: str | None
+    has_offsets: bool
     repairs: tuple[RowRepair, ...] = ()
 
     @property
@@ -142,6 +144,11 @@ def arrange_rows(
         TableError: rows are missing, twice, out of order or irregular, and no key says what then.
     """
     names = _RowNames(places, labels)
+    if isinstance(reading, KeptReading) and reading.offsets and not clock.is_utc:
+        raise TableError(
+            f"{names.locate(0)}: times must have an offset from UTC, such as +01:00 or Z, as those "
+            "that the model was trained on: without one nobody knows their zone"
+        )
     repairs: list[RowRepair] = []
     taken = _order_of_files(clock, first_rows)
     steps = np.diff(clock.times[taken])
@@ -166,6 +173,7 @@ def arrange_rows(
     step = step or (find_step(rising) if len(rising) > 1 else None)
     if step is None or off_grid(rising, step) is not None:
         raise _irregular(rising, rows, known, names)
+    _check_length(rising, rows, step, names)
     grid = rising.rename("time")
     at = np.searchsorted(_ticks(rising), _ticks(times))
     if (whole := step.grid(rising[0], rising[-1])).size > len(rising):
@@ -177,7 +185,7 @@ def arrange_rows(
             RowRepair("gaps", "fill", whole.size - len(rising), str(whole[~whole.isin(rising)][0]))
         )
         grid, at = whole, whole.get_indexer(times)
-    return Rows(grid, step, taken, at, zone, tuple(repairs))
+    return Rows(grid, step, taken, at, zone, clock.is_utc, tuple(repairs))
 
 
 @dataclass(frozen=True)
@@ -304,6 +312,22 @@ def _irregular(
     )
 
 
+def _check_length(times: pd.DatetimeIndex, rows: IntArray, step: Step, names: _RowNames) -> None:
+    """Not most steps may be without a row; told before there is a time in memory for each."""
+    if step.is_fixed:
+        steps = int((times[-1] - times[0]) // step.duration) + 1
+    else:
+        steps = len(step.grid(times[0], times[-1]))
+    lacking = steps - len(times)
+    if lacking > len(times):
+        longest = int(np.diff(_ticks(times)).argmax()) + 1
+        raise TableError(
+            f"{names.move('jumps', times, rows, longest)}, but rows must be {step.name} apart, and "
+            f"{lacking:,} steps of its {steps:,} have no row; correct the times, or gather the "
+            "rows in longer steps first"
+        )
+
+
 def _check_gaps(
     times: pd.DatetimeIndex,
     rows: IntArray,
@@ -319,11 +343,6 @@ def _check_gaps(
     jumps = np.diff(grid.get_indexer(times)) > 1
     move = names.move("jumps", times, rows, int(jumps.argmax()) + 1)
     rule = f"{move}, but rows must be {step.name} apart"
-    if lacking > len(times):
-        raise TableError(
-            f"{rule}, and {lacking:,} steps of its {len(grid):,} have no row; correct the times, "
-            "or gather the rows in longer steps first"
-        )
     if reading.gaps == "refuse":
         steps = "step" if lacking == 1 else "steps"
         rule = f"{rule} (rows that break this: {jumps.sum()})"

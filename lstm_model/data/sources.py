@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lstm_model.configuration import AS_IT_STANDS, DataSettings, Reading
+from lstm_model.configuration import AS_IT_STANDS, DataSettings, KeptReading
 from lstm_model.data.beijing import (
     AQI_BREAKPOINTS,
     BEIJING_FILE,
@@ -61,7 +61,7 @@ class Dataset:
     simulated: bool
     sha256: str
     warning: str | None = None
-    reading: Reading = AS_IT_STANDS
+    reading: KeptReading = AS_IT_STANDS
     repairs: tuple[Repair | RowRepair, ...] = ()
     doubts: tuple[str, ...] = ()
     unit: str | None = None

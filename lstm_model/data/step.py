@@ -88,7 +88,11 @@ class Step:
         wall = dates_on_wall(ends) if self.on_the_wall else ends
         times = pd.date_range(wall[0], wall[1], freq=self._offset, name="time", unit=ends.unit)
         times = pd.DatetimeIndex(times.to_numpy() if times.tz is None else times).rename("time")
-        return put_on_clock(times, ends) if self.on_the_wall else times
+        if not self.on_the_wall:
+            return times
+        put = put_on_clock(times, ends)
+        # A day that a zone leaves out, as Apia did, is none.
+        return put[put.tz_localize(None).normalize() == times.normalize()]
 
     def rows_per(self, period: pd.Timedelta) -> int | None:
         """How many rows a period has, such as WEEK or YEAR; None where that is no whole number.

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lstm_model.configuration import REPEAT, DataSettings, GapFill, Kind, Reading
+from lstm_model.configuration import REPEAT, DataSettings, GapFill, KeptReading, Kind, Reading
 from lstm_model.data.clock import clock_columns, read_clock
-from lstm_model.data.columns import Column, Repair, read_column
+from lstm_model.data.columns import Column, Repair, has_grouped_points, read_column
 from lstm_model.data.diagnosis import diagnose_rows
 from lstm_model.data.places import IN_MEMORY, Places
 from lstm_model.data.rows import RowRepair, Rows, arrange_rows, count_steps_left
@@ -17,6 +17,7 @@ from lstm_model.data.step import Step, rows_before
 from lstm_model.data.table_file import Table, read_files
 from lstm_model.data.time_forms import Clock
 from lstm_model.errors import TableError
+from lstm_model.wording import yaml_text
 
 TIME = "time"  # what a DataFrame's index is called as a clock
 LONGEST_STEP = np.timedelta64(292 * 365, "D")  # that pandas can count in nanoseconds
@@ -38,7 +39,7 @@ class ParsedTable:
 
     frame: pd.DataFrame
     step: Step
-    reading: Reading
+    reading: KeptReading
     repairs: tuple[Repair | RowRepair, ...]
     notes: tuple[str, ...]
 
@@ -89,9 +90,12 @@ def parse_table(
     return ParsedTable(
         frame,
         rows.step,
-        _settle(columns, reading, rows.zone),
+        _settle(columns, reading, rows),
         (*rows.repairs, *(repair for column in columns.values() for repair in column.repairs)),
-        tuple(column.note for column in columns.values() if column.note),
+        (
+            *(column.note for column in columns.values() if column.note),
+            *_doubtful_points(table.cells, columns, reading),
+        ),
     )
 
 
@@ -257,13 +261,33 @@ def _arrange(
     return pd.DataFrame(arranged)
 
 
-def _settle(columns: Mapping[str, Column], reading: Reading, zone: str | None) -> Reading:
+def _doubtful_points(
+    cells: pd.DataFrame, columns: Mapping[str, Column], reading: Reading
+) -> list[str]:
+    """Points that may stand before thousands in one column, where another has decimal commas."""
+    with_commas = [name for name, column in columns.items() if column.decimal == ","]
+    return [
+        f"{name} has a point before three digits in each of its numbers, and {with_commas[0]} has "
+        f"decimal commas: if these points are for thousands, say so in the data block: decimal: "
+        f"{{{yaml_text(name)}: ','}}"
+        for name, column in columns.items()
+        if with_commas
+        and reading.decimal_of(name) is None
+        and column.values.dtype == np.float64
+        and isinstance(cells[name].dtype, pd.StringDtype)
+        and has_grouped_points(cells[name].dropna())
+    ]
+
+
+def _settle(columns: Mapping[str, Column], reading: Reading, rows: Rows) -> KeptReading:
     """How a later table is read: as this one was, whatever its own texts say."""
     numbers = [name for name, column in columns.items() if column.decimal]
     marks = {name: column.decimal or reading.decimal_of(name) for name, column in columns.items()}
-    return reading.model_copy(
-        update={
-            "zone": zone,
+    return KeptReading.model_validate(
+        reading.model_dump()
+        | {
+            "offsets": rows.has_offsets,
+            "zone": rows.zone,
             "types": {**reading.types, **dict.fromkeys(numbers, "number")},
             "decimal": {name: mark for name, mark in marks.items() if mark} or None,
         }

@@ -276,7 +276,12 @@ def _read_parquet(raw: bytes, file: str, wanted: Iterable[str] | None) -> Table:
         check_header(header, file, names)
         read = source.read([stored[header.index(name)] for name in names])
         columns = {name: read.column(stored[header.index(name)]) for name in names}
-        cells = {name: _typed_cells(column, name, file) for name, column in columns.items()}
+        cells = {
+            name: _typed_cells(column, name, file, asked=wanted is not None)
+            for name, column in columns.items()
+        }
+    except TableError:
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
         why = " ".join(str(error).split())
         raise TableError(f"{file}: can't be read as Parquet: {why}; write it anew") from error
@@ -286,13 +291,17 @@ def _read_parquet(raw: bytes, file: str, wanted: Iterable[str] | None) -> Table:
     return Table(pd.DataFrame(cells), places, tuple(header))
 
 
-def _typed_cells(column: pa.ChunkedArray, name: str, file: str) -> "pd.Series[Any]":
-    """A Parquet column as numbers, times, or stripped texts."""
+def _typed_cells(column: pa.ChunkedArray, name: str, file: str, *, asked: bool) -> "pd.Series[Any]":
+    """A Parquet column as numbers, times, or stripped texts; one that nobody asked for may be of
+    another kind, and is its texts.
+    """
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
-    if pa.types.is_nested(kind):
-        raise TableError(f"{file}: {name} must have one value in each row, but has {kind}")
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        if asked:
+            raise TableError(f"{file}: {name} must have one value in each row, but has {kind}")
+        return pd.Series(list(map(str, column.to_pylist())), dtype=TEXT)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return pd.Series(column.to_pandas(date_as_object=False))
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):

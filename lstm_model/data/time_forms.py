@@ -19,13 +19,13 @@ DAY_FIRST, MONTH_FIRST = "day_first", "month_first"
 # Two digits of a year: strptime's rule.
 FIRST_YEAR_OF_1900 = 69
 
+_OFFSET = r"(?: ?(?P<offset>[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?))?"
 _TIME = (
     r"(?:[T _]+(?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))?)?"
-    r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
+    rf"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?{_OFFSET})?"
 )
-_OFFSET = r"(?: ?(?P<offset>[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?))?"
 _DAY, _MONTH, _YEAR = r"(?P<day>\d\d?)", r"(?P<month>\d\d?)", r"(?P<year>\d{4}|\d\d)"
-_COMPACT_TIME = r"(?:[T _]?(?P<hour>\d\d):?(?P<minute>\d\d)?:?(?P<second>\d\d)?)?"
+_COMPACT_TIME = rf"(?:[T _]?(?P<hour>\d\d):?(?P<minute>\d\d)?:?(?P<second>\d\d)?{_OFFSET})?"
 YEAR_FIRST, COMPACT, MONTHS, QUARTERS, YEARS, WEEKS = (
     "year_first",
     "compact",
@@ -45,19 +45,19 @@ EPOCH_UNITS = {
 }
 # Each form of a clock's texts; those of day and month only where `dates` says so.
 FORMS: Mapping[str, str] = {
-    YEAR_FIRST: rf"(?P<year>\d{{4}})[-/.]{_MONTH}[-/.]{_DAY}{_TIME}{_OFFSET}",
+    YEAR_FIRST: rf"(?P<year>\d{{4}})[-/.]{_MONTH}[-/.]{_DAY}{_TIME}",
     EPOCH_SECONDS: r"(?P<count>-?\d{9,10})(?:\.0+)?",
     EPOCH_MILLISECONDS: r"(?P<count>-?\d{12,13})(?:\.0+)?",
     EPOCH_MICROSECONDS: r"(?P<count>-?\d{15,16})(?:\.0+)?",
     EPOCH_NANOSECONDS: r"(?P<count>-?\d{18,19})(?:\.0+)?",
-    COMPACT: rf"(?P<year>\d{{4}})(?P<month>\d\d)(?P<day>\d\d){_COMPACT_TIME}{_OFFSET}",
+    COMPACT: rf"(?P<year>\d{{4}})(?P<month>\d\d)(?P<day>\d\d){_COMPACT_TIME}",
     MONTHS: rf"(?P<year>\d{{4}})[-/.Mm]{_MONTH}",
     QUARTERS: r"(?P<year>\d{4})[-/. ]?[Qq](?P<quarter>[1-4])",
     QUARTERS_FIRST: r"[Qq](?P<quarter>[1-4])[-/. ]?(?P<year>\d{4})",
     YEARS: r"(?P<year>\d{4})",
     WEEKS: r"(?P<year>\d{4})-?W(?P<week>\d\d)",
-    DAY_FIRST: rf"{_DAY}[-/. ]{_MONTH}[-/. ]{_YEAR}{_TIME}{_OFFSET}",
-    MONTH_FIRST: rf"{_MONTH}[-/. ]{_DAY}[-/. ]{_YEAR}{_TIME}{_OFFSET}",
+    DAY_FIRST: rf"{_DAY}[-/. ]{_MONTH}[-/. ]{_YEAR}{_TIME}",
+    MONTH_FIRST: rf"{_MONTH}[-/. ]{_DAY}[-/. ]{_YEAR}{_TIME}",
 }
 NEEDS_DATES = (DAY_FIRST, MONTH_FIRST)
 OFFSET_RULE = "must have an offset from UTC, as other rows have, such as +01:00 or Z"
@@ -124,6 +124,8 @@ def _parse_part(column: "pd.Series[Any]", form: str) -> Clock:
         whole["month"] = 3 * whole.pop("quarter") - 2
     if "half" in parts:
         whole["hour"] = _of_24_hours(whole["hour"], parts["half"])
+    if form == YEARS and (wrong := (whole["year"] < 1500) | (whole["year"] > 2500)).any():
+        raise WrongTime(int(wrong.argmax()), "a year alone must be from 1500 to 2500")
     weeks = whole.pop("week", None)
     times = compose(whole)
     if weeks is not None:

@@ -136,9 +136,8 @@ def _check_settings(
     test_from: str | datetime | None,
     **settings: object,
 ) -> DataSettings:
-    inferred = infer_reading(frame, features)
-    keys = reading.model_dump() | inferred
-    keys["types"] = {**inferred.get("types", {}), **reading.types}
+    inferred = infer_reading(frame, features, reading)
+    keys = {key: getattr(reading, key) for key in Reading.model_fields} | inferred
     if isinstance(features, str):
         raise InputError(f"features must be a list of columns, but got {features!r}")
     if features is None:

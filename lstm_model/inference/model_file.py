@@ -14,7 +14,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
-from lstm_model.configuration import Configuration, Reading
+from lstm_model.configuration import Configuration, KeptReading
 from lstm_model.data.step import Step
 from lstm_model.errors import InputError, os_error_text
 from lstm_model.files import PathLike, read_bytes, read_json
@@ -37,7 +37,7 @@ class ModelFile(BaseModel):
     members: int = Field(description="how many models forecast together")
     configuration: Configuration
     target: str
-    reading: Reading
+    reading: KeptReading
     never_negative: bool
     simulated: bool
     horizon: int

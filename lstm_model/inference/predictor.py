@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lstm_model.arrays import Float64Array
-from lstm_model.configuration import AS_IT_STANDS, Configuration, Kind, Reading
+from lstm_model.configuration import AS_IT_STANDS, Configuration, KeptReading, Kind, Reading
 from lstm_model.data.encoding import FeatureEncoder
 from lstm_model.data.series import EncodedSeries, floors
 from lstm_model.data.step import Step
@@ -220,7 +220,7 @@ class TrainedForecaster:
             members=len(self.models),
             configuration=self.config,
             target=self.target,
-            reading=self.reading,
+            reading=KeptReading.model_validate(self.reading.model_dump()),
             never_negative=self.never_negative,
             simulated=self.simulated,
             horizon=self.horizon,

@@ -88,7 +88,13 @@ def prepare(table: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", [BEFORE + LINES + AFTER, OWN_RAY + BEFORE + LINES + AFTER + RAY_STAYS]
+    "script",
+    [
+        BEFORE + LINES + AFTER,
+        pytest.param(
+            OWN_RAY + BEFORE + LINES + AFTER + RAY_STAYS, marks=pytest.mark.nightly, id="own Ray"
+        ),
+    ],
 )
 def test_in_a_process(script: str, home: Path) -> None:
     done = subprocess.run(

@@ -35,7 +35,14 @@ def _kinds(output: Any) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "example",
+    [  # the one with real air at night: it takes a minute
+        pytest.param(path, marks=pytest.mark.nightly if path.stem == "beijing" else ())
+        for path in EXAMPLES
+    ],
+    ids=lambda path: path.stem,
+)
 def test_examples(example: Path, tmp_path: Path) -> None:
     """They run, and show what is kept in them: figures, tables and lines, but no warning."""
     kept = nbformat.read(example, as_version=4)

@@ -29,7 +29,9 @@ from lstm_model.wording import yaml_text
 
 # Columns of digits are clocks where they are called so: else they may be counts or ids.
 NAMES_A_CLOCK = re.compile(
-    r"time|date|stamp|epoch|clock|year|yyyy|jahr|datum|zeit|^ts$|^ds$|^t$|^$", re.I
+    r"(?<![a-z])((date|unix)?_?time(_?stamp)?|date|stamp|epoch|clock|year|yyyy[a-z]*|jahr|datum"
+    r"|(uhr)?zeit(stempel)?|[td]s?|dt)(?![a-z])",
+    re.IGNORECASE,
 )
 DIGITS_ALONE = (*EPOCH_UNITS, COMPACT, YEARS)
 # Forms with months in words, and what else is common, as strptime has them.

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lstm_model import __version__
-from lstm_model.configuration import AS_IT_STANDS, DataSettings
+from lstm_model.configuration import DataSettings, Reading
 from lstm_model.data.sources import Dataset
 from lstm_model.errors import InputError, os_error_text
 from lstm_model.files import read_bytes, read_json, write_file
@@ -110,7 +110,7 @@ def read_study_space(folder: StoragePath) -> SearchSpace:
             )
         data = manifest["data"]["settings"]
         if manifest["format"] == LAST_STUDY_FORMAT:
-            data = AS_IT_STANDS.model_dump() | data
+            data = Reading.model_validate({}).model_dump() | data
         for kind, saved in (
             (DataSettings, data),
             (StudySettings, manifest["settings"]),

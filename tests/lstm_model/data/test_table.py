@@ -389,7 +389,7 @@ BAD = {
     "days that follow no calendar": (
         "\n".join(["date,pm", *(f"2013-01-{day:02},{day}" for day in (1, 3, 4, 8, 9, 13, 20))]),
         {"features": ["pm"]},
-        "days.csv:3: the clock jumps from 2013-01-01 00:00:00 (line 2) to 2013-01-03 00:00:00, "
+        "days.csv:8: the clock jumps from 2013-01-13 00:00:00 (line 7) to 2013-01-20 00:00:00, "
         "but rows must be 1 day apart, and 13 steps of its 20 have no row; correct the times, or "
         "gather the rows in longer steps first",
     ),
