@@ -106,9 +106,12 @@ def read_column(
     texts = [cell for cell in stated if isinstance(cell, str)]
     sizes = [cell for cell in stated if not isinstance(cell, str)]
     cells = spell_cells(cells, kind or reading.types.get(name))
-    missing = cells.isna() | cells.isin([*MISSING, *texts])
+    missing = cells.isna()
+    if isinstance(cells.dtype, pd.StringDtype):
+        missing |= cells.isin([*MISSING, *texts])
     plain = plain_numbers(cells, ~missing)
-    missing |= plain.isin(sizes)
+    if sizes:  # of a million rows even a look for none takes half a second
+        missing |= plain.isin(sizes)
     kind = kind or reading.types.get(name)
     if kind is None:
         known, mark = cells[~missing], reading.decimal_of(name)
@@ -122,7 +125,8 @@ def read_column(
         numbers, decimal = _read_numbers(cells, plain, known, reading, places, trained)
         _check_numbers(cells, numbers, known, places, target=target, trained=trained)
         repairs += _number_repairs(cells, numbers, known & (numbers != plain))
-        missing |= numbers.isin(sizes)
+        if sizes:
+            missing |= numbers.isin(sizes)
         values: pd.Series[Any] = numbers.mask(missing)
     else:
         values = cells.mask(missing)

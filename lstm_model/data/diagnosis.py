@@ -21,6 +21,7 @@ from lstm_model.data.zones import fitting_zones
 from lstm_model.errors import TableError
 from lstm_model.wording import yaml_text
 
+FEW_ROWS = 100
 MAX_NAMED = 4  # series, or zones, that are named
 # Numbers of a column are hours, or hours and minutes, where its name says so: else they may be ids.
 NAMES_A_TIME = re.compile(r"time|hour|hh|stunde|zeit|uhr|tod|^hr?$|^hrmn$", re.IGNORECASE)
@@ -134,12 +135,15 @@ def find_time_of_day(cells: pd.DataFrame, date: str, times: Times, reading: Read
 
 def is_time_of_day(column: "pd.Series[Any]") -> bool:
     """Whether a column's cells are times of the day: 13:00, or 13 where its name says so."""
-    texts = to_texts(column)
-    if not isinstance(texts.dtype, pd.StringDtype):
-        return False
-    if NAMES_A_TIME.search(str(column.name)):
-        texts = spell_times_of_day(texts)
-    return bool(texts.str.fullmatch(TIME_OF_DAY.pattern).all())
+    for cells in (column.iloc[:FEW_ROWS], column):  # a million rows only where the first are some
+        texts = to_texts(cells)
+        if not isinstance(texts.dtype, pd.StringDtype):
+            return False
+        if NAMES_A_TIME.search(str(column.name)):
+            texts = spell_times_of_day(texts)
+        if not texts.str.fullmatch(TIME_OF_DAY.pattern).all():
+            return False
+    return True
 
 
 def series_keys(others: pd.DataFrame, times: "pd.Series[pd.Timestamp]") -> list[str]:

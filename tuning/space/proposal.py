@@ -212,9 +212,9 @@ def missing_texts(cells: "pd.Series[Any]") -> tuple[str, ...]:
         return ()
     known = ~cells.isin(MISSING | {NONE})
     numbers = plain_numbers(cells, known)
-    others = cells[numbers.isna() & known & ~cells.str.fullmatch(NUMBER_LIKE)]
-    kinds = [str(kind) for kind in others.unique()[: MOST_MISSING_TEXTS + 1]]
-    if len(kinds) > MOST_MISSING_TEXTS or len(others) > MOSTLY_NUMBERS * len(cells):
+    others = cells[numbers.isna() & known]
+    kinds = [str(kind) for kind in others.unique() if not re.fullmatch(NUMBER_LIKE, str(kind))]
+    if len(kinds) > MOST_MISSING_TEXTS or others.isin(kinds).sum() > MOSTLY_NUMBERS * len(cells):
         return ()
     return tuple(kinds) if all(map(MISSING_TEXT.fullmatch, kinds)) else ()
 
