@@ -7,4 +7,5 @@ import numpy.typing as npt
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Times = npt.NDArray[np.datetime64]
 IntArray = npt.NDArray[np.int64]

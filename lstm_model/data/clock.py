@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lstm_model.arrays import Times
+from lstm_model.data.columns import format_code
 from lstm_model.data.places import Places
 from lstm_model.data.table_file import TEXT
 from lstm_model.data.time_forms import (
@@ -21,7 +23,6 @@ from lstm_model.data.time_forms import (
     NEEDS_DATES,
     YEAR_FIRST,
     Clock,
-    Times,
     WrongTime,
     compose,
     parse_form,
@@ -109,10 +110,7 @@ def to_texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
     if pd.api.types.is_datetime64_any_dtype(column.dtype):  # a date, with its time beside it
         return pd.Series(column.dt.strftime("%Y-%m-%d")).astype(TEXT)
     if pd.api.types.is_numeric_dtype(column.dtype):
-        return column.map(
-            lambda cell: str(int(cell)) if float(cell).is_integer() else repr(cell),
-            na_action="ignore",
-        ).astype(TEXT)
+        return column.map(format_code, na_action="ignore").astype(TEXT)
     return column
 
 

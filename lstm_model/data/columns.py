@@ -149,11 +149,11 @@ def spell_cells(cells: "pd.Series[Any]", kind: Kind | None) -> "pd.Series[Any]":
     if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
         if kind != "category":
             return cells.astype(np.float64)
-        cells = cells.map(_format_code, na_action="ignore")
+        cells = cells.map(format_code, na_action="ignore")
     return cells.map(lambda cell: str(cell).strip(), na_action="ignore").astype(TEXT)
 
 
-def _format_code(number: float) -> str:
+def format_code(number: float) -> str:
     """A category that is a number, as a CSV would have it, whether or not a float went by."""
     return str(int(number)) if float(number).is_integer() else repr(float(number))
 

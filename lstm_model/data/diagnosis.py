@@ -12,11 +12,12 @@ from typing import Any
 
 import pandas as pd
 
+from lstm_model.arrays import Times
 from lstm_model.configuration import Reading
 from lstm_model.data.clock import TIME_OF_DAY, read_clock, spell_times_of_day, to_texts
 from lstm_model.data.places import Places
 from lstm_model.data.step import ALMOST_A_DAY
-from lstm_model.data.time_forms import CLOCK_PARTS, Clock, Times
+from lstm_model.data.time_forms import CLOCK_PARTS, Clock
 from lstm_model.data.zones import fitting_zones
 from lstm_model.errors import TableError
 from lstm_model.wording import yaml_text

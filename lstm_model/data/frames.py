@@ -50,8 +50,9 @@ def infer_reading(
                 f"a frame's clock must be its index or columns, but got a DatetimeIndex and time "
                 f"{reading.time!r}; leave time out, or reset the index"
             )
-        if reading.zone is None and str(frame.index.tz) in available_timezones():
-            inferred["zone"] = str(frame.index.tz)  # an offset without a name is on UTC
+        zone = frame.index.tz
+        if zone is not None and reading.zone is None and str(zone) in available_timezones():
+            inferred["zone"] = str(zone)  # an offset without a name is on UTC
     elif isinstance(frame.index, pd.PeriodIndex):
         raise TableError(
             "a frame's index must be times, but is a PeriodIndex; frame.to_timestamp() has them"

@@ -6,31 +6,33 @@ Nothing is put in or left out but by the keys `gaps` and `duplicates`, and what 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from lstm_model.arrays import IntArray, Mask
-from lstm_model.configuration import KeptReading, Reading
+from lstm_model.configuration import Reading
 from lstm_model.data.places import Places
 from lstm_model.data.step import (
     ALMOST_A_DAY,
     DAY,
     MOSTLY,
+    NOTHING,
     Step,
     dates_on_wall,
     find_step,
     likely_months,
     off_grid,
+    to_ticks,
 )
-from lstm_model.data.time_forms import Clock, Times
+from lstm_model.data.time_forms import Clock
 from lstm_model.data.zones import localize, on_zone
 from lstm_model.errors import TableError
 
 UTC = "UTC"
 Labels = Sequence[Any] | pd.Index  # of rows, as places has them
-NOTHING = np.timedelta64(0, "us")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Rows:
     has_offsets: bool
     repairs: tuple[RowRepair, ...] = ()
 
-    @property
+    @cached_property
     def are_as_they_stand(self) -> bool:
         """Whether each row of the table is the regular clock's, in its order."""
         count = len(self.times)
@@ -117,7 +119,7 @@ class Rows:
         return values.reindex(np.arange(len(self.times))).set_axis(self.times)
 
     @property
-    def without_a_row(self) -> "np.ndarray[Any, np.dtype[np.bool_]]":
+    def without_a_row(self) -> Mask:
         """(T,) the times that no row of the table has."""
         empty = np.ones(len(self.times), bool)
         empty[self.at] = False
@@ -144,11 +146,6 @@ def arrange_rows(
         TableError: rows are missing, twice, out of order or irregular, and no key says what then.
     """
     names = _RowNames(places, labels)
-    if isinstance(reading, KeptReading) and reading.offsets and not clock.is_utc:
-        raise TableError(
-            f"{names.locate(0)}: times must have an offset from UTC, such as +01:00 or Z, as those "
-            "that the model was trained on: without one nobody knows their zone"
-        )
     repairs: list[RowRepair] = []
     taken = _order_of_files(clock, first_rows)
     steps = np.diff(clock.times[taken])
@@ -163,11 +160,11 @@ def arrange_rows(
         first = str(times[once[0]].tz_localize(None))
         repairs.append(RowRepair("clock", zone or "", len(once), first))
     _check_order(times, taken, reading, names)
-    order = np.argsort(_ticks(times), kind="stable")
+    order = np.argsort(to_ticks(times), kind="stable")
     taken, times = taken[order], times[order]
     kept = _choose_duplicates(times, taken, reading, names, repairs)
     taken, times = taken[kept], times[kept]
-    firsts = np.flatnonzero(np.diff(_ticks(times), prepend=_ticks(times[:1]) - 1) != NOTHING)
+    firsts = np.flatnonzero(np.diff(to_ticks(times), prepend=to_ticks(times[:1]) - 1) != NOTHING)
     rising, rows = times[firsts], taken[firsts]  # those to be averaged once
     known = step
     step = step or (find_step(rising) if len(rising) > 1 else None)
@@ -175,7 +172,7 @@ def arrange_rows(
         raise _irregular(rising, rows, known, names)
     _check_length(rising, rows, step, names)
     grid = rising.rename("time")
-    at = np.searchsorted(_ticks(rising), _ticks(times))
+    at = np.searchsorted(to_ticks(rising), to_ticks(times))
     if (whole := step.grid(rising[0], rising[-1])).size > len(rising):
         _check_gaps(rising, rows, whole, step, reading, names, trained=known is not None)
         if np.bincount(np.diff(whole.get_indexer(rising))).argmax() > 1 and known is None:
@@ -205,10 +202,6 @@ class _RowNames:
             f"{self.locate(rows[at])}: the clock {goes} from {times[at - 1]} ({before}) to "
             f"{times[at]}"
         )
-
-
-def _ticks(times: pd.DatetimeIndex) -> Times:
-    return np.asarray(times.to_numpy("datetime64[us]"))
 
 
 def _order_of_files(clock: Clock, first_rows: Sequence[int]) -> IntArray:
@@ -241,7 +234,7 @@ def _check_order(
     times: pd.DatetimeIndex, taken: IntArray, reading: Reading, names: _RowNames
 ) -> None:
     """Rows must be in the order of time, but for those that `duplicates` deals with."""
-    ticks = _ticks(times)
+    ticks = to_ticks(times)
     back = np.diff(ticks) < NOTHING
     if not back.any():
         return
@@ -262,7 +255,7 @@ def _choose_duplicates(
     repairs: list[RowRepair],
 ) -> Mask:
     """Which of these rows, in the order of time, count; what is left out goes to `repairs`."""
-    again = np.diff(_ticks(times)) == NOTHING
+    again = np.diff(to_ticks(times)) == NOTHING
     kept = np.ones(len(times), bool)
     if not again.any():
         return kept
@@ -293,9 +286,9 @@ def _irregular(
         at, broken = off_grid(times, step) or 1, ""
         rule = f"rows must be {step.name} apart, as those that the model was trained on"
     else:
-        gaps = np.diff(_ticks(times))
+        gaps = np.diff(to_ticks(times))
         if gaps.min() >= ALMOST_A_DAY:  # a day is a day, of 23 hours or 25
-            gaps = np.diff(_ticks(dates_on_wall(times)))
+            gaps = np.diff(to_ticks(dates_on_wall(times)))
         kinds, counts = np.unique(gaps, return_counts=True)
         usual = kinds[counts.argmax()]
         most, off = ", as most are" if counts.max() > MOSTLY * len(gaps) else "", gaps != usual
@@ -320,7 +313,7 @@ def _check_length(times: pd.DatetimeIndex, rows: IntArray, step: Step, names: _R
         steps = len(step.grid(times[0], times[-1]))
     lacking = steps - len(times)
     if lacking > len(times):
-        longest = int(np.diff(_ticks(times)).argmax()) + 1
+        longest = int(np.diff(to_ticks(times)).argmax()) + 1
         raise TableError(
             f"{names.move('jumps', times, rows, longest)}, but rows must be {step.name} apart, and "
             f"{lacking:,} steps of its {steps:,} have no row; correct the times, or gather the "
@@ -338,7 +331,7 @@ def _check_gaps(
     *,
     trained: bool,
 ) -> None:
-    """Steps may have no row only where `gaps` says so, and not most of them."""
+    """Steps may have no row only where `gaps` says so."""
     lacking = len(grid) - len(times)
     jumps = np.diff(grid.get_indexer(times)) > 1
     move = names.move("jumps", times, rows, int(jumps.argmax()) + 1)

@@ -24,7 +24,7 @@ from lstm_model.data.beijing import (
 from lstm_model.data.columns import Repair
 from lstm_model.data.frames import FRAME, encode_frame
 from lstm_model.data.rows import RowRepair
-from lstm_model.data.step import Step, rows_before
+from lstm_model.data.step import Step, rows_until
 from lstm_model.data.suspicion import find_doubts
 from lstm_model.data.table import check_splits, parse_table
 from lstm_model.errors import SourceUnavailable, TableError, os_error_text
@@ -130,9 +130,7 @@ def load_dataset(
     )
     check_splits(table.frame, settings, source)
     unit = find_unit(source, settings.target)
-    times = table.frame.index
-    assert isinstance(times, pd.DatetimeIndex)
-    before_test = table.frame.iloc[: rows_before(times, settings.test_from)]
+    before_test = rows_until(table.frame, settings.test_from)
     return Dataset(
         frame=table.frame,
         step=table.step,

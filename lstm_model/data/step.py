@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.offsets import BaseOffset
 
+from lstm_model.arrays import Times
+
 DAY, WEEK, YEAR = pd.Timedelta(days=1), pd.Timedelta(days=7), pd.Timedelta(days=365)
 MONTH = pd.Timedelta(days=365.25 / 12)
 SHORTEST_MONTH = pd.Timedelta(days=28)
+NOTHING = np.timedelta64(0, "us")
 ALMOST_A_DAY = pd.Timedelta(hours=22).to_timedelta64()
 MOSTLY = 0.5  # share of steps that are alike where a table has gaps
 FIXED = "s"  # the unit of a span
@@ -123,6 +126,11 @@ class Step:
         return span if self.unit == MONTH_UNIT else f"{span} ({self.unit})"
 
 
+def to_ticks(times: pd.DatetimeIndex) -> Times:
+    """Times on UTC, or on the wall where there is no zone, as numpy has them."""
+    return np.asarray(times.to_numpy("datetime64[us]"))
+
+
 def lead_name(step: str, steps: int) -> str:
     """A lead time in steps of that name.
 
@@ -180,6 +188,11 @@ def rows_before(times: pd.DatetimeIndex, time: datetime) -> int:
     return int(times.searchsorted(put_on_clock(pd.DatetimeIndex([stamp]), times)[0]))
 
 
+def rows_until(frame: pd.DataFrame, time: datetime) -> pd.DataFrame:
+    """The rows of a table by its clock that lie before a time."""
+    return frame.iloc[: rows_before(pd.DatetimeIndex(frame.index), time)]
+
+
 def find_step(times: pd.DatetimeIndex) -> Step | None:
     """The step that all of these times are whole numbers of apart; None where there is none.
 
@@ -199,7 +212,7 @@ def find_step(times: pd.DatetimeIndex) -> Step | None:
         candidates.append(Step(1, BUSINESS_DAY))
     # A day that the clock changes in is a day, where rows are days.
     clock = wall if shortest >= DAY else times
-    gaps, counts = np.unique(np.diff(clock.to_numpy("datetime64[us]")), return_counts=True)
+    gaps, counts = np.unique(np.diff(to_ticks(clock)), return_counts=True)
     candidates += [Step.of(pd.Timedelta(gap)) for gap in (gaps[counts.argmax()], gaps[0])]
     return next((step for step in candidates if off_grid(times, step) is None), None)
 
@@ -218,8 +231,8 @@ def likely_months(times: pd.DatetimeIndex) -> Step | None:
 def off_grid(times: pd.DatetimeIndex, step: Step) -> int | None:
     """The first of these rising times that is no whole number of steps after the first one."""
     if step.is_fixed and (times.tz is None or not step.on_the_wall):
-        ticks = times.to_numpy("datetime64[us]")
-        off = (ticks - ticks[0]) % step.duration.to_timedelta64() != np.timedelta64(0)
+        ticks = to_ticks(times)
+        off = (ticks - ticks[0]) % step.duration.to_timedelta64() != NOTHING
     else:
         off = ~times.isin(step.grid(times[0], times[-1]))
     return int(off.argmax()) if off.any() else None

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lstm_model.configuration import REPEAT, DataSettings, GapFill, KeptReading, Kind, Reading
+from lstm_model.configuration import REPEAT, DataSettings, KeptReading, Kind, Reading
 from lstm_model.data.clock import clock_columns, read_clock
 from lstm_model.data.columns import Column, Repair, has_grouped_points, read_column
 from lstm_model.data.diagnosis import diagnose_rows
+from lstm_model.data.frames import CLOCK
 from lstm_model.data.places import IN_MEMORY, Places
 from lstm_model.data.rows import RowRepair, Rows, arrange_rows, count_steps_left
-from lstm_model.data.step import Step, rows_before
+from lstm_model.data.step import Step, rows_until
 from lstm_model.data.table_file import Table, read_files
 from lstm_model.data.time_forms import Clock
 from lstm_model.errors import TableError
 from lstm_model.wording import yaml_text
 
-TIME = "time"  # what a DataFrame's index is called as a clock
 LONGEST_STEP = np.timedelta64(292 * 365, "D")  # that pandas can count in nanoseconds
 
 
@@ -79,8 +79,6 @@ def parse_table(
     rows = None
     try:
         rows = read_rows(table, files, reading, horizon, step)
-        if kinds is not None:
-            check_zone(rows, reading, table.places)
     except TableError as error:
         problems.append(str(error))
     columns = _read_columns(table.cells, table.places, reading, target, features, kinds, problems)
@@ -118,6 +116,8 @@ def read_rows(
     names = list(clock_columns(reading.time))
     clock = read_clock(table.cells[names], reading.dates, table.places)
     _check_times(clock, table.cells[names], reading, table.places)
+    if step is not None:
+        _check_offsets(clock, reading, table.places, table.places.locate(table.cells.index[0]))
     try:
         rows = arrange_rows(clock, reading, table.places, table.cells.index, step, table.first_rows)
     except TableError as error:
@@ -154,16 +154,18 @@ def parse_frame(
     Raises:
         TableError: it breaks a rule; every problem at once.
     """
+    if not len(frame):  # how many rows it takes is the model's to say
+        return frame[list(kinds)].set_axis(pd.DatetimeIndex([], name=CLOCK))
     if isinstance(frame.index, pd.DatetimeIndex):
-        cells = pd.DataFrame({TIME: frame.index})
+        cells = pd.DataFrame({CLOCK: frame.index})
     else:
         cells = _clock_cells(frame, clock_columns(reading.time))
     by_row = Places("", lambda row: f"at row {row}")
     clock = read_clock(cells, reading.dates, by_row)
     _check_times(clock, cells, reading, by_row)
     labels = [str(time)[:19].replace("T", " ") for time in clock.times]
+    _check_offsets(clock, reading, IN_MEMORY, IN_MEMORY.locate(labels[0]))
     rows = arrange_rows(clock, reading, IN_MEMORY, labels, step)
-    check_zone(rows, reading, IN_MEMORY)
     problems: list[str] = []
     features = frame[list(kinds)].set_axis(labels)
     columns = _read_columns(features, IN_MEMORY, reading, target, tuple(kinds), kinds, problems)
@@ -192,16 +194,23 @@ def _check_times(clock: Clock, cells: pd.DataFrame, reading: Reading, places: Pl
     raise TableError(f"{places.locate(cells.index[row])}: {names} = {got}: {rule}")
 
 
-def check_zone(rows: Rows, reading: Reading, places: Places) -> None:
-    """Raises TableError where a table has a zone, and those that a model was trained on have none,
+def _check_offsets(clock: Clock, reading: Reading, places: Places, first: str) -> None:
+    """Raises TableError where times have an offset, and those that a model was trained on had none,
     or the other way round: an hour's shift would go unseen.
+
+    Args:
+        first: where the first row stands.
     """
-    if rows.zone is None or rows.zone == reading.zone:
-        return
-    raise TableError(
-        f"{places.prefix}times must have no offset from UTC, as those that the model was trained "
-        "on, but they have one; write them as the clock there shows them"
-    )
+    if clock.is_utc and reading.zone is None:
+        raise TableError(
+            f"{places.prefix}times must have no offset from UTC, as those that the model was "
+            "trained on, but they have one; write them as the clock there shows them"
+        )
+    if isinstance(reading, KeptReading) and reading.offsets and not clock.is_utc:
+        raise TableError(
+            f"{first}: times must have an offset from UTC, such as +01:00 or Z, as those that the "
+            "model was trained on: without one nobody knows their zone"
+        )
 
 
 def _clock_cells(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -254,9 +263,10 @@ def _arrange(
         except TableError as error:
             problems.append(str(error))
             continue
-        fill = reading.fill.get(name)
-        if isinstance(fill, GapFill) and fill.gaps and fill.value != REPEAT:
-            values = values.mask(rows.without_a_row, fill.value)
+        fill = reading.fill_of(name)
+        if reading.fills_gaps(name) and fill != REPEAT:
+            text = isinstance(values.dtype, pd.StringDtype)
+            values = values.mask(rows.without_a_row, str(fill) if text else fill)
         arranged[name] = values
     return pd.DataFrame(arranged)
 
@@ -298,8 +308,7 @@ def check_splits(frame: pd.DataFrame, settings: DataSettings, file: str) -> None
     """Training and validation must each have enough of a target that changes."""
     target, validation, test = settings.target, settings.validation_from, settings.test_from
     times = frame.index
-    assert isinstance(times, pd.DatetimeIndex)
-    before_test = frame[target].iloc[: rows_before(times, test)]
+    before_test = rows_until(frame, test)[target]
     observed = before_test.dropna()
     if observed.nunique() == 1:
         raise TableError(
@@ -307,7 +316,7 @@ def check_splits(frame: pd.DataFrame, settings: DataSettings, file: str) -> None
             f"{observed.iloc[0]:g}"
         )
     needed = settings.horizon + 2  # an origin, the hours it forecasts, and one to spare
-    training = int(before_test.iloc[: rows_before(times, validation)].count())
+    training = int(rows_until(frame, validation)[target].count())
     if min(training, len(observed) - training) < needed:
         raise TableError(
             f"{file}: training and validation must each have {needed} rows with {target}, "

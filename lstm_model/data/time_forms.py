@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lstm_model.arrays import IntArray, Mask
+from lstm_model.arrays import IntArray, Mask, Times
 
 CLOCK_PARTS = ("year", "month", "day", "hour", "minute", "second")
 MIN_YEAR = 1000  # a year before it has lost its century
@@ -63,7 +63,6 @@ NEEDS_DATES = (DAY_FIRST, MONTH_FIRST)
 OFFSET_RULE = "must have an offset from UTC, as other rows have, such as +01:00 or Z"
 PART = 100_000  # rows
 MICROSECOND = np.timedelta64(1, "us")
-Times = npt.NDArray[np.datetime64]
 
 
 class WrongTime(Exception):

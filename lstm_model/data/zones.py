@@ -2,20 +2,19 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 import pandas as pd
 
-from lstm_model.data.step import DAY
-from lstm_model.data.time_forms import Times
+from lstm_model.arrays import Times
+from lstm_model.data.step import DAY, NOTHING, to_ticks
 from lstm_model.errors import TableError
 
 # Rows that are not one step apart: with more, something else is wrong.
 MOST_ODD = 2000
 LONGEST_MOVE = timedelta(days=2)  # of a clock that is changed, and a step
-NOTHING = np.timedelta64(0, "us")
 # What is named of zones that show the same times.
 WELL_KNOWN = (
     "Europe/Berlin",
@@ -76,14 +75,14 @@ def localize(
     twice = np.flatnonzero(early != late)
     if days or not len(twice):
         return early, []
-    utc_early, utc_late = (_ticks(each) for each in (early, late))
-    usual = _usual_step(np.diff(utc_early))
+    utc_early, utc_late = to_ticks(early), to_ticks(late)
+    usual = _usual_gap(utc_early)
     chosen = utc_early.copy()
     once: list[int] = []
     for stretch in np.split(twice, np.flatnonzero(np.diff(twice) != 1) + 1):
-        steps = np.diff(_ticks(wall)[stretch])
+        steps = np.diff(times[stretch])
         # Where rows run back once, those that stand still are doubled ones.
-        back = np.flatnonzero(steps < 0 if (steps < 0).any() else steps == 0)
+        back = np.flatnonzero(steps < NOTHING if (steps < NOTHING).any() else steps == NOTHING)
         if len(back) > 1:
             raise TableError(
                 f"{locate(int(stretch[0]))}: the hour of {wall[stretch[0]]}, which comes twice in "
@@ -108,17 +107,13 @@ def localize(
             if len(pieces) > 1 or not is_clear:
                 once += range(known, second)
         chosen[second:end] = utc_late[second:end]
-    return on_zone(chosen.view("datetime64[us]"), zone), once
+    return on_zone(chosen, zone), once
 
 
-def _ticks(times: pd.DatetimeIndex) -> "np.ndarray[Any, np.dtype[np.int64]]":
-    """Microseconds since 1970."""
-    return times.as_unit("us").asi8
-
-
-def _usual_step(gaps: "np.ndarray[Any, np.dtype[np.int64]]") -> int:
-    values, counts = np.unique(gaps, return_counts=True)
-    return int(values[counts.argmax()]) if len(values) else 0
+def _usual_gap(times: Times) -> np.timedelta64:
+    """What most times and the next ones are apart; nothing where there is one time alone."""
+    values, counts = np.unique(np.diff(times), return_counts=True)
+    return values[counts.argmax()] if len(values) else NOTHING
 
 
 def fitting_zones(times: Times) -> list[list[str]]:
@@ -130,15 +125,11 @@ def fitting_zones(times: Times) -> list[list[str]]:
     Returns:
         The zones in groups that show the same times, the best known name of each group first.
     """
-    gaps = np.diff(times)
-    kinds, counts = np.unique(gaps, return_counts=True)
-    if len(kinds) < 2 or kinds[counts.argmax()] >= DAY.to_timedelta64():
-        return []
-    usual = kinds[counts.argmax()]
+    gaps, usual = np.diff(times), _usual_gap(times)
     odd = np.flatnonzero(gaps != usual)
-    back = gaps[odd] <= NOTHING
-    if len(odd) > MOST_ODD:
+    if usual >= DAY.to_timedelta64() or not 0 < len(odd) <= MOST_ODD:
         return []
+    back = gaps[odd] <= NOTHING
     before, after = (pd.DatetimeIndex(times[rows]) for rows in (odd, odd + 1))
     is_first = np.ones(len(odd), bool)
     fewest = len(odd)
@@ -159,7 +150,7 @@ def fitting_zones(times: Times) -> list[list[str]]:
             index, _ = localize(times, zone, str)
         except TableError:
             continue
-        left = int((np.diff(index.to_numpy("datetime64[us]")) != usual).sum())
+        left = int((np.diff(to_ticks(index)) != usual).sum())
         if left < fewest:
             fewest, groups = left, {}
         if left == fewest < len(odd):

@@ -15,7 +15,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lstm_model.arrays import Float64Array
+from lstm_model.arrays import Float64Array, Times
 from lstm_model.errors import InputError
 from lstm_model.figures.style import label
 
@@ -28,7 +28,6 @@ FIRST_DATE, LAST_DATE = (
     float(date2num(date))  # type: ignore[no-untyped-call]
     for date in (datetime.min, datetime.max.replace(microsecond=0))
 )
-Times = npt.NDArray[np.datetime64]
 # Where to draw: a new figure, an empty one, or somebody's own axes.
 Surface = Figure | Axes | Sequence[Axes] | npt.NDArray[np.object_] | None
 

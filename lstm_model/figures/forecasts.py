@@ -8,11 +8,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 
-from lstm_model.arrays import Float64Array
+from lstm_model.arrays import Float64Array, Times
 from lstm_model.evaluation.baselines import Style
 from lstm_model.figures.canvas import (
     Surface,
-    Times,
     add_legend,
     create_column,
     create_row,

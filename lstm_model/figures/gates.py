@@ -7,10 +7,9 @@ from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lstm_model.arrays import Float64Array
+from lstm_model.arrays import Float64Array, Times
 from lstm_model.figures.canvas import (
     Surface,
-    Times,
     add_legend,
     create_column,
     plot_observation,

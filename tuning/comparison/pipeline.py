@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
 
 from lstm_model.arrays import Float64Array
 from lstm_model.data.series import EncodedSeries
-from lstm_model.data.step import on_wall, rows_before
+from lstm_model.data.step import on_wall, rows_until
 from lstm_model.evaluation.baselines import BASELINES, BY_NAME, PERSISTENCE, is_lightgbm_installed
 from lstm_model.evaluation.metrics import skill
 from lstm_model.inference.predictor import TrainedForecaster
@@ -139,8 +138,7 @@ def with_intervals(
 
     The final models have learned from those hours: their own residuals there are too small.
     """
-    frame = study.dataset.frame
-    before = frame.iloc[: rows_before(pd.DatetimeIndex(frame.index), window.start)]
+    before = rows_until(study.dataset.frame, window.start)
     return ensemble.with_intervals(
         [
             (fold, np.mean([run.forecasts[number] for run in finalist.runs], axis=0))

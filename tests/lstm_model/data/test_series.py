@@ -115,6 +115,24 @@ def test_folds_roll_back_by_the_length_of_validation(
     assert series.folds[0].encoder == alone.encoder != series.encoder
 
 
+def test_folds_of_months_have_as_many_rows(settings: Settings) -> None:
+    """365 days before 2005-01-01 is 2004-01-02, after that month's row."""
+    months = pd.date_range("2000-01-01", periods=120, freq="MS", name="time")
+    values = np.random.default_rng(0).normal(50, 9, 120)
+    made = settings(
+        features=["pm"], folds=4, validation_from="2006-01-01", test_from="2007-01-01", horizon=2
+    )
+    series = EncodedSeries.from_table(pd.DataFrame({"pm": values}, months), Step(1, "month"), made)
+    assert [fold.validation_start for fold in series.folds] == [36, 48, 60, 72]
+    assert [len(fold.target) for fold in series.folds] == [48, 60, 72, 84]
+    assert [f"{fold.times[-1]:%Y-%m-%d}" for fold in series.folds] == [
+        "2003-12-01",
+        "2004-12-01",
+        "2005-12-01",
+        "2006-12-01",
+    ]
+
+
 @pytest.mark.parametrize("count", [6, 10])
 def test_folds_that_reach_before_the_table_are_refused(
     table: pd.DataFrame, settings: Settings, count: int

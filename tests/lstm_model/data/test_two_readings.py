@@ -159,3 +159,23 @@ def test_days_of_a_zone_on_utc() -> None:
     files = csv(pd.DataFrame({"time": [day.isoformat() for day in days], "y": VALUES}))
     assert "zone: its name, such as Europe/Berlin" in refusal(lambda: read(files))
     assert read(files, zone="Europe/Berlin").step == Step(86400)
+
+
+def test_rows_that_gaps_puts_in_repeat_unless_fill_says_so() -> None:
+    frame = pd.DataFrame({"time": HOURS, "y": VALUES, "rain": "2.5", "sky": "clear"})
+    frame.loc[10, ["rain", "sky"]] = ""
+    files = csv(frame.drop(index=[20, 21]))
+
+    def columns(rain: object, sky: object) -> pd.DataFrame:
+        table = read(files, "rain", "sky", gaps="fill", fill={"rain": rain, "sky": sky})
+        assert table.frame["y"].iloc[20:22].isna().all(), "what was never observed"
+        return table.frame.iloc[[10, 20, 21]]
+
+    alone = columns(0, "none")
+    assert alone["rain"].tolist()[0] == 0
+    assert alone["rain"].iloc[1:].isna().all(), "which the encoder repeats"
+    assert alone["sky"].tolist()[0] == "none"
+    assert alone["sky"].iloc[1:].isna().all()
+    everywhere = columns({"value": 0, "gaps": True}, {"value": 7, "gaps": True})
+    assert everywhere["rain"].tolist() == [0, 0, 0]
+    assert everywhere["sky"].tolist() == ["7", "7", "7"]

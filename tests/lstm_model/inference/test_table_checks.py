@@ -17,6 +17,7 @@ from lstm_model.inference.table_checks import OutOfRangeWarning
     ("spoil", "told"),
     [
         (lambda t: t.drop(columns=["temp", "wind"]), r"\(pm, temp, wind\), but temp, wind are mis"),
+        (lambda t: t.iloc[:0], r"must have \d+ rows or more, .* but has 0; give it a longer past"),
         (lambda t: t.iloc[:5], r"must have \d+ rows or more, .* but has 5; give it a longer past"),
         (
             lambda t: t.iloc[::2],
