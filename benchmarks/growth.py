@@ -33,7 +33,7 @@ environment.set_environment()
 import optuna  # noqa: E402 (Ray reads its settings when it is imported)
 from optuna.samplers import RandomSampler  # noqa: E402
 
-from lstm_model.data.series import EncodedSeries  # noqa: E402
+from lstm_model.data.encoded_table import EncodedTable  # noqa: E402
 from lstm_model.data.sources import load_dataset  # noqa: E402
 from lstm_model.evaluation.baselines import evaluate_baselines  # noqa: E402
 from tuning.ray_backend import runner  # noqa: E402
@@ -98,7 +98,7 @@ class Trivial(Trainable):
         rmse = made_up_error(self.suggestion["hyperparameters"])
         return {
             "epoch": self._epoch,
-            "rmse": rmse,
+            "objective": rmse,
             "reports": [made_up_report(self._epoch, rmse)],
             "done": self._epoch >= self._max_epochs,
         }
@@ -171,7 +171,7 @@ def asking(space: SearchSpace, counts: list[int]) -> dict[int, float]:
             times.append(time.perf_counter() - begun)
             assert isinstance(asked, dict)
             error = made_up_error(asked["hyperparameters"])
-            result: TrialResult = {"rmse": error, "epoch": space.study.max_epochs}
+            result: TrialResult = {"objective": error, "epoch": space.study.max_epochs}
             searcher.on_trial_complete(str(number), result)
         found[count] = median(times)
     return found
@@ -187,14 +187,14 @@ class Data:
     def __init__(self) -> None:
         self.space = read_space("univariate.yaml").overridden({"data.source": "simulated"})
         self.table = load_dataset(self.space.data)
-        self.series = EncodedSeries.from_table(self.table.frame, self.table.step, self.space.data)
-        self.baselines = evaluate_baselines(self.series)
+        self.encoded = EncodedTable.from_table(self.table.frame, self.table.step, self.space.data)
+        self.baselines = evaluate_baselines(self.encoded)
 
     def study(self, folder: StoragePath, trials: int, max_epochs: int) -> Study:
         space = self.space.overridden({"study.max_epochs": max_epochs})
         space = replace_trials(space, trials)
         begun = time.monotonic()
-        facts = StudyView(folder, space, self.table, self.series, self.baselines, begun)
+        facts = StudyView(folder, space, self.table, self.encoded, self.baselines, begun)
         with mock.patch("tuning.study.study.BestModel", WithoutModel):
             return Study(facts)
 

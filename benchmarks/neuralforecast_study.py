@@ -4,8 +4,9 @@
 
 Runs in a virtual environment of its own (neuralforecast-requirements.txt), so it imports nothing
 of this project. TABLE is a CSV with a row an hour: `ds`, the target `y` without gaps,
-`available_mask` (1 where y was observed: elsewhere it has no loss), and the other features as
-numbers. OUTCOME (JSON) gets times, trials and settings, FORECASTS (CSV) those of one hour ahead.
+`available_mask` (1 where y was observed: elsewhere it has no loss), the other features as numbers,
+and `unique_id` where there are several series, of which all have the same hours. OUTCOME (JSON)
+gets times, trials and settings, FORECASTS (CSV) those of one hour ahead.
 """
 
 import argparse
@@ -48,11 +49,12 @@ def main() -> None:
     given = parser.parse_args()
 
     table = pd.read_csv(given.table, parse_dates=["ds"])
-    table["unique_id"] = "air"
+    if "unique_id" not in table:
+        table["unique_id"] = "air"
     exogenous = [c for c in table if c not in ("unique_id", "ds", "y", "available_mask")]
     known = table[table["ds"] < given.end]
-    validation = int((known["ds"] >= given.split).sum())
-    tested = int((table["ds"] >= given.end).sum())
+    validation = known.loc[known["ds"] >= given.split, "ds"].nunique()
+    tested = table.loc[table["ds"] >= given.end, "ds"].nunique()
 
     space = AutoLSTM.get_default_config(h=1, backend="ray")
     # The default draws input_size from -1, 4, 16 and 64 horizons, made for longer ones.
@@ -85,7 +87,8 @@ def main() -> None:
     found = study.cross_validation(
         table, n_windows=None, test_size=validation + tested, step_size=1, use_fitted=True
     )
-    found = found.rename(columns={"AutoLSTM": "forecast"})[["ds", "cutoff", "forecast"]]
+    found = found.rename(columns={"AutoLSTM": "forecast"})
+    found = found[["unique_id", "ds", "cutoff", "forecast"]]
     found.to_csv(given.forecasts, index=False)
 
     trials = []

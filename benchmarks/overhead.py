@@ -115,13 +115,13 @@ def plain(trials: int, folder: Path) -> None:
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
 
-    from lstm_model.data.series import EncodedSeries
+    from lstm_model.data.encoded_table import EncodedTable
     from lstm_model.data.sources import load_dataset
     from tuning.space.search_space import read_space
 
     space = read_space("univariate.yaml")
     data = load_dataset(space.data)
-    series = EncodedSeries.from_table(data.frame, data.step, space.data)
+    table = EncodedTable.from_table(data.frame, data.step, space.data)
     clock = Clock(folder / "events.json")
 
     class Noting(tune.Callback):  # type: ignore[misc]
@@ -143,7 +143,7 @@ def plain(trials: int, folder: Path) -> None:
     ray.init(log_to_driver=False)
     trainable = tune.with_parameters(
         PlainOneSecond,
-        series=series,
+        table=table,
         folder=folder,
         target=space.data.target,
         max_epochs=1,
@@ -167,7 +167,7 @@ def plain(trials: int, folder: Path) -> None:
             num_samples=trials,
             search_alg=OptunaSearch(),
             scheduler=ASHAScheduler(),
-            metric="rmse",
+            metric="objective",
             mode="min",
             max_concurrent_trials=SLOTS,
         ),

@@ -30,7 +30,7 @@ environment.set_environment()
 from ray.tune.schedulers import TrialScheduler  # noqa: E402 (Ray reads its settings at import)
 
 from lstm_model.configuration import Configuration  # noqa: E402
-from lstm_model.data.series import EncodedSeries  # noqa: E402
+from lstm_model.data.encoded_table import EncodedTable  # noqa: E402
 from lstm_model.data.sources import load_dataset  # noqa: E402
 from lstm_model.training.trainer import Trainer  # noqa: E402
 from tuning.ray_backend.schedulers import create_scheduler  # noqa: E402
@@ -55,7 +55,7 @@ def searched(space: SearchSpace, search: str, seed: int, seconds: float) -> dict
     """One search: when it improved, and to what."""
     torch.set_num_threads(1)
     table = load_dataset(space.data)
-    series = EncodedSeries.from_table(table.frame, table.step, space.data)
+    encoded = EncodedTable.from_table(table.frame, table.step, space.data)
     sampler, stopper = SEARCHES[search]
     settings = {"sampler": sampler, "scheduler": stopper, "seed": seed, "max_epochs": EPOCHS}
     space = replace(
@@ -78,14 +78,14 @@ def searched(space: SearchSpace, search: str, seed: int, seconds: float) -> dict
         trials += 1
         result: TrialResult = {}
         config = Configuration.model_validate(asked["hyperparameters"])
-        for epoch in Trainer(config, series, max_epochs=EPOCHS, seed=seed + trials):
+        for epoch in Trainer(config, encoded, max_epochs=EPOCHS, seed=seed + trials):
             now = time.monotonic()
             if now >= over:
                 break
             epochs += 1
-            result = {"epoch": epoch.number, "rmse": epoch.best.score.rmse}
-            if result["rmse"] < lowest:
-                lowest = result["rmse"]
+            result = {"epoch": epoch.number, "objective": epoch.best.score.objective}
+            if result["objective"] < lowest:
+                lowest = result["objective"]
                 steps.append((now - (over - seconds), lowest))
             decision = judge.on_trial_result(None, trial, result)
             if decision == TrialScheduler.STOP:

@@ -15,11 +15,11 @@ import pandas as pd
 
 from lstm_model.configuration import Configuration, DataSettings
 from lstm_model.data.beijing import BEIJING_FILE
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.simulation import simulate
 from lstm_model.data.step import Step
-from lstm_model.evaluation.baselines import forecast_ridge
 from lstm_model.evaluation.metrics import rmse
+from lstm_model.evaluation.ridge import forecast_ridge
 from lstm_model.training.trainer import Trainer
 
 SEEDS = (0, 1, 2, 3)
@@ -63,7 +63,7 @@ def statistics(air: pd.DataFrame) -> dict[str, float]:
     outcome["Iws: mean, m/s"] = air["Iws"].mean()
     outcome["Iws: median, m/s"] = air["Iws"].median()
     outcome |= {f"{column}: sd, whole year": air[column].std() for column in WEATHER}
-    univariate, multivariate = series(air, ["pm2.5"]), series(air, FEATURES)
+    univariate, multivariate = encode(air, ["pm2.5"]), encode(air, FEATURES)
     persistence, one, eight = (
         ridge_errors(univariate, persistence=True),
         ridge_errors(univariate),
@@ -82,7 +82,7 @@ def statistics(air: pd.DataFrame) -> dict[str, float]:
     return {name: float(value) for name, value in outcome.items()}
 
 
-def series(air: pd.DataFrame, features: list[str], horizon: int = LEAD_TIMES[-1]) -> EncodedSeries:
+def encode(air: pd.DataFrame, features: list[str], horizon: int = LEAD_TIMES[-1]) -> EncodedTable:
     """Trained before 2013 and validated on it."""
     settings = DataSettings(
         features=tuple(features),
@@ -92,19 +92,21 @@ def series(air: pd.DataFrame, features: list[str], horizon: int = LEAD_TIMES[-1]
     )
     times = pd.to_datetime(air[["year", "month", "day", "hour"]])
     frame = air[features].set_index(pd.DatetimeIndex(times, name="time"))
-    return EncodedSeries.from_table(frame, Step(3600), settings)
+    return EncodedTable.from_table(frame, Step(3600), settings)
 
 
-def ridge_errors(data: EncodedSeries, persistence: bool = False) -> dict[int, float]:
+def ridge_errors(data: EncodedTable, persistence: bool = False) -> dict[int, float]:
     """RMSE on 2013 by lead time (h) of ridge on 24 hours of logarithms, or of no change at all."""
-    forecast = np.zeros_like(data.changes) if persistence else forecast_ridge(data, "logarithms")
-    errors = rmse(forecast - data.changes, data.valid_mask)
+    (series,) = data.series
+    changes = series.changes
+    forecast = np.zeros_like(changes) if persistence else forecast_ridge(series, "logarithms")
+    errors = rmse(forecast - changes, series.valid_mask)
     return {lead: float(errors[lead - 1]) for lead in LEAD_TIMES}
 
 
 def lstm_error(air: pd.DataFrame, features: list[str]) -> float:
     """Mean over three seeds of the RMSE on 2013 at h=1: 64 units, 20 epochs."""
-    data, config = series(air, features, horizon=1), Configuration(learning_rate=0.01)
+    data, config = encode(air, features, horizon=1), Configuration(learning_rate=0.01)
     errors = []
     for seed in range(3):
         fit = Trainer(config, data, max_epochs=20, seed=seed)

@@ -43,6 +43,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from benchmarks.reporting import parser, table, write
 from lstm_model.configuration import Configuration, DataSettings
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.series import EncodedSeries
 from lstm_model.data.sources import load_dataset
 from lstm_model.evaluation.metrics import rmse, score
@@ -310,10 +311,10 @@ def window_forecasts(
 
 
 def trained_on_sequences(
-    config: Configuration, series: EncodedSeries, seed: int
+    config: Configuration, table: EncodedTable, seed: int
 ) -> Iterator[dict[str, torch.Tensor] | None]:
     """The same as this project trains."""
-    for epoch in Trainer(config, series, max_epochs=EPOCHS, seed=seed):
+    for epoch in Trainer(config, table, max_epochs=EPOCHS, seed=seed):
         yield epoch.best.weights if epoch.best.epoch == epoch.number else None
 
 
@@ -336,11 +337,12 @@ def raced(
 
 
 def one_training(
-    judge: Judge, series: EncodedSeries, target: str, most_seconds: float
+    judge: Judge, table: EncodedTable, target: str, most_seconds: float
 ) -> dict[str, list[list[dict[str, Any]]]]:
     """The curves of trainings of 64 units on windows and on sequences, taking turns."""
     torch.set_num_threads(1)
     config = Configuration(hidden_size=64, learning_rate=0.01)
+    (series,) = table.series
     known = series.encoder.transform(judge.frame)
     windows = torch.from_numpy(known).unfold(0, WINDOW, 1).transpose(1, 2)
     last = judge.frame[target].ffill()
@@ -355,13 +357,13 @@ def one_training(
         return judge(pd.Series(values, index=judge.frame.index[origins + 1]))
 
     def in_sequences(weights: dict[str, torch.Tensor]) -> dict[str, dict[str, float]]:
-        return judge.of_model(TrainedForecaster.from_weights(series, target, config, weights))
+        return judge.of_model(TrainedForecaster.from_weights(table, target, config, weights))
 
     found: dict[str, list[list[dict[str, Any]]]] = {"windows": [], "sequences": []}
     for seed in SEEDS:
         for name, epochs, errors_of in (
             ("windows", trained_on_windows(config, series, seed), in_windows),
-            ("sequences", trained_on_sequences(config, series, seed), in_sequences),
+            ("sequences", trained_on_sequences(config, table, seed), in_sequences),
         ):
             found[name].append(raced(epochs, errors_of, most_seconds))
     return found
@@ -437,7 +439,7 @@ def main() -> None:
         print(f"warning: {loaded.warning}", file=sys.stderr)
         given.simulated = True
     frame = loaded.frame.loc[loaded.frame.index < RESERVED]
-    series = EncodedSeries.from_table(frame, loaded.step, settings)
+    encoded = EncodedTable.from_table(frame, loaded.step, settings)
     judge = Judge(frame, settings.target)
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -446,10 +448,11 @@ def main() -> None:
         if given.rival:
             theirs = read_json(given.rival)["c_neuralforecast"]
         else:
-            theirs = rival(given, judge, handed_over(frame, series, settings.target), folder)
+            handed = handed_over(frame, encoded.series[0], settings.target)
+            theirs = rival(given, judge, handed, folder)
         whole, goal = theirs["seconds"], theirs["errors"][SCORED]["rmse"]
         mine = ours(given, judge, max(1, round(whole)), folder)
-    trainings = one_training(judge, series, settings.target, given.window_seconds)
+    trainings = one_training(judge, encoded, settings.target, given.window_seconds)
 
     soon = reached(mine["curve"], goal)
     then = at_time(mine["curve"], whole)

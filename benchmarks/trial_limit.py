@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from benchmarks.reporting import parser, table, write
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.sources import load_dataset
 from lstm_model.model import fast_torch
 from lstm_model.model.forecaster import LSTMForecaster
@@ -99,9 +99,9 @@ def measured(hidden_size: int, seconds: float) -> Measured:
 
     settings = read_space("multivariate.yaml").data
     loaded = load_dataset(settings)
-    series = EncodedSeries.from_table(loaded.frame, loaded.step, settings)
+    table = EncodedTable.from_table(loaded.frame, loaded.step, settings)
     config = Configuration(hidden_size=hidden_size, learning_rate=0.01)
-    fit = Trainer(config, series, max_epochs=10_000, seed=0)
+    fit = Trainer(config, table, max_epochs=10_000, seed=0)
     fit.run_epoch()  # the first one is slower: nothing is warm
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     bare = Bare(fit)

@@ -1,8 +1,8 @@
 """One LSTM forecaster: data, model, training, baselines. It knows nothing of studies of many.
 
-fit                    train one on a DataFrame
+fit                    train one on a DataFrame of one series or of several
 load                   read one that was saved
-plot_latest_forecast   draw what one forecasts from a table's last row
+plot_latest_forecast   draw what one forecasts from a table's last row, or from each series'
 
 Importing the package imports no torch: what is named here is imported when it is asked for.
 """

@@ -1,17 +1,37 @@
 """What a forecaster is made from: hyperparameters and data, with meanings and legal ranges."""
 
-import difflib
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, get_args
-from zoneinfo import ZoneInfo, available_timezones
 
 import pydantic
 from annotated_types import Ge, Le
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from lstm_model.series_rules import MELTED, SERIES_KEYS, broken_series_rules
+from lstm_model.setting_values import (
+    Names,
+    Time,
+    as_dates,
+    as_decimal,
+    as_encoding,
+    as_fill,
+    as_missing,
+    as_tuple,
+    as_zone,
+    by_column,
+)
 
 CalendarInput = Literal["hour_of_day", "day_of_week", "day_of_year"]
 Kind = Literal["number", "category"]
@@ -71,6 +91,9 @@ class Configuration(BaseModel):
     batch_size: int = Field(
         8, ge=1, le=1024, description="most chunks in each step of the optimiser"
     )
+    series_sampling: Literal["rows", "series"] = Field(
+        "rows", description="of several series: rows count alike, or series do"
+    )
 
 
 @dataclass(frozen=True)
@@ -118,109 +141,6 @@ def _hyperparameters() -> dict[str, Hyperparameter]:
 HYPERPARAMETERS: Mapping[str, Hyperparameter] = _hyperparameters()
 
 
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _as_time(value: Any) -> Any:
-    """A date, or a date and time, as ISO 8601 writes it; without a zone, like the tables'."""
-    time = value
-    if isinstance(value, str):
-        try:
-            time = datetime.fromisoformat(value)
-        except ValueError as error:
-            raise ValueError("must be a date such as 2013-01-01") from error
-    if isinstance(time, datetime) and time.tzinfo is not None:
-        raise ValueError("must be a time without a zone, as the table's clock shows it")
-    return time
-
-
-def _is_cell(value: Any) -> bool:
-    """Whether a cell of a table may hold this text or number."""
-    if isinstance(value, bool):
-        return False
-    return isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value))
-
-
-def _as_missing(value: Any) -> Any:
-    """`['?', -200]` as a tuple, or a tuple for each column."""
-    if isinstance(value, dict):
-        return {column: _as_missing(cells) for column, cells in value.items()}
-    cells = _as_tuple(value)
-    if not isinstance(cells, tuple) or not all(map(_is_cell, cells)):
-        raise ValueError(
-            "must be a list of texts and numbers, such as ['?', -200], or a block with such a list "
-            "for each column"
-        )
-    return cells
-
-
-def _by_column(accepts: Callable[[Any], bool], rule: str) -> BeforeValidator:
-    """Checks a block of columns, each with a value that `accepts` takes."""
-
-    def check(value: Any) -> Any:
-        if not isinstance(value, dict) or not all(map(accepts, value.values())):
-            raise ValueError(f"must be a block of columns, each with {rule}")
-        return value
-
-    return BeforeValidator(check)
-
-
-def _as_fill(value: Any) -> Any:
-    """A cell for each column, or one that rows which `gaps` puts in hold too."""
-    rule = "must be a block of columns, each with a number, a category's text, or repeat"
-    if not isinstance(value, dict):
-        raise ValueError(rule)
-    for fill in value.values():
-        if isinstance(fill, dict):
-            if fill.keys() != {"value", "gaps"} or not isinstance(fill["gaps"], bool):
-                raise ValueError(f"{rule}; or with {{value: 0, gaps: true}}")
-            fill = fill["value"]
-        if not isinstance(fill, GapFill) and not _is_cell(fill):
-            raise ValueError(rule)
-    return value
-
-
-def _as_zone(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            ZoneInfo(value)
-        except (KeyError, OSError, ValueError) as error:  # no such zone, a folder, or a path
-            near = difflib.get_close_matches(value, available_timezones(), n=1, cutoff=0.5)
-            known = near[0] if near else "Europe/Berlin or UTC"
-            raise ValueError(f"must be a zone's IANA name, such as {known}") from error
-    return value
-
-
-def _as_dates(value: Any) -> Any:
-    if isinstance(value, str) and value not in ("day_first", "month_first") and "%" not in value:
-        raise ValueError(
-            "must be day_first, month_first, or a format as strptime has it, such as "
-            "'%d.%m.%Y %H:%M'"
-        )
-    return value
-
-
-def _as_encoding(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            "".encode(value)
-        except (LookupError, ValueError) as error:
-            raise ValueError(
-                "must be an encoding that Python knows, such as latin-1, cp1252 or utf-16"
-            ) from error
-    return value
-
-
-def _as_decimal(value: Any) -> Any:
-    marks = value.values() if isinstance(value, dict) else [value]
-    if not all(mark in (None, ".", ",") for mark in marks):
-        raise ValueError("must be '.' or ',', or a block with one of them for each column")
-    return value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
-Time = Annotated[datetime, BeforeValidator(_as_time)]
 Cells = tuple[Cell, ...]
 REPEAT = "repeat"  # what `fill` says of a column whose last value stands for an empty cell
 
@@ -245,10 +165,10 @@ class Reading(BaseModel):
     time: str | Names | None = Field(
         None, description="the clock's column, [date, time], or parts [year, month, day, hour]"
     )
-    zone: Annotated[str | None, BeforeValidator(_as_zone)] = Field(
+    zone: Annotated[str | None, BeforeValidator(as_zone)] = Field(
         None, description="the IANA name of the zone whose wall clock the table has"
     )
-    dates: Annotated[str | None, BeforeValidator(_as_dates)] = Field(
+    dates: Annotated[str | None, BeforeValidator(as_dates)] = Field(
         None, description="day_first, month_first or a strptime format, where it is no ISO 8601"
     )
     gaps: Literal["refuse", "fill"] = Field(
@@ -257,21 +177,44 @@ class Reading(BaseModel):
     duplicates: Literal["refuse", "first", "last", "mean"] = Field(
         "refuse", description="rows of one time: the first or the last counts, or their mean"
     )
-    encoding: Annotated[str | None, BeforeValidator(_as_encoding)] = Field(
+    encoding: Annotated[str | None, BeforeValidator(as_encoding)] = Field(
         None, description="of a CSV's bytes, such as latin-1, where they are no UTF-8"
     )
-    missing: Annotated[Cells | dict[str, Cells], BeforeValidator(_as_missing)] = Field(
+    missing: Annotated[Cells | dict[str, Cells], BeforeValidator(as_missing)] = Field(
         (), description="texts and numbers that stand for missing, in every column or by column"
     )
-    fill: Annotated[dict[str, Cell | GapFill], BeforeValidator(_as_fill)] = Field(
+    fill: Annotated[dict[str, Cell | GapFill], BeforeValidator(as_fill)] = Field(
         {}, description="what an empty cell of a feature means, by column; else the last"
     )
     types: Annotated[
-        dict[str, Kind], _by_column(lambda kind: kind in get_args(Kind), "number or category")
+        dict[str, Kind], by_column(lambda kind: kind in get_args(Kind), "number or category")
     ] = Field({}, description="columns of codes that are categories, or of texts that are numbers")
-    decimal: Annotated[Mark | dict[str, Mark] | None, BeforeValidator(_as_decimal)] = Field(
+    decimal: Annotated[Mark | dict[str, Mark] | None, BeforeValidator(as_decimal)] = Field(
         None, description="the decimal mark of numbers that are texts, '.' or ','; or by column"
     )
+    series: str | Names | None = Field(
+        None, description="the columns that say which rows are of one series; file: of one file"
+    )
+    targets: Names = Field(
+        (), description="columns of a wide table that are a series each; target names their values"
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_series(
+        self, serialize: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
+        """JSON of one series is what it was before there were several."""
+        values: dict[str, Any] = serialize(self)
+        if info.mode == "json":
+            for key in SERIES_KEYS:
+                if not getattr(self, key, None):
+                    values.pop(key, None)
+        return values
+
+    @property
+    def series_columns(self) -> tuple[str, ...]:
+        """The columns that `series` names."""
+        return (self.series,) if isinstance(self.series, str) else self.series or ()
 
     def missing_in(self, column: str) -> Cells:
         """What stands for missing in a column, besides NA and the like."""
@@ -314,6 +257,8 @@ class KeptReading(Reading):
     """How a table was read, as a model keeps it: with what the table itself decided."""
 
     offsets: bool = Field(False, description="whether the times had an offset from UTC")
+    static: Names = Field((), description="as DataSettings has it")
+    neighbours: bool = Field(False, description="as DataSettings has it")
 
 
 AS_IT_STANDS = KeptReading.model_validate({})
@@ -327,14 +272,20 @@ class DataSettings(Reading):
     """
 
     source: str = Field(
-        "beijing", min_length=1, description="beijing, simulated, or a table's path"
+        "beijing",
+        min_length=1,
+        description="beijing, beijing_stations, simulated, or a table's path",
     )
     fallback: Literal["simulated"] | None = Field(
         None, description="used, with a warning, where the source can't be reached"
     )
     target: str = Field("pm2.5", min_length=1, description="the column that is forecast")
     features: Names = Field(min_length=1, description="the columns that are read")
-    calendar: Annotated[tuple[CalendarInput, ...], BeforeValidator(_as_tuple)] = Field(
+    static: Names = Field((), description="columns that do not change within a series")
+    neighbours: bool = Field(
+        False, description="whether the mean of the other series' target is read, as a column"
+    )
+    calendar: Annotated[tuple[CalendarInput, ...], BeforeValidator(as_tuple)] = Field(
         (), description="inputs known ahead, from the clock alone"
     )
     horizon: int = Field(1, ge=1, le=720, description="lead times forecast: 1 to this many hours")
@@ -362,6 +313,15 @@ class DataSettings(Reading):
             for back in reversed(range(self.folds))
         )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _name_melted(cls, values: Any) -> Any:
+        """The target of a wide table has a name of its own, and is its only feature by default."""
+        if not isinstance(values, dict) or not values.get("targets"):
+            return values
+        target = values.get("target", MELTED)
+        return {"target": target, "features": [target]} | values
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if broken := list(self._broken_rules()):
@@ -378,17 +338,24 @@ class DataSettings(Reading):
             each = f"each is as long as from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
             came = f"{each}, and there are {self.folds}; ask for fewer, or move test_from"
             yield "folds", f"must not go back beyond the year 1, but {came}"
-        for key, names in (("features", self.features), ("calendar", self.calendar)):
+        lists = ("features", "calendar", "targets", "static")
+        for key, names in (
+            *((key, getattr(self, key)) for key in lists),
+            ("series", self.series_columns),
+        ):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 yield key, f"must name each column once, but got {', '.join(twice)} twice"
         if self.target not in self.features:
             why = "the model forecasts the change from its last value"
             yield "features", f"must include the target {self.target!r}: {why}"
             return  # what else is said of the columns waits for them
+        yield from broken_series_rules(self)
         features = tuple(dict.fromkeys(self.features))
         for key, columns in self.named_columns().items():
-            if strange := [name for name in columns if name not in features]:
+            static = self.static if key != "fill" else ()
+            if strange := [name for name in columns if name not in (*features, *static)]:
                 came = f"{', '.join(strange)}; the features are {', '.join(features)}"
+                came += f", and static {', '.join(static)}" if static else ""
                 yield key, f"must name columns that are features, but got {came}"
         if self.fill_of(self.target) != REPEAT:
             yield (

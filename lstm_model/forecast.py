@@ -52,7 +52,8 @@ def run(
     """Forecast what comes after recent rows, with prediction intervals.
 
     The forecasts are a CSV in the target's unit: origin, lead_time (in rows), valid_time, forecast,
-    and the bounds between which 80% and 95% of the observations are to lie.
+    and the bounds between which 80% and 95% of the observations are to lie. Of a model of several
+    series it begins with series, and every series of the table is forecast, new ones too.
     """
     with report_errors():
         if plot is not None and plot.suffix.lower() != ".png":
@@ -63,7 +64,7 @@ def run(
         check_overwriting({"--data": None if data == "-" else data, "--out": out, "--plot": plot})
         out, plot = (file and Path(os.path.realpath(file)) for file in (out, plot))  # a link stays
         # Not before: torch takes seconds, and a mistake is to be told at once.
-        from lstm_model.inference.table_checks import OutOfRangeWarning
+        from lstm_model.inference.table_checks import LeftOutWarning, OutOfRangeWarning
 
         forecaster = load_model(model)
         if forecaster.simulated:
@@ -73,16 +74,23 @@ def run(
             )
         table = read_table(data, forecaster)
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", OutOfRangeWarning)
+            for kind in (LeftOutWarning, OutOfRangeWarning):
+                warnings.simplefilter("always", kind)
             try:
                 forecasts = forecaster.forecast_table(table)
             except TableError as error:
                 raise TableError(prefix_lines(error, name_source(data))) from error
         for warning in caught:
-            if issubclass(warning.category, OutOfRangeWarning):
+            if issubclass(warning.category, LeftOutWarning | OutOfRangeWarning):
                 print_stderr(f"warning: {name_source(data)}: {warning.message}")
         if not forecasts.bounds:
             print_stderr(f"warning: {model} was saved without intervals: no bounds")
+        if pooled := len(forecasts.pooled):
+            print_stderr(
+                f"note: {name_source(data)}: the bounds of {pooled} of "
+                f"{len(forecasts.index)} series are calibrated on all series together, in units of "
+                "each one's changes: too little was known of them alone"
+            )
         if plot is not None:
             from lstm_model.figures.canvas import render_png
             from lstm_model.figures.latest import draw_latest

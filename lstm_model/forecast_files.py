@@ -11,9 +11,8 @@ from lstm_model.files import write_file
 
 if TYPE_CHECKING:
     # With torch, which takes seconds: a mistake is to be told at once.
-    import pandas as pd
-
-    from lstm_model.inference.intervals import Forecasts
+    from lstm_model.data.table import Panel
+    from lstm_model.inference.forecasts import Forecasts
     from lstm_model.inference.predictor import TrainedForecaster
 
 STANDARD_INPUT = "standard input"
@@ -46,11 +45,11 @@ def prefix_lines(error: Exception, file: str) -> str:
     return "\n".join(f"{file}: {line}" for line in str(error).splitlines())
 
 
-def read_table(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
+def read_table(data: str, forecaster: "TrainedForecaster") -> "Panel":
     """The table, through the same door as in training."""
     from lstm_model.data.rows import RowRepair
     from lstm_model.data.sources import read_sources
-    from lstm_model.data.table import parse_table
+    from lstm_model.data.table import Panel, parse_table
 
     if data == "-" and sys.stdin is None:
         raise TableError(f"{STANDARD_INPUT} must be there for --data -, but is closed")
@@ -61,17 +60,19 @@ def read_table(data: str, forecaster: "TrainedForecaster") -> "pd.DataFrame":
         else read_sources(data, f"--data is a table's path, or - for {STANDARD_INPUT}"),
         forecaster.reading,
         target=forecaster.target,
-        features=tuple(kinds),
+        features=tuple(name for name in kinds if name not in forecaster.static),
         kinds=kinds,
         horizon=forecaster.horizon,
         step=forecaster.step,
+        static=forecaster.static,
+        neighbours=forecaster.reads_neighbours,
     )
     for repair in table.repairs:
         if isinstance(repair, RowRepair) or (
             repair.kind == "number" and repair.column not in forecaster.reading.types
         ):
             print(f"note: {name_source(data)}: {repair}", file=sys.stderr)
-    return table.frame
+    return Panel(table.frame, table.index)
 
 
 def write_forecasts(out: Path | None, forecasts: "Forecasts") -> None:

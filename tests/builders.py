@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.sources import load_dataset
 from lstm_model.evaluation.baselines import evaluate_baselines
 from tuning.space.search_space import SearchSpace, read_space
@@ -23,9 +23,9 @@ def study_view(
     if isinstance(space, Path):
         space = read_space(str(space))
     dataset = load_dataset(space.data)
-    series = EncodedSeries.from_table(dataset.frame, dataset.step, space.data)
-    scores = evaluate_baselines(series) if baselines else None
-    return StudyView(folder, space, dataset, series, scores, begun)  # type: ignore[arg-type]
+    table = EncodedTable.from_table(dataset.frame, dataset.step, space.data, dataset.index)
+    scores = evaluate_baselines(table) if baselines else None
+    return StudyView(folder, space, dataset, table, scores, begun)  # type: ignore[arg-type]
 
 
 def copy_of(

@@ -10,7 +10,7 @@ import pytest
 from lstm_model import forecast
 from lstm_model.command import run_app
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.sources import Dataset, load_dataset
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.inference.warm_start import WarmUpProbe
@@ -58,7 +58,7 @@ class Way:
     def train(self, space: SearchSpace, folder: str = "model") -> Dataset:
         """Save a model of one epoch, as a study does with its best; the table that it saw."""
         dataset = load_dataset(space.data)
-        series = EncodedSeries.from_table(dataset.frame, dataset.step, space.data)
+        series = EncodedTable.from_table(dataset.frame, dataset.step, space.data)
         trainer = Trainer(SMALL, series, max_epochs=1, seed=0)
         [*_] = trainer
         assert trainer.best is not None
@@ -66,7 +66,7 @@ class Way:
         model = TrainedForecaster.from_weights(series, target, SMALL, best.weights, best.score)
         model.with_intervals(
             [(series, HoldoutEvaluator(series).forecast(model.model))],
-            WarmUpProbe(dataset.frame.iloc[: len(series.times)], series.encoder, target),
+            WarmUpProbe(dataset.frame.iloc[: len(series.times)], series.series[0].encoder, target),
             dataset.reading,
             simulated=False,
         ).save(folder)

@@ -5,7 +5,6 @@ The right values are those of somebody who knows the table, worked out apart fro
 
 import csv
 import re
-import textwrap
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from lstm_model.command import run_app
-from lstm_model.configuration import Configuration
-from lstm_model.data.series import EncodedSeries
+from lstm_model.configuration import Configuration, DataSettings
+from lstm_model.data.encoded_table import EncodedTable
+from lstm_model.data.series_index import SeriesIndex
 from lstm_model.data.sources import Dataset, load_dataset
 from lstm_model.data.step import format_times
 from lstm_model.errors import TableError
@@ -61,9 +62,9 @@ def propose(home: Path, capsys: pytest.CaptureFixture[str]) -> Propose:
     return ask
 
 
-def loaded(space: SearchSpace) -> tuple[Dataset, EncodedSeries]:
+def loaded(space: SearchSpace) -> tuple[Dataset, EncodedTable]:
     table = load_dataset(space.data)
-    return table, EncodedSeries.from_table(table.frame, table.step, space.data)
+    return table, EncodedTable.from_table(table.frame, table.step, space.data, table.index)
 
 
 def baselines(space: SearchSpace) -> Baselines:
@@ -85,7 +86,7 @@ def test_no_holiday_is_a_category(propose: Propose) -> None:
     before = table.frame.loc[table.frame.index < space.data.test_from]
     assert len(before) == len(series.times) == 13_872
     assert (before["holiday"] != "None").sum() == 288
-    channel = series.encoder.channels.index("holiday=None")
+    channel = series.series[0].encoder.channels.index("holiday=None")
     assert (series.inputs[:, channel] == 0).sum() == 288
     assert table.doubts == ()
 
@@ -148,12 +149,12 @@ def test_texts_are_numbers(propose: Propose) -> None:
     np.testing.assert_array_equal(table.frame["hum"], humidity)
     assert space.data.missing == {"temp": ("?",)}
     assert table.frame["temp"].isna().sum() == (text["temp"] == "?").sum() == 43
-    assert len(series.encoder.numeric) == 6
+    assert len(series.series[0].encoder.numeric) == 6
     assert "36 different whole numbers: if they are codes, say types: {dir: category}" in (
         Path("new.yaml").read_text()
     )
     codes = propose("textnumbers.csv", "load", data="  types: {dir: category}\n")
-    assert len(loaded(codes)[1].encoder.categorical[0].categories) == 36
+    assert len(loaded(codes)[1].encoders.of_others.categorical[0].categories) == 36
 
 
 # Baselines that are hard to beat
@@ -469,17 +470,50 @@ def test_of_rows_that_are_twice_the_said_one_counts(way: Way) -> None:
 TWICE = "2021-01-13 11:00:00"
 
 
-def test_several_series_are_called_so(way: Way, home: Path) -> None:
-    """Until many series can be read, the Python in the message takes one of them."""
-    message = way.refusal(field_table("long.csv"), "y")
-    assert "it holds 4 series, one for each unique_id (S0, S1, S2, S3), and one can be" in message
-    code = textwrap.dedent("\n".join(re.findall(r"^    .*$", message, re.MULTILINE)))
-    exec(compile(code, "message", "exec"), {})
-    table = way.train(way.propose(home / "S0.csv", "y"))
-    assert len(table.frame) == 2000
-    (row,) = way.forecast(home / "S0.csv").itertuples()
-    # The last of 2,000 hours from 2021-01-01 00:00, and the one after it.
-    assert (row.origin, row.valid_time) == ("2021-03-25 07:00", "2021-03-25 08:00")
+def test_several_series_are_called_so(home: Path) -> None:
+    """The table is refused with the key that reads it."""
+    data: dict[str, Any] = {
+        "source": str(field_table("long.csv")),
+        "time": "ds",
+        "target": "y",
+        "features": ["y", "x"],
+        "validation_from": "2021-02-20",
+        "test_from": "2021-03-10",
+    }
+    with pytest.raises(TableError) as refused:
+        load_dataset(DataSettings(**data))
+    message = str(refused.value)
+    assert "it holds 4 series, one for each unique_id (S0, S1, S2, S3): in the" in message
+    (key,) = re.findall(r"in the data block, (series: \w+)$", message)
+    table = load_dataset(DataSettings(**data, **yaml.safe_load(key)))
+    assert table.index == SeriesIndex(("S0", "S1", "S2", "S3"), (0, 2000, 4000, 6000, 8000))
+    assert table.frame["y"].iloc[0] == 388.11
+
+
+def test_several_series_are_proposed(propose: Propose) -> None:
+    """Four of 2,000 hours, the first row of each as the file has it."""
+    space = propose("long.csv", "y")
+    assert (space.data.series, space.data.features) == ("unique_id", ("y", "x"))
+    assert "  series: unique_id            # 4 series of 2,000 rows each\n" in (
+        Path("new.yaml").read_text()
+    )
+    table, encoded = loaded(space)
+    assert table.index == SeriesIndex(("S0", "S1", "S2", "S3"), (0, 2000, 4000, 6000, 8000))
+    text = pd.read_csv(field_table("long.csv")).groupby("unique_id")
+    assert list(table.frame["y"].iloc[[0, 2000, 4000, 6000]]) == list(text["y"].first())
+    assert encoded.index.names == table.index.names
+    assert all(encoded.learned)
+    assert encoded.left_out == ()
+
+
+def test_the_columns_of_a_wide_table_are_series_where_asked(propose: Propose) -> None:
+    assert propose("ld2011.txt", "MT_001").data.targets == ()
+    space = propose("ld2011.txt", "MT_*")
+    assert space.data.targets == ("MT_001", "MT_002")
+    table, encoded = loaded(space)
+    assert table.index == SeriesIndex(("MT_001", "MT_002"), (0, 8000, 16000))
+    assert list(table.frame["value"].iloc[[0, 8000]]) == [363.0, 121.0]
+    assert encoded.index.names == ("MT_001", "MT_002")
 
 
 def test_a_study_says_what_it_doubts(propose: Propose, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,7 +51,8 @@ LAYERS = {
     "lstm_model": "below data model evaluation training inference figures commands",
     "tuning": "below space study search ray_backend comparison reporting workflows commands",
 }
-BELOW = {"arrays", "configuration", "errors", "files", "seeds", "wording", "command", "shell"}
+BELOW = {"arrays", "configuration", "setting_values", "errors", "files", "seeds", "wording"}
+BELOW |= {"series_rules", "command", "shell"}
 
 
 def layer_of(module: str) -> int:
@@ -177,14 +178,14 @@ def test_a_training_does_without_torchs_compiler() -> None:
     training = (
         "import pandas as pd, numpy as np\n"
         "from lstm_model.configuration import Configuration, DataSettings\n"
-        "from lstm_model.data.series import EncodedSeries\n"
+        "from lstm_model.data.encoded_table import EncodedTable\n"
         "from lstm_model.data.step import Step\n"
         "from lstm_model.training.trainer import Trainer\n"
         "clock = pd.date_range('2020-01-01', periods=400, freq='h')\n"
         "table = pd.DataFrame({'pm': np.sin(np.arange(400.0))}, clock)\n"
         "settings = DataSettings(source='x.csv', target='pm', features=['pm'],\n"
         "    validation_from='2020-01-12', test_from='2020-01-16')\n"
-        "series = EncodedSeries.from_table(table, Step(3600), settings)\n"
+        "series = EncodedTable.from_table(table, Step(3600), settings)\n"
         "Trainer(Configuration(), series, max_epochs=1, seed=0).run_epoch()"
     )
     loaded = imported_by(f"{training}\nimport tuning.ray_backend.trainable")

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from lstm_model.configuration import Configuration, DataSettings
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.step import Step
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.trainer import Trainer
@@ -93,7 +93,7 @@ def test_a_saved_model_forecasts(windows: Windows, tmp_path: Path) -> None:
             "test_from": str(frame.index[380]),
         }
     )
-    series = EncodedSeries.from_table(frame, Step(3600), settings)
+    series = EncodedTable.from_table(frame, Step(3600), settings)
     config = Configuration(hidden_size=4, chunk_length=24, context_length=6)
     epoch = Trainer(config, series, max_epochs=1, seed=0).run_epoch()
     best = epoch.best

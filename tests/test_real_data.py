@@ -11,7 +11,7 @@ import pytest
 
 from lstm_model.configuration import Configuration
 from lstm_model.data.beijing import BEIJING_FILE
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.sources import load_dataset
 from lstm_model.evaluation.baselines import evaluate_baselines
 from lstm_model.training.trainer import Trainer
@@ -23,17 +23,17 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def beijing(name: str, **changes: object) -> tuple[SearchSpace, EncodedSeries]:
+def beijing(name: str, **changes: object) -> tuple[SearchSpace, EncodedTable]:
     space = read_space(name).overridden(changes)
     table = load_dataset(space.data)
     assert table.source == "beijing"
-    return space, EncodedSeries.from_table(table.frame, table.step, space.data)
+    return space, EncodedTable.from_table(table.frame, table.step, space.data)
 
 
 def test_persistence_is_as_published() -> None:
     _, series = beijing("univariate.yaml", **{"data.horizon": 24})
     persistence = evaluate_baselines(series).persistence
-    assert series.valid_mask[:, 0].sum() == 8678
+    assert series.series[0].valid_mask[:, 0].sum() == 8678
     published = {
         1: (24.863, 13.208),
         3: (48.340, 27.938),
@@ -59,7 +59,7 @@ def test_the_first_configuration_of_each_space_has_skill(
     name: str, channels: int, least: float
 ) -> None:
     space, series = beijing(name)
-    assert len(series.encoder.channels) == channels
+    assert len(series.series[0].encoder.channels) == channels
     config = space.configuration(space.initial_trials[0])
     assert isinstance(config, Configuration)
     *_, last = Trainer(config, series, max_epochs=space.study.max_epochs, seed=0)

@@ -35,7 +35,7 @@ import pandas as pd
 
 import lstm_model
 from lstm_model.inference.predictor import TrainedForecaster
-from lstm_model.inference.intervals import Forecasts
+from lstm_model.inference.forecasts import Forecasts
 from tuning.space.search_space import SearchSpace, read_space
 
 

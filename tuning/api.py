@@ -41,7 +41,7 @@ class Options(TypedDict, total=False):
         trials: configurations to try.
         time_budget: ends a study after so long: seconds, or a text such as 1h30m.
         max_epochs: the longest training of a trial.
-        data: beijing, simulated, or a table's path.
+        data: beijing, beijing_stations, simulated, or a table's path.
         frame: the table itself, in place of `data`, as lstm_model.fit() takes it.
         horizon: lead times are 1 to so many rows.
         calendar: inputs known ahead from the clock: hour_of_day, day_of_week, day_of_year.
@@ -308,7 +308,8 @@ def _space(space: Space, frame: "pd.DataFrame | None") -> SearchSpace:
         raise InputError(f"frame must be a DataFrame, but got {frame!r}; give a path as data")
     from lstm_model.data.frames import FRAME, infer_reading
 
-    inferred = infer_reading(frame, space.data.features, space.data)
+    data = space.data
+    inferred = infer_reading(frame, data.features, data, data.static)
     changes: dict[str, object] = {f"data.{key}": value for key, value in inferred.items()}
     return space.overridden(changes | {"data.source": FRAME})
 

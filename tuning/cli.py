@@ -28,7 +28,9 @@ TimeBudget = Annotated[
     str | None, typer.Option(help="stop a study after this long, with its unit: 90s, 10m, 1h30m")
 ]
 MaxEpochs = Annotated[int | None, typer.Option(help="longest training of a trial")]
-Data = Annotated[str | None, typer.Option(help="beijing, simulated, or a table's path")]
+Data = Annotated[
+    str | None, typer.Option(help="beijing, beijing_stations, simulated, or a table's path")
+]
 Horizon = Annotated[int | None, typer.Option(help="lead times 1 to this many rows")]
 CalendarOption = Annotated[
     str | None,

@@ -5,6 +5,8 @@ python -m tuning.new_space load.csv --target load
 
 import os
 import shlex
+from collections.abc import Iterator
+from glob import has_magic
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +18,14 @@ from lstm_model.errors import InputError
 from lstm_model.files import check_writable, write_file
 from tuning import cli as options
 from tuning.shell import command_for_shell
-from tuning.space.proposal import propose
-from tuning.space.template import check_space_file, printable, render_space_file
+from tuning.space.proposal import Proposal, propose
+from tuning.space.series_proposal import shorten
+from tuning.space.template import (
+    check_space_file,
+    describe_likes,
+    printable,
+    render_space_file,
+)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -27,7 +35,12 @@ def new_space(
     data: Annotated[
         str, typer.Argument(help="the table: a CSV with a header, Parquet, or a pattern of several")
     ],
-    target: Annotated[str, typer.Option(help="the column to forecast")],
+    target: Annotated[
+        str,
+        typer.Option(
+            help="the column to forecast; columns of a wide table, A,B or 'MT_*', are a series each"
+        ),
+    ],
     time: Annotated[
         str | None,
         typer.Option(help="the clock's column, or its parts: year,month,day,hour; else found"),
@@ -37,6 +50,14 @@ def new_space(
     ] = None,
     zone: Annotated[
         str | None, typer.Option(help="the wall clock's zone, such as Europe/Berlin; else found")
+    ] = None,
+    series: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="the column that says which series a row is of, or several: A,B; file where each "
+            "file is one, none where there is one; else found",
+        ),
     ] = None,
     horizon: Annotated[
         int, typer.Option(min=1, max=720, help="lead times 1 to this many rows")
@@ -50,8 +71,9 @@ def new_space(
         files = read_sources(data, "give a table's path, or a pattern such as 'stations/*.csv'")
         path = Path(data).expanduser()
         clock, columns = options.parse_name_list(time), options.parse_name_list(features)
-        proposal = propose(files, target, clock, columns, horizon=horizon, zone=zone)
-        out = Path(output if output and output != "-" else f"{path.stem}.yaml")
+        keys = options.parse_name_list(",".join(series) if series else None)
+        proposal = propose(files, target, clock, columns, horizon=horizon, zone=zone, series=keys)
+        out = Path(output if output and output != "-" else f"{name_table(path)}.yaml")
         if output != "-" and os.path.lexists(out):
             raise InputError(f"{out} exists; choose another --output, or remove it first")
         if output != "-":
@@ -63,16 +85,38 @@ def new_space(
             return
         write_file(out, text.encode())
         file = shlex.quote(str(out))
-        print(f"{out}: {target} by {printable(', '.join(map(str, proposal.frame)))}")
-        for key, (value, why) in proposal.clock.keys.items():
-            print(f"proposed: {key}: {value}: {printable(why)}")
-        for repair in proposal.repairs:
-            print(f"proposed: {printable(str(repair))}")
-        for why in proposal.left_out.values():
-            print(f"left out: {printable(why)}")
+        for line in tell_proposal(proposal, out):
+            print(line)
         print("Read it, and change what you know better. What it would do, and how to do it:")
         print(f"  {command_for_shell()} -m tuning.run --space {file} --check")
         print(f"  {command_for_shell()} -m tuning.run --space {file}")
+
+
+def name_table(path: Path) -> str:
+    """What a table's space is called: as its file, or as the folder of the files of a pattern."""
+    if not has_magic(path.name):
+        return path.stem
+    folder = path.parent.name
+    return "table" if not folder or has_magic(folder) else folder
+
+
+def tell_proposal(proposal: Proposal, out: Path) -> Iterator[str]:
+    """What was found in a table, and what of it is read, a line each."""
+    count = len(proposal.index)
+    several = f" of {count:,} series" if count > 1 else ""
+    columns = printable(", ".join(proposal.features))
+    yield f"{out}: {printable(proposal.target)}{several} by {columns}"
+    for key, (value, why) in proposal.clock.keys.items():
+        text = value if isinstance(value, str) else shorten(value)
+        yield f"proposed: {key}: {printable(text)}: {printable(why)}"
+    for name in proposal.static:
+        yield f"proposed: static: {printable(name)}: it never changes within a series"
+    for repair in proposal.repairs:
+        yield f"proposed: {printable(str(repair))}"
+    for why in proposal.left_out.values():
+        yield f"left out: {printable(why)}"
+    if proposal.likes:
+        yield f"{printable(proposal.target)}: {describe_likes(proposal)}"
 
 
 if __name__ == "__main__":

@@ -2,12 +2,10 @@
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 KeyPath = tuple[str | int, ...]
+
+NAMES_SHOWN = 3  # of series of which one thing is said
 
 
 def format_value(value: object) -> str:
@@ -55,6 +53,17 @@ def number_ranges(numbers: Sequence[int]) -> str:
         else:
             ranges.append([number])
     return ", ".join(f"{r[0]} to {r[-1]}" if len(r) > 1 else str(r[0]) for r in ranges)
+
+
+def list_names(names: Sequence[str]) -> str:
+    """
+    >>> list_names(["a"]), list_names(["a", "b"]), list_names(["a", "b", "c", "d", "e"])
+    ('a', 'a and b', 'a, b, c and 2 more')
+    """
+    if len(names) > NAMES_SHOWN:
+        return f"{', '.join(names[:NAMES_SHOWN])} and {len(names) - NAMES_SHOWN:,} more"
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def key_name(path: KeyPath) -> str:

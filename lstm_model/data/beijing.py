@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from lstm_model.errors import SourceUnavailable, os_error_text
 from lstm_model.files import read_bytes
 
+BEIJING = "beijing"  # the source's name
 BEIJING_URL = "https://archive.ics.uci.edu/static/public/381/beijing+pm2+5+data.zip"
 BEIJING_FILE = "PRSA_data_2010.1.1-2014.12.31.csv"
 BEIJING_SHA256 = "4127f868775e31b3956522adc0ec75af8937dde6a3896e8beed3a376c6d27f1c"

@@ -3,11 +3,9 @@
 The reader has said which rule the table breaks, and where: this may be slow, and guess.
 """
 
-import os
 import re
 from collections.abc import Sequence
 from itertools import combinations
-from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
@@ -20,6 +18,7 @@ from lstm_model.data.step import ALMOST_A_DAY
 from lstm_model.data.time_forms import CLOCK_PARTS, Clock
 from lstm_model.data.zones import fitting_zones
 from lstm_model.errors import TableError
+from lstm_model.series_rules import FILE
 from lstm_model.wording import yaml_text
 
 FEW_ROWS = 100
@@ -30,18 +29,26 @@ NAMES_A_TIME = re.compile(r"time|hour|hh|stunde|zeit|uhr|tod|^hr?$|^hrmn$", re.I
 PARTS_OF_A_CLOCK = {*CLOCK_PARTS, "quarter", "week", "period", "time"}
 # In a table of several series, this share of each one's rows is one step after the row before.
 MOSTLY = 0.9
+# Of the rows of several series as many or more have the time of another.
+SHARED = 1 / 3
 
 
 def diagnose_rows(
-    places: Places, cells: pd.DataFrame, names: Sequence[str], clock: Clock, reading: Reading
+    places: Places,
+    cells: pd.DataFrame,
+    names: Sequence[str],
+    clock: Clock,
+    reading: Reading,
+    first_rows: Sequence[int] = (0,),
 ) -> str | None:
     """What a table is whose rows are not one step apart in the order of time.
 
     Args:
         cells: every column, as the table has it.
         names: the clock's.
+        first_rows: where each of several files begins.
     """
-    others = cells.drop(columns=list(names))
+    others = cells.drop(columns=[*names, *(set(reading.series_columns) & set(cells))])
     times = pd.Series(clock.times, index=cells.index)
     if len(names) == 1 and (part := find_time_of_day(cells, names[0], clock.times, reading)):
         both = ", ".join(map(yaml_text, (*names, part)))
@@ -49,13 +56,20 @@ def diagnose_rows(
             f"{places.prefix}the time of day is in another column, {part}: in the data block, "
             f"time: [{both}]"
         )
-    if keys := series_keys(others, times):
-        kinds = cells[keys].drop_duplicates()
+    if found := series_keys(others, times):
+        kinds = cells[found].drop_duplicates()
         named = [" ".join(map(str, row)) for row in kinds[:MAX_NAMED].to_numpy()]
         more = ", ..." if len(kinds) > MAX_NAMED else ""
+        keys = [*reading.series_columns, *found]
+        series = yaml_text(keys[0]) if len(keys) == 1 else f"[{', '.join(map(yaml_text, keys))}]"
         return (
-            f"{places.prefix}it holds {len(kinds)} series, one for each {' and '.join(keys)} "
-            f"({', '.join(named)}{more}), and one can be read" + _take_one(places, kinds)
+            f"{places.prefix}it holds {len(kinds)} series, one for each {' and '.join(found)} "
+            f"({', '.join(named)}{more}): in the data block, series: {series}"
+        )
+    if _are_files_series(times, first_rows) and not reading.series:
+        return (
+            f"{places.prefix}its files seem to be {len(first_rows)} series, as they have the same "
+            f"times: in the data block, series: {FILE}"
         )
     if reading.zone is None and not clock.is_utc and (zones := fitting_zones(clock.times)):
         best = [group[0] for group in zones]
@@ -87,6 +101,15 @@ def diagnose_rows(
     return None
 
 
+def _are_files_series(times: "pd.Series[pd.Timestamp]", first_rows: Sequence[int]) -> bool:
+    """Whether several files have the same times, and each of them once."""
+    if len(first_rows) < 2 or times.duplicated(keep=False).mean() < SHARED:
+        return False
+    ends = (*first_rows[1:], len(times))
+    files = (times.iloc[first:end] for first, end in zip(first_rows, ends, strict=True))
+    return not any(file.duplicated().any() for file in files)
+
+
 def _count_swapped(times: "pd.Series[pd.Timestamp]") -> int:
     """In how many rows day and month have to change places for the clock to be in order."""
     early = times.dt.day <= 12
@@ -97,23 +120,6 @@ def _count_swapped(times: "pd.Series[pd.Timestamp]") -> int:
     changed = times.where(~early, other + (times - times.dt.normalize()))
     in_order = bool((changed.diff().iloc[1:] > pd.Timedelta(0)).all())
     return int((changed != times).sum()) if in_order else 0
-
-
-def _take_one(places: Places, kinds: pd.DataFrame) -> str:
-    """Python that takes the first of several series; none where the table is not one file."""
-    if not places.python or not os.path.isfile(os.path.expanduser(places.name)):
-        return ""
-    first = {key: kinds[key].to_list()[0] for key in kinds}
-    chosen = " & ".join(f"(table[{key!r}] == {value!r})" for key, value in first.items())
-    name = re.sub(r"\W+", "-", "-".join(map(str, first.values()))) + ".csv"
-    if name == PurePath(places.name).name:  # the table itself
-        name = f"one-{name}"
-    lines = (
-        "import pandas as pd",
-        f"table = {places.python}",
-        f"table[{chosen}].to_csv({name!r}, index=False)",
-    )
-    return "; in Python:\n" + "\n".join(f"    {line}" for line in lines)
 
 
 def find_time_of_day(cells: pd.DataFrame, date: str, times: Times, reading: Reading) -> str | None:
@@ -147,19 +153,24 @@ def is_time_of_day(column: "pd.Series[Any]") -> bool:
     return True
 
 
-def series_keys(others: pd.DataFrame, times: "pd.Series[pd.Timestamp]") -> list[str]:
+def series_keys(
+    others: pd.DataFrame, times: "pd.Series[pd.Timestamp]", twice: float = 0.0
+) -> list[str]:
     """The column, or the two, that tell several series apart; none where there is one series.
 
     Of each there is one row a time at most, and there are few more of them than rows of a time.
+
+    Args:
+        twice: the share of rows that may have the time of another of their series all the same.
     """
     most = int(times.value_counts().iloc[0])
-    if times.duplicated(keep=False).mean() < 1 / 3:
+    if times.duplicated(keep=False).mean() < SHARED:
         return []
     highest = min(2 * most, len(times) // 2)  # two rows or more of each
     names = [name for name in others if str(name).casefold().strip("<> ") not in PARTS_OF_A_CLOCK]
     few = {str(name): n for name in names if 1 < (n := others[name].nunique()) <= highest}
     single = sorted(([name] for name in few), key=lambda keys: few[keys[0]])
     for keys in (*single, *map(list, combinations(few, 2))):
-        if not others[keys].assign(time=times).duplicated().any():
+        if others[keys].assign(time=times).duplicated().mean() <= twice:
             return keys
     return []

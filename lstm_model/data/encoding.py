@@ -33,13 +33,14 @@ class NumericChannel:
     """One numeric feature: log(1 + x) if `log1p`, then (x - mean) / scale.
 
     A feature that never varied in training taught nothing: its scale is 0, and so is every value.
-    `min` and `max` are its smallest and its largest value in training, in its own unit.
+    Without a scale, each row is scaled by the mean and the deviation of the rows up to it. `min`
+    and `max` are its smallest and its largest value in training, in its own unit.
     """
 
     column: str
     log1p: bool
     mean: float
-    scale: float
+    scale: float | None
     min: float
     max: float
 
@@ -61,14 +62,15 @@ class PastChannel:
     """A feature's mean over the last `rows` rows, this one included; scaled as numeric ones are.
 
     One row without log1p is the target's level, beside its logarithm, which its own channel holds:
-    the change to forecast scales with the level, while its drivers act on the logarithm.
+    the change to forecast scales with the level, while its drivers act on the logarithm. Scaled as
+    a NumericChannel is.
     """
 
     column: str
     rows: int
     log1p: bool
     mean: float = 0.0
-    scale: float = 1.0
+    scale: float | None = None
 
     @property
     def name(self) -> str:
@@ -78,20 +80,23 @@ class PastChannel:
         """With the mean and the scale of this training column."""
         if not column.min() < column.max():  # constant, or nothing is known
             return replace(self, mean=0.0, scale=0.0)
-        encoded = self.encode(column.ffill().to_numpy(np.float64))
-        known = encoded[np.isfinite(encoded)]
+        means = self._means(column.ffill().to_numpy(np.float64))
+        known = means[np.isfinite(means)]
         return replace(self, mean=float(known.mean()), scale=float(known.std()))
 
     def encode(self, values: Float64Array) -> Float64Array:
         """(T,) filled in the column's unit -> (T,) scaled; NaN before the first value."""
+        return _standardize(self._means(values), self.mean, self.scale)
+
+    def _means(self, values: Float64Array) -> Float64Array:
         values = _log1p(values) if self.log1p else values
-        means = pd.Series(values).rolling(self.rows, min_periods=1).mean().to_numpy(np.float64)
-        return _standardize(means, self.mean, self.scale)
+        return pd.Series(values).rolling(self.rows, min_periods=1).mean().to_numpy(np.float64)
 
 
 @dataclass(frozen=True)
 class FeatureEncoder:
-    """Turns a table's features into input channels, with the scales and categories of training.
+    """Turns the features of one series into input channels, with the scales and categories of
+    training.
 
     The channels of `past` come last: before them are the features themselves and the calendar.
     """
@@ -100,32 +105,6 @@ class FeatureEncoder:
     categorical: tuple[CategoryChannels, ...]
     calendar: tuple[str, ...]
     past: tuple[PastChannel, ...] = ()
-
-    @classmethod
-    def fit(cls, training: pd.DataFrame, target: str, calendar: Sequence[str], step: Step) -> Self:
-        """The encoder of these training rows: `training` holds the features, indexed by time."""
-        numeric: list[NumericChannel] = []
-        categorical = []
-        for name in training.columns:
-            column = training[name].dropna()
-            if pd.api.types.is_numeric_dtype(column.dtype):
-                numeric.append(_fit_numeric(str(name), column.to_numpy(np.float64)))
-            else:
-                categories = tuple(sorted(str(category) for category in column.unique()))
-                categorical.append(CategoryChannels(str(name), categories))
-        past = []
-        for channel in numeric:
-            if channel.column == target and channel.log1p:
-                past.append(PastChannel(target, 1, False))
-            for span in (DAY, WEEK) if channel.column == target else (DAY,):
-                if (rows := round(span / step.duration)) > 1:
-                    past.append(PastChannel(channel.column, rows, channel.log1p))
-        return cls(
-            tuple(numeric),
-            tuple(categorical),
-            tuple(calendar),
-            tuple(channel.fitted(training[channel.column]) for channel in past),
-        )
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -145,13 +124,16 @@ class FeatureEncoder:
         """The channels without those of `past`, which baselines do not get."""
         return slice(len(self.channels) - len(self.past))
 
-    def transform(self, frame: pd.DataFrame) -> Float32Array:
+    def transform(self, frame: pd.DataFrame, out: Float32Array | None = None) -> Float32Array:
         """The features of T rows -> (T, F), every value known at its row.
 
         A missing number repeats the last one seen, and before the first is the training mean. A
         missing category repeats the last one too; one that training never saw is no category.
+
+        Args:
+            out: (T, F) to write into.
         """
-        inputs = np.empty((len(frame), len(self.channels)), np.float32)
+        inputs = np.empty((len(frame), len(self.channels)), np.float32) if out is None else out
         # One after the other: all of them in float64 would take twice as much memory again.
         for number, values in enumerate(self._encode(frame)):
             inputs[:, number] = values
@@ -196,11 +178,81 @@ class FeatureEncoder:
         )
 
 
-def _fit_numeric(column: str, values: Float64Array) -> NumericChannel:
+@dataclass(frozen=True)
+class SeriesEncoders:
+    """The encoders of several series, which have the channels and the categories in common.
+
+    Attributes:
+        each: of every series, with the level and the spread of its own training rows.
+        of_others: of a series that training never saw, which is scaled by its own rows so far.
+    """
+
+    each: tuple[FeatureEncoder, ...]
+    of_others: FeatureEncoder
+
+    @classmethod
+    def fit(
+        cls,
+        trainings: Sequence[pd.DataFrame],
+        target: str,
+        calendar: Sequence[str],
+        step: Step,
+        static: Sequence[str] = (),
+    ) -> Self:
+        """From the training rows of one series or more: their features, indexed by time.
+
+        A column is read as a logarithm in all series or in none: where most of them are skewed.
+
+        Args:
+            static: columns of which a series has one value, scaled alike in all of them.
+        """
+        numeric: list[tuple[NumericChannel, ...]] = []  # of every series
+        of_others: list[NumericChannel] = []
+        categorical = []
+        for name in map(str, trainings[0].columns):
+            columns = [training[name].dropna() for training in trainings]
+            if pd.api.types.is_numeric_dtype(columns[0].dtype):
+                values = [column.to_numpy(np.float64) for column in columns]
+                known = [each for each in values if len(each)]
+                if name in static:
+                    of_series = np.array([each[0] for each in known])
+                    shared = _fit_numeric(name, of_series, _is_skewed(of_series))
+                    numeric.append((shared,) * len(trainings))
+                    of_others.append(shared)
+                    continue
+                skewed = [_is_skewed(each) for each in values if len(each)]
+                log1p = 2 * sum(skewed) > len(skewed) and all(
+                    v.min() >= 0 for v in values if len(v)
+                )
+                fitted = tuple(_fit_numeric(name, each, log1p) for each in values)
+                numeric.append(fitted)
+                low, high = min(c.min for c in fitted), max(c.max for c in fitted)
+                of_others.append(NumericChannel(name, log1p, 0.0, None, low, high))
+            else:
+                kinds = {str(kind) for column in columns for kind in column.unique()}
+                categorical.append(CategoryChannels(name, tuple(sorted(kinds))))
+        past = []
+        for channel in of_others:
+            if channel.column == target and channel.log1p:
+                past.append(PastChannel(target, 1, False))
+            for span in (DAY, WEEK) if channel.column == target else (DAY,):
+                if channel.column not in static and (rows := round(span / step.duration)) > 1:
+                    past.append(PastChannel(channel.column, rows, channel.log1p))
+        shared_parts = tuple(categorical), tuple(calendar)
+        each = tuple(
+            FeatureEncoder(
+                tuple(channels[number] for channels in numeric),
+                *shared_parts,
+                tuple(channel.fitted(training[channel.column]) for channel in past),
+            )
+            for number, training in enumerate(trainings)
+        )
+        return cls(each, FeatureEncoder(tuple(of_others), *shared_parts, tuple(past)))
+
+
+def _fit_numeric(column: str, values: Float64Array, log1p: bool) -> NumericChannel:
     """From the (T,) known values of training."""
     low, high = (float(values.min()), float(values.max())) if len(values) else (0, 0)
-    # Too few values to have a shape, or none at all, teach nothing: left as they are.
-    log1p = bool(len(values) > 2 and 0 <= low < high and _skewness(values) > SKEW_FOR_LOG1P)
     scaled = np.log1p(values) if log1p else values
     mean = float(scaled.mean()) if len(scaled) else 0.0
     # The deviation of equal values need not be 0, because their mean is rounded.
@@ -208,12 +260,26 @@ def _fit_numeric(column: str, values: Float64Array) -> NumericChannel:
     return NumericChannel(column, log1p, mean, scale, low, high)
 
 
+def _is_skewed(values: Float64Array) -> bool:
+    """Whether (T,) known values are none below 0 and mostly far below their largest.
+
+    Too few values to have a shape, or none at all, teach nothing: left as they are.
+    """
+    varies = len(values) > 2 and 0 <= values.min() < values.max()
+    return bool(varies and _skewness(values) > SKEW_FOR_LOG1P)
+
+
 def _log1p(values: Float64Array) -> Float64Array:
     """A later value below zero has no place in training's range; zero is the nearest."""
     return np.log1p(np.maximum(values, 0.0))
 
 
-def _standardize(values: Float64Array, mean: float, scale: float) -> Float64Array:
+def _standardize(values: Float64Array, mean: float, scale: float | None) -> Float64Array:
+    if scale is None:
+        so_far = pd.Series(values).expanding()
+        means, scales = (each.to_numpy(np.float64) for each in (so_far.mean(), so_far.std(ddof=0)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(scales > 0, (values - means) / scales, 0.0)
     return (values - mean) / scale if scale else np.zeros_like(values)
 
 

@@ -23,7 +23,10 @@ class InferredReading(TypedDict, total=False):
 
 
 def infer_reading(
-    frame: pd.DataFrame, features: Sequence[str] | None, reading: Reading
+    frame: pd.DataFrame,
+    features: Sequence[str] | None,
+    reading: Reading,
+    static: Sequence[str] = (),
 ) -> InferredReading:
     """What a frame says by itself of how it is read.
 
@@ -31,8 +34,9 @@ def infer_reading(
     is a category, whatever its values look like.
 
     Args:
-        features: the columns that are read; None stands for all.
+        features: the columns that are read; None stands for all that list_features() has.
         reading: what was said of it, which comes first.
+        static: columns that do not change within a series, and are read too.
 
     Raises:
         TableError: the index is a clock, and a column has the name that it would get.
@@ -57,23 +61,41 @@ def infer_reading(
         raise TableError(
             "a frame's index must be times, but is a PeriodIndex; frame.to_timestamp() has them"
         )
+    apart = (*reading.series_columns, *reading.targets)
+    if features is None:
+        features = list_features(frame, inferred.get("time", reading.time), apart)
     categories = [
         str(name)
         for name, dtype in frame.dtypes.items()
-        if isinstance(dtype, pd.CategoricalDtype) and (features is None or name in features)
+        if isinstance(dtype, pd.CategoricalDtype) and name in (*features, *static)
     ]
     if categories:
         inferred["types"] = {**dict.fromkeys(categories, "category"), **reading.types}
     return inferred
 
 
-def list_features(frame: pd.DataFrame, time: str | Sequence[str] | None) -> list[str]:
+def list_features(
+    frame: pd.DataFrame, time: str | Sequence[str] | None, apart: Sequence[str] = ()
+) -> list[str]:
     """Every column that is no part of the clock.
 
     Args:
         time: the clock's columns, as Reading.time has them.
+        apart: columns that are no features either: those that say whose a row is, and static ones.
     """
-    return [name for name in map(str, frame.columns) if name not in clock_columns(time)]
+    taken = (*clock_columns(time), *apart)
+    return [name for name in map(str, frame.columns) if name not in taken]
+
+
+def clock_cells(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """The clock's columns of a DataFrame; raises TableError where it lacks one."""
+    if lacking := [name for name in names if name not in frame.columns]:
+        raise TableError(
+            f"the table must be indexed by time, or have the clock's columns "
+            f"({', '.join(names)}), but has a {type(frame.index).__name__} and no "
+            f"{', '.join(lacking)}"
+        )
+    return frame[list(names)].reset_index(drop=True)
 
 
 def encode_frame(frame: pd.DataFrame) -> bytes:

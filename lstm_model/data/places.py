@@ -12,16 +12,16 @@ class Places:
     Attributes:
         name: the file's, or empty where the table is a DataFrame.
         locate: a row's label, such as `load.csv:12`, from its label in the table's index.
-        python: how pandas reads the table, or empty where it is not one file.
+        bare: the same without the series that the row is of, where `locate` names it.
     """
 
     name: str
     locate: Callable[[Any], str]
-    python: str = ""
+    bare: Callable[[Any], str] | None = None
 
     def row(self, label: Any) -> str:
         """A row within a message that has named the file: `line 12`."""
-        where = self.locate(label)
+        where = (self.bare or self.locate)(label)
         number = where.removeprefix(f"{self.name}:")
         return where if number == where else f"line {number}"
 
@@ -29,6 +29,3 @@ class Places:
     def prefix(self) -> str:
         """Before a message on a whole column."""
         return f"{self.name}: " if self.name else ""
-
-
-IN_MEMORY = Places("", lambda label: f"at {label}")

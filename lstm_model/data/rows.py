@@ -4,7 +4,7 @@ Nothing is put in or left out but by the keys `gaps` and `duplicates`, and what 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
@@ -15,15 +15,20 @@ import pandas as pd
 from lstm_model.arrays import IntArray, Mask
 from lstm_model.configuration import Reading
 from lstm_model.data.places import Places
+from lstm_model.data.row_rules import (
+    Labels,
+    RowNames,
+    check_gaps,
+    check_length,
+    irregular,
+)
+from lstm_model.data.series_index import SeriesIndex
 from lstm_model.data.step import (
-    ALMOST_A_DAY,
     DAY,
     MOSTLY,
     NOTHING,
     Step,
-    dates_on_wall,
     find_step,
-    likely_months,
     off_grid,
     to_ticks,
 )
@@ -32,7 +37,6 @@ from lstm_model.data.zones import localize, on_zone
 from lstm_model.errors import TableError
 
 UTC = "UTC"
-Labels = Sequence[Any] | pd.Index  # of rows, as places has them
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Rows:
         at: the number of each one's time. Rows of one time are to be averaged.
         zone: of the clock: its name, 'UTC' where the table says so itself, or None.
         has_offsets: whether the table's times say where on UTC they lie.
+        index: which of the times are of which series: the clock goes on anew for each.
         repairs: what was done to the rows.
     """
 
@@ -85,6 +90,7 @@ class Rows:
     at: IntArray
     zone: str | None
     has_offsets: bool
+    index: SeriesIndex
     repairs: tuple[RowRepair, ...] = ()
 
     @cached_property
@@ -102,6 +108,8 @@ class Rows:
         if self.are_as_they_stand:
             return column.set_axis(self.times)
         taken = column.iloc[self.taken]
+        if np.array_equal(self.at, np.arange(len(self.times))):  # none is missing, none twice
+            return taken.set_axis(self.times)
         values = taken.set_axis(self.at)
         if not values.index.is_unique:
             if pd.api.types.is_numeric_dtype(column.dtype):
@@ -145,16 +153,57 @@ def arrange_rows(
     Raises:
         TableError: rows are missing, twice, out of order or irregular, and no key says what then.
     """
-    names = _RowNames(places, labels)
-    repairs: list[RowRepair] = []
-    taken = _order_of_files(clock, first_rows)
+    names = RowNames(places, labels)
+    taken, backwards = order_rows(clock, reading, np.arange(len(clock.times)), first_rows)
+    rows = lay_out(clock, taken, reading, names, step)
+    if not backwards:
+        return rows
+    order = RowRepair("order", "backwards", len(taken), names.locate(taken[0]))
+    return replace(rows, repairs=(order, *rows.repairs))
+
+
+def order_rows(
+    clock: Clock, reading: Reading, taken: IntArray, first_rows: Sequence[int]
+) -> tuple[IntArray, bool]:
+    """The rows of one series, those of files in the order of the files' first times, and the first
+    one first; and whether they stand the other way round.
+
+    Args:
+        taken: their numbers, as the table has them.
+        first_rows: where each of several files begins, in `taken`.
+    """
+    if len(first_rows) > 1:
+        taken = _order_of_files(clock, taken, first_rows)
     steps = np.diff(clock.times[taken])
     on_the_wall = reading.zone is not None and not clock.is_utc
     # Backwards too, a wall clock goes forward once in autumn.
     most = MOSTLY * len(steps) if on_the_wall else len(steps) - (steps == NOTHING).sum()
-    if (steps < NOTHING).any() and (steps < NOTHING).sum() >= most:
-        taken = taken[::-1]
-        repairs.append(RowRepair("order", "backwards", len(taken), names.locate(taken[0])))
+    backwards = bool((steps < NOTHING).any() and (steps < NOTHING).sum() >= most)
+    return (taken[::-1] if backwards else taken), backwards
+
+
+def lay_out(
+    clock: Clock,
+    taken: IntArray,
+    reading: Reading,
+    names: RowNames,
+    step: Step | None = None,
+    *,
+    like: str | None = None,
+    most_lacking: int | None = None,
+) -> Rows:
+    """The rows of one series on a regular clock.
+
+    Args:
+        taken: their numbers, the first one first.
+        step: between rows, where it is known.
+        like: the series that has that step; None where it is known from training.
+        most_lacking: how many steps may have no row; without it, as many as have one.
+
+    Raises:
+        TableError: rows are missing, twice, out of order or irregular, and no key says what then.
+    """
+    repairs: list[RowRepair] = []
     times, zone, once = _put_on_zone(clock, reading, taken, names)
     if once:
         first = str(times[once[0]].tz_localize(None))
@@ -169,52 +218,38 @@ def arrange_rows(
     known = step
     step = step or (find_step(rising) if len(rising) > 1 else None)
     if step is None or off_grid(rising, step) is not None:
-        raise _irregular(rising, rows, known, names)
-    _check_length(rising, rows, step, names)
-    grid = rising.rename("time")
-    at = np.searchsorted(to_ticks(rising), to_ticks(times))
-    if (whole := step.grid(rising[0], rising[-1])).size > len(rising):
-        _check_gaps(rising, rows, whole, step, reading, names, trained=known is not None)
+        raise irregular(rising, rows, known, names, like)
+    check_length(rising, rows, step, names, most_lacking)
+    ticks, grid = to_ticks(rising), rising.rename("time")
+    at = np.searchsorted(ticks, to_ticks(times))
+    if step.is_even(rising) and ticks[-1] - ticks[0] == (len(ticks) - 1) * step.duration:
+        whole = grid  # made anew it would take as long as all else
+    else:
+        whole = step.grid(rising[0], rising[-1])
+    if len(whole) > len(rising):
+        trained = known is not None and like is None
+        check_gaps(rising, rows, whole, step, reading, names, trained=trained)
         if np.bincount(np.diff(whole.get_indexer(rising))).argmax() > 1 and known is None:
             # Some times lie between the steps of the others: no row is missing everywhere else.
-            raise _irregular(rising, rows, None, names)
+            raise irregular(rising, rows, None, names)
         repairs.append(
             RowRepair("gaps", "fill", whole.size - len(rising), str(whole[~whole.isin(rising)][0]))
         )
         grid, at = whole, whole.get_indexer(times)
-    return Rows(grid, step, taken, at, zone, clock.is_utc, tuple(repairs))
+    index = SeriesIndex.of_one(len(grid))
+    return Rows(grid, step, taken, at, zone, clock.is_utc, index, tuple(repairs))
 
 
-@dataclass(frozen=True)
-class _RowNames:
-    """What messages call the rows of a table, by their number."""
-
-    places: Places
-    labels: Labels
-
-    def locate(self, row: int) -> str:
-        return self.places.locate(self.labels[int(row)])
-
-    def move(self, goes: str, times: pd.DatetimeIndex, rows: IntArray, at: int) -> str:
-        """How the clock goes from the row before to one, by its number among these rows."""
-        before = self.places.row(self.labels[int(rows[at - 1])])
-        return (
-            f"{self.locate(rows[at])}: the clock {goes} from {times[at - 1]} ({before}) to "
-            f"{times[at]}"
-        )
-
-
-def _order_of_files(clock: Clock, first_rows: Sequence[int]) -> IntArray:
+def _order_of_files(clock: Clock, taken: IntArray, first_rows: Sequence[int]) -> IntArray:
     """The rows' numbers, those of files in the order of the files' first times."""
-    ends = (*first_rows[1:], len(clock.times))
-    files = list(zip(first_rows, ends, strict=True))
-    backwards = all(clock.times[first] > clock.times[end - 1] for first, end in files)
+    files = np.split(taken, first_rows[1:])
+    backwards = all(clock.times[file[0]] > clock.times[file[-1]] for file in files)
     files.sort(key=lambda file: clock.times[file[0]], reverse=backwards)
-    return np.concatenate([np.arange(*file) for file in files])
+    return np.concatenate(files)
 
 
 def _put_on_zone(
-    clock: Clock, reading: Reading, taken: IntArray, names: _RowNames
+    clock: Clock, reading: Reading, taken: IntArray, names: RowNames
 ) -> tuple[pd.DatetimeIndex, str | None, list[int]]:
     """The rows' times with their zone, if they have one, and rows that could be of two hours."""
     times = clock.times[taken]
@@ -231,7 +266,7 @@ def _put_on_zone(
 
 
 def _check_order(
-    times: pd.DatetimeIndex, taken: IntArray, reading: Reading, names: _RowNames
+    times: pd.DatetimeIndex, taken: IntArray, reading: Reading, names: RowNames
 ) -> None:
     """Rows must be in the order of time, but for those that `duplicates` deals with."""
     ticks = to_ticks(times)
@@ -251,7 +286,7 @@ def _choose_duplicates(
     times: pd.DatetimeIndex,
     taken: IntArray,
     reading: Reading,
-    names: _RowNames,
+    names: RowNames,
     repairs: list[RowRepair],
 ) -> Mask:
     """Which of these rows, in the order of time, count; what is left out goes to `repairs`."""
@@ -272,82 +307,6 @@ def _choose_duplicates(
     elif reading.duplicates == "last":
         kept[:-1] = ~again
     return kept
-
-
-def _irregular(
-    times: pd.DatetimeIndex, rows: IntArray, step: Step | None, names: _RowNames
-) -> TableError:
-    """Why rising times are on no step, or not on the one that is known."""
-    if len(times) < 2:
-        return TableError(
-            f"{names.locate(rows[0])}: the clock must go on, but all rows have {times[0]}"
-        )
-    if step is not None:
-        at, broken = off_grid(times, step) or 1, ""
-        rule = f"rows must be {step.name} apart, as those that the model was trained on"
-    else:
-        gaps = np.diff(to_ticks(times))
-        if gaps.min() >= ALMOST_A_DAY:  # a day is a day, of 23 hours or 25
-            gaps = np.diff(to_ticks(dates_on_wall(times)))
-        kinds, counts = np.unique(gaps, return_counts=True)
-        usual = kinds[counts.argmax()]
-        most, off = ", as most are" if counts.max() > MOSTLY * len(gaps) else "", gaps != usual
-        likely = Step.of(pd.Timedelta(usual))
-        if (month := likely_months(times)) is not None:
-            most, likely = ", as most are", month
-            off = ~times.isin(month.grid(times[0], times[-1]))[1:]
-        at = int(off.argmax()) + 1
-        rule = f"rows must be {likely.name} apart{most}"
-        broken = f" (rows that break this: {off.sum()})"
-    return TableError(
-        f"{names.move('jumps', times, rows, at)}, but {rule}{broken}; correct the times, or gather "
-        "the rows in steps of one length first"
-    )
-
-
-def _check_length(times: pd.DatetimeIndex, rows: IntArray, step: Step, names: _RowNames) -> None:
-    """Not most steps may be without a row; told before there is a time in memory for each."""
-    if step.is_fixed:
-        steps = int((times[-1] - times[0]) // step.duration) + 1
-    else:
-        steps = len(step.grid(times[0], times[-1]))
-    lacking = steps - len(times)
-    if lacking > len(times):
-        longest = int(np.diff(to_ticks(times)).argmax()) + 1
-        raise TableError(
-            f"{names.move('jumps', times, rows, longest)}, but rows must be {step.name} apart, and "
-            f"{lacking:,} steps of its {steps:,} have no row; correct the times, or gather the "
-            "rows in longer steps first"
-        )
-
-
-def _check_gaps(
-    times: pd.DatetimeIndex,
-    rows: IntArray,
-    grid: pd.DatetimeIndex,
-    step: Step,
-    reading: Reading,
-    names: _RowNames,
-    *,
-    trained: bool,
-) -> None:
-    """Steps may have no row only where `gaps` says so."""
-    lacking = len(grid) - len(times)
-    jumps = np.diff(grid.get_indexer(times)) > 1
-    move = names.move("jumps", times, rows, int(jumps.argmax()) + 1)
-    rule = f"{move}, but rows must be {step.name} apart"
-    if reading.gaps == "refuse":
-        steps = "step" if lacking == 1 else "steps"
-        rule = f"{rule} (rows that break this: {jumps.sum()})"
-        if trained:
-            raise TableError(
-                f"{rule}; put a row without values in for each of the {lacking:,} {steps} without "
-                "one, or train with gaps: fill, which a model keeps"
-            )
-        raise TableError(
-            f"{rule}; in the data block, gaps: fill makes the {lacking:,} {steps} without a row "
-            "rows without values"
-        )
 
 
 def count_steps_left(last: pd.Timestamp, step: Step) -> int:

@@ -1,30 +1,27 @@
-"""A table as the model sees it: encoded inputs, splits, and missing targets masked.
+"""One series as the model sees it: encoded inputs, splits, and missing targets masked.
 
 Letters: T rows (hours), F input channels, L lead times. Nothing in row t depends on a row after t,
 and nothing that is fitted (scales, categories) depends on a row outside training.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from lstm_model.arrays import Float32Array, Float64Array, Mask
-from lstm_model.configuration import DataSettings
-from lstm_model.data.encoding import FeatureEncoder, check_calendar
-from lstm_model.data.step import Step, rows_before
-from lstm_model.errors import TableError
+from lstm_model.data.encoding import FeatureEncoder
+from lstm_model.data.step import Step
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedSeries:
-    """A table ready for training and validation, with no row of the test in it.
+    """One series of an EncodedTable, with no row of the test in it.
 
     Attributes:
+        name: the series', empty where the table is one series.
         inputs: (T, F) scaled.
         target: (T,) in the target's unit, NaN where it was not observed.
         last_observed: (T,) the last target observed at or before each row, NaN before the first.
@@ -32,14 +29,15 @@ class EncodedSeries:
         step: time between rows.
         validation_start: the first validation row. Splits go by the hour that is forecast.
         horizon: L.
-        change_scale: (L,) root mean square of the target's change from `last_observed` to each
-            lead time in training rows, in the target's unit: the unit of the model's output.
+        change_scale: root mean square of the target's change from `last_observed` to each lead
+            time, in the target's unit: the unit of the model's output. (L,) of training rows, or
+            (T, L) of the rows so far, where there was nothing to learn from.
         encoder: how `inputs` was made.
         never_negative: whether no target was below zero in the rows that a model learns from or is
             validated on: then no forecast is.
-        earlier_folds: the earliest first, each with scales of its own.
     """
 
+    name: str
     inputs: Float32Array
     target: Float64Array
     last_observed: Float64Array
@@ -50,103 +48,7 @@ class EncodedSeries:
     change_scale: Float64Array
     encoder: FeatureEncoder
     never_negative: bool = False
-    earlier_folds: tuple["EncodedSeries", ...] = ()
 
-    @cached_property
-    def folds(self) -> tuple["EncodedSeries", ...]:
-        """Every validation period with the rows before it, the earliest first."""
-        return (*self.earlier_folds, replace(self, earlier_folds=()))
-
-    @classmethod
-    def from_table(cls, frame: pd.DataFrame, step: Step, settings: DataSettings) -> Self:
-        """The rows of `frame` before the test, encoded, with earlier folds where asked for.
-
-        Args:
-            frame: the features, regular in time, indexed by it.
-            step: time between rows.
-
-        Raises:
-            TableError: training or validation has no row to learn from or to score, or a calendar
-                input never changes.
-        """
-        times = frame.index
-        assert isinstance(times, pd.DatetimeIndex)
-        training = times[: rows_before(times, settings.validation_from)]
-        check_calendar(training, step, settings.calendar)
-        *before, final = rolling_origins(times, step, settings)
-        folds: list[Self] = []
-        for back, fold in enumerate(reversed(before), start=1):
-            try:
-                folds.insert(0, cls._fold(frame, step, fold))
-            except TableError as error:
-                raise TableError(
-                    f"folds must fit into the table, but the one with validation from "
-                    f"{fold.validation_from} to before {fold.test_from} does not: {error}; ask for "
-                    f"at most {back}"
-                ) from error
-        return replace(cls._fold(frame, step, final), earlier_folds=tuple(folds))
-
-    @classmethod
-    def _fold(cls, frame: pd.DataFrame, step: Step, settings: DataSettings) -> Self:
-        """One validation period with the rows before it."""
-        times = frame.index
-        assert isinstance(times, pd.DatetimeIndex)
-        start = rows_before(times, settings.validation_from)
-        times = times[: rows_before(times, settings.test_from)]
-        frame = frame.iloc[: len(times)]
-        encoder = FeatureEncoder.fit(frame.iloc[:start], settings.target, settings.calendar, step)
-        target = frame[settings.target].to_numpy(np.float64)
-        last_observed = frame[settings.target].ffill().to_numpy(np.float64)
-        changes = changes_ahead(target, last_observed, settings.horizon)
-        lead_times = np.arange(1, settings.horizon + 1)
-        in_training = np.arange(len(frame))[:, None] + lead_times < start
-        scale = _root_mean_square(np.where(in_training, changes, np.nan))
-        series = cls(
-            inputs=encoder.transform(frame),
-            target=target,
-            last_observed=last_observed,
-            times=times,
-            step=step,
-            validation_start=start,
-            horizon=settings.horizon,
-            change_scale=scale,
-            encoder=encoder,
-            never_negative=is_never_negative(target),
-        )
-        for name, mask in (("training", series.train_mask), ("validation", series.valid_mask)):
-            if not mask.any(axis=0).all():
-                raise TableError(
-                    f"{name} must have an observed {settings.target} for every lead time up to "
-                    f"{settings.horizon}, but none can be scored at lead time "
-                    f"{int(np.argmin(mask.any(axis=0))) + 1}; move validation_from or test_from"
-                )
-        if not (scale > 0).all():
-            raise TableError(
-                f"{settings.target} must change in training, but never does: nothing to learn"
-            )
-        # Persistence errs by the changes; without any, skill would be divided by 0.
-        if not (series.valid_mask & (changes**2 > 0)).any(axis=0).all():
-            raise TableError(
-                f"{settings.target} must change in validation, but never does, and no skill can be "
-                "told; move validation_from or test_from"
-            )
-        return series
-
-    @property
-    def training_only(self) -> Self:
-        """The training rows alone: enough to train on, with nothing to score in it."""
-        rows = slice(self.validation_start)
-        return replace(
-            self,
-            inputs=self.inputs[rows],
-            target=self.target[rows],
-            last_observed=self.last_observed[rows],
-            times=self.times[rows],
-            never_negative=is_never_negative(self.target[rows]),
-            earlier_folds=(),
-        )
-
-    # Worked out once for a study, and carried to its workers with the rest.
     @cached_property
     def changes(self) -> Float64Array:
         """(T, L) the change from the last observed value to each lead time, NaN if unknown."""
@@ -157,6 +59,16 @@ class EncodedSeries:
         """(T,) the change from the last observed value that a forecast may not fall below."""
         lowest = floors(self.target, self.never_negative) - self.last_observed
         return np.where(np.isfinite(lowest), lowest, -np.inf)
+
+    @property
+    def learned(self) -> bool:
+        """Whether training learns from it."""
+        return self.change_scale.ndim == 1
+
+    @property
+    def scales(self) -> Float64Array:
+        """(T, L) `change_scale` of every row."""
+        return np.broadcast_to(self.change_scale, self.changes.shape)
 
     @property
     def _forecast_rows(self) -> npt.NDArray[np.int_]:
@@ -172,29 +84,6 @@ class EncodedSeries:
     def valid_mask(self) -> Mask:
         """(T, L): forecasts of observed hours from `validation_start` on."""
         return np.isfinite(self.changes) & (self._forecast_rows >= self.validation_start)
-
-
-def rolling_origins(
-    times: pd.DatetimeIndex, step: Step, settings: DataSettings
-) -> tuple[DataSettings, ...]:
-    """The settings of each fold, the earliest first.
-
-    Folds of calendar steps have as many rows each: months are not of one length.
-    """
-    if step.is_fixed or settings.folds == 1:
-        return settings.rolling_origins
-    start, end = (
-        rows_before(times, border) for border in (settings.validation_from, settings.test_from)
-    )
-    first = times[[start]].tz_localize(None)
-    borders = [settings.test_from, settings.validation_from] + [
-        step.after(first, -back * (end - start))[0].to_pydatetime()
-        for back in range(1, settings.folds)
-    ]
-    return tuple(
-        settings.model_copy(update={"validation_from": start, "test_from": end, "folds": 1})
-        for end, start in reversed(list(pairwise(borders)))
-    )
 
 
 def changes_ahead(target: Float64Array, last_observed: Float64Array, horizon: int) -> Float64Array:
@@ -220,8 +109,21 @@ def floors(target: Float64Array, never_negative: bool) -> Float64Array:
     return np.where(negative | (not never_negative), -np.inf, 0.0)
 
 
-def _root_mean_square(values: Float64Array) -> Float64Array:
-    """(T, L) with NaN -> (L,), 0 where nothing is known."""
-    known = np.isfinite(values)
-    squares = np.where(known, values, 0.0) ** 2
+def change_scale(changes: Float64Array) -> Float64Array:
+    """(T, L) changes with NaN -> (L,) their root mean squares, 0 where nothing is known."""
+    known = np.isfinite(changes)
+    squares = np.where(known, changes, 0.0) ** 2
     return np.asarray(np.sqrt(squares.sum(axis=0) / np.maximum(known.sum(axis=0), 1)))
+
+
+def change_scale_so_far(changes: Float64Array) -> Float64Array:
+    """(T, L) as changes_ahead() has them -> (T, L) root mean squares of those known by each row.
+
+    A change to h rows ahead is known h rows later.
+    """
+    known_by = np.full_like(changes, np.nan)
+    for lead in range(1, min(changes.shape[1], len(changes) - 1) + 1):
+        known_by[lead:, lead - 1] = changes[:-lead, lead - 1]
+    known = np.isfinite(known_by)
+    squares = np.cumsum(np.where(known, known_by, 0.0) ** 2, axis=0)
+    return np.asarray(np.sqrt(squares / np.maximum(np.cumsum(known, axis=0), 1)))

@@ -8,6 +8,7 @@ outcome with the real file and says what it does not reproduce.
 statistics of simulated and real PM2.5 over those years agree.
 """
 
+from dataclasses import dataclass
 from itertools import accumulate
 from statistics import NormalDist
 
@@ -96,6 +97,28 @@ LONG_GAP_LOG_MEAN, LONG_GAP_LOG_SD, LONGEST_GAP = 2.0, 1.45, 155
 FIRST_GAP = 24  # h; the real file begins with a day without pm2.5
 
 
+@dataclass(frozen=True)
+class Weather:
+    """Hourly weather of one place; every field is (T,).
+
+    Attributes:
+        north, east: the wind's components from the north and from the east (m/s).
+        moisture: of the air mass, in standard deviations.
+        temperature, dew_point: degC.
+        pressure: hPa.
+        rain, snow: whether it falls.
+    """
+
+    north: Float64Array
+    east: Float64Array
+    moisture: Float64Array
+    temperature: Float64Array
+    dew_point: Float64Array
+    pressure: Float64Array
+    rain: Mask
+    snow: Mask
+
+
 def simulate(seed: int = 0, years: int = 5) -> pd.DataFrame:
     """Hourly Beijing-like air for `years` calendar years from 2010-01-01 00:00, with leap days.
 
@@ -113,42 +136,16 @@ def simulate(seed: int = 0, years: int = 5) -> pd.DataFrame:
     clock = pd.date_range(f"{FIRST_YEAR}-01-01", f"{FIRST_YEAR + years}-01-01", freq="h")[:-1]
     rows = len(clock)
     hours = np.arange(-SPIN_UP, rows, dtype=np.float64)
-    winter = _cosine(hours, HOURS_PER_YEAR, 24 * COLDEST_DAY)
-    afternoon = _cosine(hours, 24, WARMEST_HOUR)
-
-    # A high is what the pressure's rise has left behind: hence the wind leads the pressure
-    pressure, rise = _pressure(rng, len(hours))
-    weather = RISE_SHARE * rise + _rest(RISE_SHARE) * _red(rng, len(hours), WEATHER_MEMORY)
-    north, east = _wind(rng, hours, winter, afternoon, weather)
-    moisture = _rest(DRYING) * _red(rng, len(hours), MOISTURE_MEMORY) - DRYING * _dried(weather)
-
-    temperature = (
-        TEMPERATURE
-        - TEMPERATURE_YEAR * winter
-        + TEMPERATURE_DAY * afternoon
-        - COLD_HIGH * pressure
-        + TEMPERATURE_SD * _red(rng, len(hours), TEMPERATURE_MEMORY)
-    )
-    dew_point = (
-        DEW_POINT
-        - DEW_POINT_YEAR * _cosine(hours, HOURS_PER_YEAR, 24 * DRIEST_DAY)
-        + DEW_POINT_SD * (1 + DRY_WINTER * winter) * moisture
-    )
-    shower = _red(rng, len(hours), SHOWER_MEMORY) + SHOWER_MOISTURE * moisture
-    wet = shower - SHOWER_SUMMER * winter > SHOWER_ABOVE
-    snow = wet & (temperature < SNOW_BELOW)
-    rain = wet & ~snow
-
-    pm25 = _pm25(rng, hours, winter, afternoon, north, moisture, rain, snow)[SPIN_UP:].round()
-    pm25[_gaps(rng, rows, years)] = np.nan
-    direction, wind_sum = _combined_wind(north[SPIN_UP:], east[SPIN_UP:])
-    air_pressure = (
-        PRESSURE
-        + PRESSURE_YEAR * _cosine(hours, HOURS_PER_YEAR, 24 * HIGHEST_PRESSURE_DAY)
-        - PRESSURE_DAY * _cosine(hours, 24, LOWEST_PRESSURE_HOUR)
-        + PRESSURE_SD * pressure
-    )
-    whole = {"DEWP": np.minimum(dew_point, temperature), "TEMP": temperature, "PRES": air_pressure}
+    weather = simulate_weather(rng, hours)
+    box = fill_box(rng, hours, weather)
+    mean = (1 - HOUR_MEAN) * box + HOUR_MEAN * np.append(box[0], box[:-1])
+    measured = BACKGROUND + mean + MONITOR_SD * rng.standard_normal(len(hours))
+    pm25 = np.clip(measured, 0, MONITOR_MAX)[SPIN_UP:].round()
+    missing = draw_gaps(rng, rows, GAPS_PER_YEAR * years)
+    missing[:FIRST_GAP] = True
+    pm25[missing] = np.nan
+    direction, wind_sum = _combined_wind(weather.north[SPIN_UP:], weather.east[SPIN_UP:])
+    whole = {"DEWP": weather.dew_point, "TEMP": weather.temperature, "PRES": weather.pressure}
     rounded = {name: values[SPIN_UP:].round() for name, values in whole.items()}
     return pd.DataFrame(
         {
@@ -161,41 +158,82 @@ def simulate(seed: int = 0, years: int = 5) -> pd.DataFrame:
             **rounded,
             "cbwd": direction,
             "Iws": wind_sum,
-            "Is": _hours_so_far(snow[SPIN_UP:]),
-            "Ir": _hours_so_far(rain[SPIN_UP:]),
+            "Is": _hours_so_far(weather.snow[SPIN_UP:]),
+            "Ir": _hours_so_far(weather.rain[SPIN_UP:]),
         }
     ).astype({"DEWP": np.int64, "Is": np.int64, "Ir": np.int64})
 
 
-def _cosine(hours: Float64Array, period: float, peak: float) -> Float64Array:
+def simulate_weather(rng: np.random.Generator, hours: Float64Array) -> Weather:
+    """The weather of the given hours, counted from the start of a calendar year."""
+    winter = cosine(hours, HOURS_PER_YEAR, 24 * COLDEST_DAY)
+    afternoon = cosine(hours, 24, WARMEST_HOUR)
+    # A high is what the pressure's rise has left behind: hence the wind leads the pressure
+    anomaly, rise = _pressure(rng, len(hours))
+    passing = RISE_SHARE * rise + rest(RISE_SHARE) * red_noise(rng, len(hours), WEATHER_MEMORY)
+    north, east = _wind(rng, hours, winter, afternoon, passing)
+    moisture = rest(DRYING) * red_noise(rng, len(hours), MOISTURE_MEMORY) - DRYING * _dried(passing)
+
+    temperature = (
+        TEMPERATURE
+        - TEMPERATURE_YEAR * winter
+        + TEMPERATURE_DAY * afternoon
+        - COLD_HIGH * anomaly
+        + TEMPERATURE_SD * red_noise(rng, len(hours), TEMPERATURE_MEMORY)
+    )
+    dew_point = (
+        DEW_POINT
+        - DEW_POINT_YEAR * cosine(hours, HOURS_PER_YEAR, 24 * DRIEST_DAY)
+        + DEW_POINT_SD * (1 + DRY_WINTER * winter) * moisture
+    )
+    shower = red_noise(rng, len(hours), SHOWER_MEMORY) + SHOWER_MOISTURE * moisture
+    wet = shower - SHOWER_SUMMER * winter > SHOWER_ABOVE
+    snow = wet & (temperature < SNOW_BELOW)
+    pressure = (
+        PRESSURE
+        + PRESSURE_YEAR * cosine(hours, HOURS_PER_YEAR, 24 * HIGHEST_PRESSURE_DAY)
+        - PRESSURE_DAY * cosine(hours, 24, LOWEST_PRESSURE_HOUR)
+        + PRESSURE_SD * anomaly
+    )
+    return Weather(
+        north=north,
+        east=east,
+        moisture=moisture,
+        temperature=temperature,
+        dew_point=np.minimum(dew_point, temperature),
+        pressure=pressure,
+        rain=wet & ~snow,
+        snow=snow,
+    )
+
+
+def cosine(hours: Float64Array, period: float, peak: float) -> Float64Array:
     """A cosine of the given period (h) that is 1 at `peak` (h)."""
     return np.cos(2 * np.pi * (hours - peak) / period)
 
 
-def _rest(share: float) -> float:
+def rest(share: float) -> float:
     """The weight that brings the variance of a sum of two independent parts to 1."""
     return float(np.sqrt(1 - share**2))
 
 
-def _decaying_sum(values: Float64Array, memory: float) -> Float64Array:
+def decaying_sum(values: Float64Array, memory: float) -> Float64Array:
     """Each value and what is left of those before it, which fades to 1/e in `memory` hours."""
     keep = float(np.exp(-1 / memory))
     return np.array(list(accumulate(values.tolist(), lambda total, value: keep * total + value)))
 
 
-def _red(rng: np.random.Generator, size: int, memory: float) -> Float64Array:
+def red_noise(rng: np.random.Generator, size: int, memory: float) -> Float64Array:
     """Noise of variance 1 whose autocorrelation falls to 1/e in `memory` hours."""
     scale = float(np.sqrt(1 - np.exp(-2 / memory)))
-    return scale * _decaying_sum(rng.standard_normal(size), memory)
+    return scale * decaying_sum(rng.standard_normal(size), memory)
 
 
 def _pressure(rng: np.random.Generator, size: int) -> tuple[Float64Array, Float64Array]:
     """Pressure, as a critically damped oscillation, and its hourly rise; both of variance 1."""
     keep = float(np.exp(-1 / PRESSURE_MEMORY))
     scale = float(np.sqrt((1 - keep**2) / (1 + keep**2))) * (1 - keep**2)
-    twice = _decaying_sum(
-        _decaying_sum(rng.standard_normal(size), PRESSURE_MEMORY), PRESSURE_MEMORY
-    )
+    twice = decaying_sum(decaying_sum(rng.standard_normal(size), PRESSURE_MEMORY), PRESSURE_MEMORY)
     pressure = scale * twice
     rise = np.diff(pressure, prepend=0) / ((1 - keep) * float(np.sqrt(2 / (1 + keep**2))))
     return pressure, rise
@@ -203,7 +241,7 @@ def _pressure(rng: np.random.Generator, size: int) -> tuple[Float64Array, Float6
 
 def _dried(weather: Float64Array) -> Float64Array:
     """How far the northerlies of the last day have dried the air, near variance 1."""
-    mean = (1 - float(np.exp(-1 / DRYING_MEMORY))) * _decaying_sum(weather, DRYING_MEMORY)
+    mean = (1 - float(np.exp(-1 / DRYING_MEMORY))) * decaying_sum(weather, DRYING_MEMORY)
     return mean * float(np.sqrt(1 + DRYING_MEMORY / WEATHER_MEMORY))
 
 
@@ -219,12 +257,12 @@ def _wind(
     north = (
         NORTHERLY
         + NORTHERLY_WINTER * winter
-        - NORTHERLY_DAY * _cosine(hours, 24, SOUTHERLY_HOUR)
+        - NORTHERLY_DAY * cosine(hours, 24, SOUTHERLY_HOUR)
         + NORTHERLY_SD * (1 + STORMY_WINTER * winter) * weather
-        + TURBULENCE_SD * _red(rng, len(hours), TURBULENCE_MEMORY)
+        + TURBULENCE_SD * red_noise(rng, len(hours), TURBULENCE_MEMORY)
     )
     north = np.where(north > 0, SURGE * north, north) * gusty
-    sideways = 0.8 * _red(rng, len(hours), 10.0) + 0.6 * _red(rng, len(hours), 1.0)
+    sideways = 0.8 * red_noise(rng, len(hours), 10.0) + 0.6 * red_noise(rng, len(hours), 1.0)
     east = EASTERLY + EASTERLY_PER_NORTHERLY * north + EASTERLY_SD * sideways * gusty
     return north, east
 
@@ -254,24 +292,26 @@ def _sum_while(values: Float64Array, going_on: Mask) -> Float64Array:
     return total - np.maximum.accumulate(before)
 
 
-def _pm25(
-    rng: np.random.Generator,
-    hours: Float64Array,
-    winter: Float64Array,
-    afternoon: Float64Array,
-    north: Float64Array,
-    moisture: Float64Array,
-    rain: Mask,
-    snow: Mask,
+def fill_box(
+    rng: np.random.Generator, hours: Float64Array, weather: Weather, gust_sd: float = GUST_SD
 ) -> Float64Array:
-    """Hourly means of PM2.5 (ug/m3) in a box that emissions fill and wind and rain empty."""
-    daily = 1 + EMISSION_DAY * _cosine(hours, 24, EMISSION_HOUR)
+    """(T,) PM2.5 (ug/m3) above the background, which emissions add and wind and rain take away."""
+    winter = cosine(hours, HOURS_PER_YEAR, 24 * COLDEST_DAY)
+    afternoon = cosine(hours, 24, WARMEST_HOUR)
+    daily = 1 + EMISSION_DAY * cosine(hours, 24, EMISSION_HOUR)
     source = (
-        EMISSION * np.exp(HEATING * winter) * daily * np.maximum(1 + MOIST_GROWTH * moisture, 0)
+        EMISSION
+        * np.exp(HEATING * winter)
+        * daily
+        * np.maximum(1 + MOIST_GROWTH * weather.moisture, 0)
     )
-    cleared = LOSS + NORTHERLY_LOSS * np.maximum(north, 0) ** NORTHERLY_POWER
-    loss = cleared * (1 + AFTERNOON_LOSS * afternoon) + RAIN_LOSS * rain + SNOW_LOSS * snow
-    gusts = GUST_SD * rng.standard_normal(len(hours))
+    cleared = LOSS + NORTHERLY_LOSS * np.maximum(weather.north, 0) ** NORTHERLY_POWER
+    loss = (
+        cleared * (1 + AFTERNOON_LOSS * afternoon)
+        + RAIN_LOSS * weather.rain
+        + SNOW_LOSS * weather.snow
+    )
+    gusts = gust_sd * rng.standard_normal(len(hours))
     level, levels = 80.0, []
     for kept, added, gust in zip(
         np.exp(-loss).tolist(), source.tolist(), gusts.tolist(), strict=True
@@ -279,22 +319,26 @@ def _pm25(
         level = level * kept + added
         level = max(level + gust * level**0.5, 0.0)
         levels.append(level)
-    box = np.array(levels)
-    mean = (1 - HOUR_MEAN) * box + HOUR_MEAN * np.append(box[0], box[:-1])
-    measured = BACKGROUND + mean + MONITOR_SD * rng.standard_normal(len(hours))
-    return np.clip(measured, 0, MONITOR_MAX)
+    return np.array(levels)
 
 
-def _gaps(rng: np.random.Generator, rows: int, years: int) -> Mask:
-    """Which rows have no pm2.5."""
-    count = GAPS_PER_YEAR * years
-    half = count // 2
+def draw_gaps(
+    rng: np.random.Generator,
+    rows: int,
+    count: int,
+    *,
+    short: float = 0.5,
+    log_mean: float = LONG_GAP_LOG_MEAN,
+    log_sd: float = LONG_GAP_LOG_SD,
+    longest: int = LONGEST_GAP,
+) -> Mask:
+    """Which of the rows lie in one of `count` gaps; a share `short` of them is one row long."""
+    longer = int(count * (1 - short))
     # Evenly spaced quantiles rather than draws: a few long gaps decide the share that is missing
-    scores = np.array([NormalDist().inv_cdf((rank + 0.5) / half) for rank in range(half)])
-    long = np.exp(LONG_GAP_LOG_MEAN + LONG_GAP_LOG_SD * scores).clip(2, LONGEST_GAP)
-    lengths = np.append(long, np.ones(count - half)).astype(np.int64)
+    scores = np.array([NormalDist().inv_cdf((rank + 0.5) / longer) for rank in range(longer)])
+    long = np.exp(log_mean + log_sd * scores).clip(2, longest)
+    lengths = np.append(long, np.ones(count - longer)).astype(np.int64)
     missing = np.zeros(rows, dtype=np.bool_)
-    missing[:FIRST_GAP] = True
     for start, length in zip(rng.choice(rows, count, replace=False), lengths, strict=True):
         missing[start : start + length] = True
     return missing

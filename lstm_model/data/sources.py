@@ -1,4 +1,4 @@
-"""Where tables come from: Beijing (downloaded once), simulated, files, a DataFrame.
+"""Where tables come from: Beijing (downloaded once), its stations, simulated, files, a DataFrame.
 
 Every table, the simulated one included, goes through the same door, as bytes. What it breaks is
 said with the file and line; nothing is dropped or filled that no key asks for.
@@ -6,7 +6,7 @@ said with the file and line; nothing is dropped or filled that no key asks for.
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pandas as pd
 from lstm_model.configuration import AS_IT_STANDS, DataSettings, KeptReading
 from lstm_model.data.beijing import (
     AQI_BREAKPOINTS,
+    BEIJING,
     BEIJING_FILE,
     DATA_VARIABLE,
     PM25,
@@ -24,13 +25,16 @@ from lstm_model.data.beijing import (
 from lstm_model.data.columns import Repair
 from lstm_model.data.frames import FRAME, encode_frame
 from lstm_model.data.rows import RowRepair
+from lstm_model.data.series_index import SeriesIndex
+from lstm_model.data.splits import check_splits
+from lstm_model.data.stations import BEIJING_STATIONS, STATIONS_PM25, read_stations
 from lstm_model.data.step import Step, rows_until
 from lstm_model.data.suspicion import find_doubts
-from lstm_model.data.table import check_splits, parse_table
+from lstm_model.data.table import parse_table
 from lstm_model.errors import SourceUnavailable, TableError, os_error_text
 from lstm_model.files import read_bytes
 
-SOURCES = "data come from beijing, simulated, or a table's path"
+SOURCES = "data come from beijing, beijing_stations, simulated, or a table's path"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +44,12 @@ class Dataset:
     Attributes:
         frame: the settings' features in the settings' order, by a regular DatetimeIndex named
             'time', which has a zone where the table's clock has one. A numeric feature is float64
-            in the source's unit, a categorical one is pandas' `str` dtype; NaN where missing.
+            in the source's unit, a categorical one is pandas' `str` dtype; NaN where missing. Of
+            many series one stands behind the other; behind the features are the static columns,
+            and `neighbours`.
         step: time between rows.
-        source: what the data are: 'beijing', 'simulated', 'frame', or the table's path as given.
+        source: what the data are: 'beijing', 'beijing_stations', 'simulated', 'frame', or the
+            table's path as given.
         simulated: whether they are simulated, by choice or as a fallback.
         sha256: hex digest of the bytes of the file, or of all files in the order of their names, or
             of the simulated table's as a CSV.
@@ -53,6 +60,7 @@ class Dataset:
         unit: of the target, where the source says it.
         level_edges: where the target goes from one level to the next, in its unit, where the source
             has such levels.
+        index: which rows are of which series: without one the table is one series.
     """
 
     frame: pd.DataFrame
@@ -66,6 +74,11 @@ class Dataset:
     doubts: tuple[str, ...] = ()
     unit: str | None = None
     level_edges: tuple[float, ...] | None = None
+    index: SeriesIndex = field(default=None)  # type: ignore[assignment]  # of one series
+
+    def __post_init__(self) -> None:
+        if self.index is None:
+            object.__setattr__(self, "index", SeriesIndex.of_one(len(self.frame)))
 
 
 def load_dataset(
@@ -91,15 +104,14 @@ def load_dataset(
             f"a table must come from one place, but got a DataFrame and the source {source!r}; "
             "leave one of them out"
         )
-    if source == "beijing":
+    simulated_stations = source == "simulated" and bool(settings.series)
+    if source in (BEIJING, BEIJING_STATIONS):
         try:
-            files = {source: read_beijing(progress)}
+            files = {source: read_beijing(progress)} if source == BEIJING else read_stations()
         except SourceUnavailable as error:
             if settings.fallback is None:
-                raise SourceUnavailable(
-                    f"Beijing's data could not be had: {error}. Set {DATA_VARIABLE} to the folder "
-                    f"with {BEIJING_FILE}, connect to the network, or use --data simulated"
-                ) from error
+                raise SourceUnavailable(_unavailable(source, error)) from error
+            simulated_stations = source == BEIJING_STATIONS
             source = settings.fallback
             warning = (
                 f"Beijing's data could not be had ({error}): using simulated data, whose results "
@@ -115,9 +127,7 @@ def load_dataset(
     elif source != "simulated":
         files = read_sources(source)
     if source == "simulated":
-        from lstm_model.data.simulation import simulate
-
-        files = {source: simulate(seed=0).to_csv(index=False).encode()}
+        files = {source: _simulate(stations=simulated_stations).to_csv(index=False).encode()}
     digest = hashlib.sha256()
     for raw in files.values():
         digest.update(raw)
@@ -127,10 +137,12 @@ def load_dataset(
         target=settings.target,
         features=settings.features,
         horizon=settings.horizon,
+        static=settings.static,
+        neighbours=settings.neighbours,
     )
-    check_splits(table.frame, settings, source)
+    check_splits(table.frame, settings, source, table.index)
     unit = find_unit(source, settings.target)
-    before_test = rows_until(table.frame, settings.test_from)
+    features = table.frame[list(settings.features)]
     return Dataset(
         frame=table.frame,
         step=table.step,
@@ -140,15 +152,44 @@ def load_dataset(
         warning=warning,
         reading=table.reading,
         repairs=table.repairs,
-        doubts=(*table.notes, *find_doubts(before_test, table.step, settings.target)),
+        doubts=(
+            *table.notes,
+            *find_doubts(
+                [rows_until(features.iloc[rows], settings.test_from) for _, rows in table.index],
+                table.step,
+                settings.target,
+            ),
+        ),
         unit=unit,
         level_edges=AQI_BREAKPOINTS if unit else None,
+        index=table.index,
     )
+
+
+def _unavailable(source: str, error: SourceUnavailable) -> str:
+    """What is said where Beijing's data can't be had, and nothing stands in for them."""
+    if source == BEIJING_STATIONS:
+        return f"Beijing's stations could not be had: {error}, or use --data simulated"
+    return (
+        f"Beijing's data could not be had: {error}. Set {DATA_VARIABLE} to the folder "
+        f"with {BEIJING_FILE}, connect to the network, or use --data simulated"
+    )
+
+
+def _simulate(*, stations: bool) -> pd.DataFrame:
+    if stations:
+        from lstm_model.data.simulated_stations import simulate_stations
+
+        return simulate_stations(seed=0)
+    from lstm_model.data.simulation import simulate
+
+    return simulate(seed=0)
 
 
 def find_unit(source: str, target: str) -> str | None:
     """The target's unit, where the source says it."""
-    return PM25_UNIT if source in ("beijing", "simulated") and target == PM25 else None
+    names = {BEIJING: {PM25}, BEIJING_STATIONS: {STATIONS_PM25}, "simulated": {PM25, STATIONS_PM25}}
+    return PM25_UNIT if target in names.get(source, ()) else None
 
 
 def read_sources(source: str, rule: str = SOURCES) -> dict[str, bytes]:

@@ -73,6 +73,10 @@ class Step:
         """Whether it is counted on the wall clock."""
         return not self.is_fixed or self.duration % DAY == pd.Timedelta(0)
 
+    def is_even(self, times: pd.DatetimeIndex) -> bool:
+        """Whether it is the same span at all of these times, as no zone makes a day longer."""
+        return self.is_fixed and (times.tz is None or not self.on_the_wall)
+
     @property
     def _offset(self) -> pd.Timedelta | BaseOffset:
         return self.duration if self.is_fixed else CALENDAR_UNITS[self.unit][0] * int(self.count)
@@ -230,7 +234,7 @@ def likely_months(times: pd.DatetimeIndex) -> Step | None:
 
 def off_grid(times: pd.DatetimeIndex, step: Step) -> int | None:
     """The first of these rising times that is no whole number of steps after the first one."""
-    if step.is_fixed and (times.tz is None or not step.on_the_wall):
+    if step.is_even(times):
         ticks = to_ticks(times)
         off = (ticks - ticks[0]) % step.duration.to_timedelta64() != NOTHING
     else:

@@ -1,7 +1,7 @@
 """What a table's values suggest that its columns do not say: numbers for missing, empty cells."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,7 +94,7 @@ def longest_repeat(column: "pd.Series[Any]") -> int:
 
 def is_mostly_empty(column: "pd.Series[Any]", step: Step) -> bool:
     """Whether more than half of the cells are empty, and repeat the last value for long."""
-    if column.isna().mean() <= 0.5:
+    if not column.isna().mean() > 0.5:  # of no rows the mean is no number
         return False
     rows = longest_repeat(column)
     return bool(rows > MAX_REPEATED or rows * step.duration > DAY)
@@ -122,22 +122,28 @@ def meaning_of_empty(column: "pd.Series[Any]", step: Step) -> float | str | None
     return None if {"none", "no"} & {str(text).casefold() for text in column.dropna()} else "none"
 
 
-def find_doubts(frame: pd.DataFrame, step: Step, target: str) -> list[str]:
+def find_doubts(parts: Sequence[pd.DataFrame], step: Step, target: str) -> list[str]:
     """What may not mean what it is read as, a sentence for each column.
 
     Args:
-        frame: the features by time, as they are read.
+        parts: the features of each series by time, as they are read. A number is held against the
+            others of its series; a column is mostly empty where it is in most series.
         step: time between rows.
     """
     numbers: dict[float, dict[str, int]] = {}
     empty: dict[str, dict[str, int]] = {}
-    for name, column in frame.items():
-        numeric = pd.api.types.is_numeric_dtype(column.dtype)
-        if numeric:
+    for name in parts[0]:
+        of_series = [part[name] for part in parts]
+        numeric = pd.api.types.is_numeric_dtype(of_series[0].dtype)
+        for column in of_series if numeric else ():
             for number, rows in find_sentinels(column.to_numpy(np.float64)).items():
-                numbers.setdefault(number, {})[str(name)] = rows
-        if name != target and is_mostly_empty(column, step):
-            rows = longest_repeat(column)
+                of_number = numbers.setdefault(number, {})
+                of_number[str(name)] = of_number.get(str(name), 0) + rows
+        if name == target:
+            continue
+        mostly = [column for column in of_series if is_mostly_empty(column, step)]
+        if len(mostly) > len(of_series) / 2:
+            rows = max(map(longest_repeat, mostly))
             empty.setdefault("0" if numeric else "none", {})[str(name)] = rows
     sentences = []
     for number, columns in numbers.items():

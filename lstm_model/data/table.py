@@ -7,17 +7,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lstm_model.configuration import REPEAT, DataSettings, KeptReading, Kind, Reading
+from lstm_model.arrays import IntArray
+from lstm_model.configuration import REPEAT, KeptReading, Kind, Reading
 from lstm_model.data.clock import clock_columns, read_clock
 from lstm_model.data.columns import Column, Repair, has_grouped_points, read_column
 from lstm_model.data.diagnosis import diagnose_rows
-from lstm_model.data.frames import CLOCK
-from lstm_model.data.places import IN_MEMORY, Places
+from lstm_model.data.frames import CLOCK, clock_cells
+from lstm_model.data.neighbours import mean_of_others
+from lstm_model.data.panel import (
+    SeriesRows,
+    arrange_series,
+    find_targets,
+    melt,
+    read_cells,
+    read_series,
+    repeat_static,
+)
+from lstm_model.data.places import Places
 from lstm_model.data.rows import RowRepair, Rows, arrange_rows, count_steps_left
-from lstm_model.data.step import Step, rows_until
+from lstm_model.data.series_index import SeriesIndex
+from lstm_model.data.step import Step
 from lstm_model.data.table_file import Table, read_files
 from lstm_model.data.time_forms import Clock
 from lstm_model.errors import TableError
+from lstm_model.series_rules import NEIGHBOURS
 from lstm_model.wording import yaml_text
 
 LONGEST_STEP = np.timedelta64(292 * 365, "D")  # that pandas can count in nanoseconds
@@ -29,12 +42,14 @@ class ParsedTable:
 
     Attributes:
         frame: the features by time, in the order asked for: float64, or `str` of a category. Their
-            clock is regular, and has a zone where the table's has one.
+            clock is regular, and has a zone where the table's has one. Of many series one stands
+            behind the other; behind the features are static columns, and `neighbours`.
         step: time between rows.
         reading: as asked for, with what the table itself decided: the same texts have the same
             meaning in a later one.
         repairs: rows and cells that were read as something else than stands in them.
         notes: what a reader should look at, a sentence each.
+        index: which rows are of which series.
     """
 
     frame: pd.DataFrame
@@ -42,6 +57,7 @@ class ParsedTable:
     reading: KeptReading
     repairs: tuple[Repair | RowRepair, ...]
     notes: tuple[str, ...]
+    index: SeriesIndex
 
 
 def parse_table(
@@ -53,6 +69,8 @@ def parse_table(
     horizon: int,
     kinds: Mapping[str, Kind] | None = None,
     step: Step | None = None,
+    static: Sequence[str] = (),
+    neighbours: bool = False,
 ) -> ParsedTable:
     """The features of a table's bytes; a problem of each column, all at once.
 
@@ -60,16 +78,21 @@ def parse_table(
         files: the bytes of one file, or of several that are one table, by the names that messages
             have for them.
         horizon: rows after the last one that will be forecast, and must have a time.
-        kinds: of the features, where they are known, as of a table to forecast from: a feature
-            other than the target may have no values there.
+        kinds: of the features and static columns, where they are known, as of a table to forecast
+            from: a feature other than the target may have no values there.
         step: time between rows, where it is known.
+        static: columns that do not change within a series.
+        neighbours: whether the mean of the other series' target is a column.
 
     Raises:
         TableError: it breaks a rule, or can be read in two ways.
     """
     clock = clock_columns(reading.time)
+    named = (*features, *static)
     try:
-        table = read_files(files, (*clock, *features), reading.encoding)
+        table, series = read_cells(
+            files, reading, (*clock, *named), target, trained=kinds is not None
+        )
     except TableError as error:
         if reading.time is None and any(f"no column {name!r}" in str(error) for name in clock):
             rule = "the clock must be the columns that `time` names, or year, month, day, hour"
@@ -78,22 +101,25 @@ def parse_table(
     problems: list[str] = []
     rows = None
     try:
-        rows = read_rows(table, files, reading, horizon, step)
+        rows = read_rows(table, files, reading, horizon, step, series)
     except TableError as error:
         problems.append(str(error))
-    columns = _read_columns(table.cells, table.places, reading, target, features, kinds, problems)
-    frame = _arrange(rows, columns, reading, table.places, problems)
+    columns = read_columns(table.cells, table.places, reading, target, named, kinds, problems)
+    frame = arrange_columns(rows, columns, reading, table.places, problems, static, series)
     if rows is None or problems:
         raise TableError("\n".join(problems))
+    if neighbours:
+        frame[NEIGHBOURS] = mean_of_others(frame[target].to_numpy(), rows.times, rows.index)
     return ParsedTable(
         frame,
         rows.step,
-        _settle(columns, reading, rows),
+        _settle(columns, reading, rows, static, neighbours),
         (*rows.repairs, *(repair for column in columns.values() for repair in column.repairs)),
         (
             *(column.note for column in columns.values() if column.note),
             *_doubtful_points(table.cells, columns, reading),
         ),
+        rows.index,
     )
 
 
@@ -103,31 +129,46 @@ def read_rows(
     reading: Reading,
     horizon: int,
     step: Step | None = None,
+    series: SeriesRows | None = None,
 ) -> Rows:
     """The rows of a table on a regular clock.
 
     Args:
         files: what the table comes from, for what a refused one is.
         horizon: rows after the last one that will be forecast, and must have a time.
+        series: whose each row is, where the table holds several.
 
     Raises:
         TableError: the clock breaks a rule; with what the table is, where that can be seen.
     """
     names = list(clock_columns(reading.time))
-    clock = read_clock(table.cells[names], reading.dates, table.places)
-    _check_times(clock, table.cells[names], reading, table.places)
+    places = table.places
+    clock = read_clock(table.cells[names], reading.dates, places)
+    check_times(clock, table.cells[names], reading, places, series)
     if step is not None:
-        _check_offsets(clock, reading, table.places, table.places.locate(table.cells.index[0]))
-    try:
-        rows = arrange_rows(clock, reading, table.places, table.cells.index, step, table.first_rows)
-    except TableError as error:
+        check_offsets(clock, reading, places, places.locate(table.cells.index[0]))
+
+    def advise(chosen: IntArray) -> str | None:
         every = read_files(files, None, reading.encoding).cells
-        advice = diagnose_rows(table.places, every, names, clock, reading)
-        raise TableError("\n".join(filter(None, (str(error), advice)))) from error
-    last = rows.times[-1]
+        cells = every.iloc[chosen % len(every)]  # of a wide table its rows come once for each
+        of_chosen = Clock(clock.times[chosen], clock.is_utc)
+        starts = table.first_rows if series is None else (0,)
+        return diagnose_rows(places, cells, names, of_chosen, reading, starts)
+
+    if series is not None:
+        rows = arrange_series(clock, series, reading, places, step, table.first_rows, advise)
+    else:
+        try:
+            rows = arrange_rows(clock, reading, places, table.cells.index, step, table.first_rows)
+        except TableError as error:
+            advice = advise(np.arange(len(table.cells)))
+            raise TableError("\n".join(filter(None, (str(error), advice)))) from error
+    at = int(rows.times.argmax())
+    last = rows.times[at]
     if count_steps_left(last, rows.step) < horizon:
+        row = rows.taken[np.flatnonzero(rows.at == at)[-1]]
         raise TableError(
-            f"{table.places.locate(table.cells.index[rows.taken[-1]])}: the clock must end "
+            f"{places.locate(table.cells.index[row])}: the clock must end "
             f"{horizon} rows or more before the year 10000, as what is forecast has no time then, "
             f"but ends at {last} with rows {rows.step.name} apart; correct its years, or end the "
             "table earlier"
@@ -135,57 +176,97 @@ def read_rows(
     return rows
 
 
-def parse_frame(
+@dataclass(frozen=True)
+class Panel:
+    """The features of a DataFrame as ParsedTable.frame has them, and whose its rows are."""
+
+    frame: pd.DataFrame
+    index: SeriesIndex
+
+
+def parse_panel(
     frame: pd.DataFrame,
     reading: Reading,
     *,
     target: str,
     kinds: Mapping[str, Kind],
     step: Step,
-) -> pd.DataFrame:
+    static: Sequence[str] = (),
+    neighbours: bool = False,
+) -> Panel:
     """The features of a DataFrame as parse_table() has them.
 
     Args:
-        frame: the features as columns: numbers, texts or booleans. Its clock is its index, where
-            that is a DatetimeIndex, else the columns that a CSV would have it in.
-        kinds: of the features, in the order asked for.
+        frame: the features as columns: numbers, texts or booleans; and the columns that
+            `reading.series` names, or those of its `targets` that are there, for the target. Its
+            clock is its index, where that is a DatetimeIndex, else the columns that a CSV would
+            have it in.
+        kinds: of the features and static columns, in the order asked for.
         step: time between rows.
+        static: those of them that do not change within a series.
+        neighbours: whether the mean of the other series' target is a column.
 
     Raises:
         TableError: it breaks a rule; every problem at once.
     """
+    wide = find_targets(reading, frame.columns) if reading.targets else ()
     if not len(frame):  # how many rows it takes is the model's to say
-        return frame[list(kinds)].set_axis(pd.DatetimeIndex([], name=CLOCK))
+        names = [*kinds, *((NEIGHBOURS,) if neighbours else ())]
+        empty = frame.reindex(columns=names).set_axis(pd.DatetimeIndex([], name=CLOCK))
+        return Panel(empty, SeriesIndex.of_one(0))
     if isinstance(frame.index, pd.DatetimeIndex):
         cells = pd.DataFrame({CLOCK: frame.index})
     else:
-        cells = _clock_cells(frame, clock_columns(reading.time))
-    by_row = Places("", lambda row: f"at row {row}")
+        cells = clock_cells(frame, clock_columns(reading.time))
+    features = frame[[name for name in kinds if name != target or not wide]]
+    series = None
+    if wide:
+        features = pd.concat([features, frame[wide]], axis=1).reset_index(drop=True)
+        features, series = melt(features, wide, target)
+        cells = pd.concat([cells] * len(wide), ignore_index=True)
+    by_row = Places("", lambda row: f"at row {row % len(frame)}")
+    if reading.series:
+        series = read_series(frame.reset_index(drop=True), reading, by_row)
     clock = read_clock(cells, reading.dates, by_row)
-    _check_times(clock, cells, reading, by_row)
-    labels = [str(time)[:19].replace("T", " ") for time in clock.times]
-    _check_offsets(clock, reading, IN_MEMORY, IN_MEMORY.locate(labels[0]))
-    rows = arrange_rows(clock, reading, IN_MEMORY, labels, step)
+    check_times(clock, cells, reading, by_row, series)
+    features = features.reset_index(drop=True)
+    places = Places("", lambda row: f"at {str(clock.times[row])[:19].replace('T', ' ')}")
+    check_offsets(clock, reading, places, places.locate(0))
+    if series is None:
+        rows = arrange_rows(clock, reading, places, features.index, step)
+    else:
+        places = series.label(places)
+        rows = arrange_series(clock, series, reading, places, step)
     problems: list[str] = []
-    features = frame[list(kinds)].set_axis(labels)
-    columns = _read_columns(features, IN_MEMORY, reading, target, tuple(kinds), kinds, problems)
-    arranged = _arrange(rows, columns, reading, IN_MEMORY, problems)
+    read = read_columns(features, places, reading, target, tuple(kinds), kinds, problems)
+    arranged = arrange_columns(rows, read, reading, places, problems, static, series)
     if problems:
         raise TableError("\n".join(problems))
-    return arranged
+    if neighbours:
+        arranged[NEIGHBOURS] = mean_of_others(arranged[target].to_numpy(), rows.times, rows.index)
+    return Panel(arranged, rows.index)
 
 
-def _check_times(clock: Clock, cells: pd.DataFrame, reading: Reading, places: Places) -> None:
+def check_times(
+    clock: Clock,
+    cells: pd.DataFrame,
+    reading: Reading,
+    places: Places,
+    series: SeriesRows | None = None,
+) -> None:
     """Raises TableError where there are no such times, on UTC or on a wall, or steps as long."""
     has_zone = clock.is_utc or reading.zone is not None
     end = np.datetime64("9999-12-30" if has_zone else "10000-01-01")
-    late, far = clock.times >= end, np.abs(np.diff(clock.times)) > LONGEST_STEP
+    order = np.arange(len(clock.times)) if series is None else series.order
+    late, far = clock.times >= end, np.abs(np.diff(clock.times[order])) > LONGEST_STEP
+    if series is not None:  # from one to the next it may be as long as it likes
+        far &= np.diff(series.numbers[order]) == 0
     if late.any():
         row = int(late.argmax())
         none = "times of zones" if has_zone else "times"
         rule = f"the clock must lie before {end}, as there are no {none} from then on"
     elif far.any():
-        row = int(far.argmax()) + 1
+        row = int(order[int(far.argmax()) + 1])
         rule = "the clock must go on by less than 292 years; correct the times"
     else:
         return
@@ -194,7 +275,7 @@ def _check_times(clock: Clock, cells: pd.DataFrame, reading: Reading, places: Pl
     raise TableError(f"{places.locate(cells.index[row])}: {names} = {got}: {rule}")
 
 
-def _check_offsets(clock: Clock, reading: Reading, places: Places, first: str) -> None:
+def check_offsets(clock: Clock, reading: Reading, places: Places, first: str) -> None:
     """Raises TableError where times have an offset, and those that a model was trained on had none,
     or the other way round: an hour's shift would go unseen.
 
@@ -213,18 +294,7 @@ def _check_offsets(clock: Clock, reading: Reading, places: Places, first: str) -
         )
 
 
-def _clock_cells(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """The clock's columns of a DataFrame."""
-    if lacking := [name for name in names if name not in frame.columns]:
-        raise TableError(
-            f"the table must be indexed by time, or have the clock's columns "
-            f"({', '.join(names)}), but has a {type(frame.index).__name__} and no "
-            f"{', '.join(lacking)}"
-        )
-    return frame[list(names)].reset_index(drop=True)
-
-
-def _read_columns(
+def read_columns(
     cells: pd.DataFrame,
     places: Places,
     reading: Reading,
@@ -246,12 +316,14 @@ def _read_columns(
     return columns
 
 
-def _arrange(
+def arrange_columns(
     rows: Rows | None,
     columns: Mapping[str, Column],
     reading: Reading,
     places: Places,
     problems: list[str],
+    static: Sequence[str] = (),
+    series: SeriesRows | None = None,
 ) -> pd.DataFrame:
     """The columns by the regular clock; what is wrong with one goes to `problems`."""
     arranged: dict[str, pd.Series[Any]] = {}
@@ -259,6 +331,9 @@ def _arrange(
         return pd.DataFrame()
     for name, column in columns.items():
         try:
+            if name in static and series is not None:
+                arranged[name] = repeat_static(column.values, series, rows, places)
+                continue
             values = rows.arrange(column.values, places)
         except TableError as error:
             problems.append(str(error))
@@ -289,7 +364,13 @@ def _doubtful_points(
     ]
 
 
-def _settle(columns: Mapping[str, Column], reading: Reading, rows: Rows) -> KeptReading:
+def _settle(
+    columns: Mapping[str, Column],
+    reading: Reading,
+    rows: Rows,
+    static: Sequence[str],
+    neighbours: bool,
+) -> KeptReading:
     """How a later table is read: as this one was, whatever its own texts say."""
     numbers = [name for name, column in columns.items() if column.decimal]
     marks = {name: column.decimal or reading.decimal_of(name) for name, column in columns.items()}
@@ -300,28 +381,7 @@ def _settle(columns: Mapping[str, Column], reading: Reading, rows: Rows) -> Kept
             "zone": rows.zone,
             "types": {**reading.types, **dict.fromkeys(numbers, "number")},
             "decimal": {name: mark for name, mark in marks.items() if mark} or None,
+            "static": tuple(static),
+            "neighbours": neighbours,
         }
     )
-
-
-def check_splits(frame: pd.DataFrame, settings: DataSettings, file: str) -> None:
-    """Training and validation must each have enough of a target that changes."""
-    target, validation, test = settings.target, settings.validation_from, settings.test_from
-    times = frame.index
-    before_test = rows_until(frame, test)[target]
-    observed = before_test.dropna()
-    if observed.nunique() == 1:
-        raise TableError(
-            f"{file}: {target} must change, but before test_from ({test}) it is always "
-            f"{observed.iloc[0]:g}"
-        )
-    needed = settings.horizon + 2  # an origin, the hours it forecasts, and one to spare
-    training = int(rows_until(frame, validation)[target].count())
-    if min(training, len(observed) - training) < needed:
-        raise TableError(
-            f"{file}: training and validation must each have {needed} rows with {target}, "
-            f"horizon + 2, but training, before validation_from ({validation}), has {training}, "
-            f"and validation, from then to before test_from ({test}), has "
-            f"{len(observed) - training}; the table has {len(frame)} rows, from {times[0]} "
-            f"to {times[-1]}"
-        )

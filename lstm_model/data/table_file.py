@@ -55,8 +55,24 @@ class Table:
     first_rows: tuple[int, ...] = (0,)
 
 
+@dataclass(frozen=True)
+class _Choice:
+    """The columns to read of a file: those that must be there, and those that may."""
+
+    wanted: tuple[str, ...]
+    optional: tuple[str, ...]
+
+    def names(self, header: Sequence[str]) -> list[str]:
+        """Each once, in the order asked for."""
+        there = (name for name in self.optional if name in header)
+        return list(dict.fromkeys((*self.wanted, *there)))
+
+
 def read_files(
-    files: Mapping[str, bytes], wanted: Iterable[str] | None, encoding: str | None = None
+    files: Mapping[str, bytes],
+    wanted: Iterable[str] | None,
+    encoding: str | None = None,
+    optional: Iterable[str] = (),
 ) -> Table:
     """One table from the bytes of one file, or of several that have the same columns.
 
@@ -64,11 +80,13 @@ def read_files(
         files: by the name that messages have.
         wanted: the columns to read; None for all.
         encoding: of bytes that are no UTF-8.
+        optional: columns to read where they are there.
 
     Raises:
         TableError: a file is no table, or lacks a wanted column.
     """
-    tables = [_read_file(raw, name, wanted, encoding) for name, raw in files.items()]
+    choice = None if wanted is None else _Choice(tuple(wanted), tuple(optional))
+    tables = [_read_file(raw, name, choice, encoding) for name, raw in files.items()]
     if len(tables) == 1:
         return tables[0]
     first = tables[0]
@@ -105,12 +123,11 @@ def _check_types(cells: pd.DataFrame, file: str, others: pd.DataFrame, other: st
             )
 
 
-def _read_file(raw: bytes, file: str, wanted: Iterable[str] | None, encoding: str | None) -> Table:
+def _read_file(raw: bytes, file: str, choice: _Choice | None, encoding: str | None) -> Table:
     raw = unpack(raw, file)
     if raw.startswith(b"PAR1"):
-        return _read_parquet(raw, file, wanted)
-    text, encoding = _to_utf8(raw, file, encoding)
-    return _read_csv(text, file, wanted, encoding)
+        return _read_parquet(raw, file, choice)
+    return _read_csv(_to_utf8(raw, file, encoding), file, choice)
 
 
 def unpack(raw: bytes, file: str) -> bytes:
@@ -161,15 +178,15 @@ def guess_encoding(raw: bytes) -> str | None:
     return "cp1252"
 
 
-def _to_utf8(raw: bytes, file: str, encoding: str | None) -> tuple[bytes, str | None]:
-    """Text as UTF-8, and what it had been where it was none.
+def _to_utf8(raw: bytes, file: str, encoding: str | None) -> bytes:
+    """Text as UTF-8.
 
     Raises TableError at the line where it can't be told what the bytes are.
     """
     if raw.startswith(UTF_16_MARKS):
         encoding = "utf-16"
     elif is_utf8(raw):
-        return raw.removeprefix(b"\xef\xbb\xbf"), None
+        return raw.removeprefix(b"\xef\xbb\xbf")
     elif encoding is None:
         at, likely = _first_strange_byte(raw), guess_encoding(raw)
         if likely is None:  # NUL, as where a disk has lost a block
@@ -194,7 +211,7 @@ def _to_utf8(raw: bytes, file: str, encoding: str | None) -> tuple[bytes, str | 
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise TableError(f"{file}:{line}: must be text, but holds NUL; save the table as CSV anew")
-    return utf8, encoding
+    return utf8
 
 
 def _first_strange_byte(raw: bytes) -> int:
@@ -211,19 +228,12 @@ def _line_of(raw: bytes, at: int) -> str:
     return raw[max(start, at - 20) : at + 20].decode("cp1252", "replace").splitlines()[0]
 
 
-def _read_csv(raw: bytes, file: str, wanted: Iterable[str] | None, encoding: str | None) -> Table:
-    """The wanted columns of UTF-8 text.
-
-    Args:
-        encoding: what the file has instead.
-    """
-    mark, header = _find_header(raw, file, wanted)
-    names = list(header) if wanted is None else list(dict.fromkeys(wanted))
+def _read_csv(raw: bytes, file: str, choice: _Choice | None) -> Table:
+    """The chosen columns of UTF-8 text."""
+    mark, header = _find_header(raw, file, () if choice is None else choice.wanted)
+    names = list(header) if choice is None else choice.names(header)
     check_header(header, file, names)
-    options = "" if mark == "," else f", sep={mark!r}"
-    options += f", encoding={encoding!r}" if encoding else ""
-    python = f"pd.read_csv({file!r}{options}, dtype=str, keep_default_na=False)"
-    places = Places(file, partial(_locate, raw, file, mark), python)
+    places = Places(file, partial(_locate, raw, file, mark))
     keys = [str(number) for number in range(len(header))]
     chosen = [keys[header.index(name)] for name in names]
     body = raw.lstrip(b"\r\n")  # Arrow would take a blank line for the header
@@ -264,20 +274,20 @@ def _to_pandas(column: pa.ChunkedArray) -> "pd.Series[Any]":
     return pd.Series(column.to_pandas(types_mapper=texts.get))
 
 
-def _read_parquet(raw: bytes, file: str, wanted: Iterable[str] | None) -> Table:
-    """The wanted columns of a Parquet file, with their types."""
+def _read_parquet(raw: bytes, file: str, choice: _Choice | None) -> Table:
+    """The chosen columns of a Parquet file, with their types."""
     try:
         source = parquet.ParquetFile(pa.py_buffer(raw))
         stored = source.schema_arrow.names
         # pandas' index is a column; one without a name is the clock, more often than not.
         unnamed = "index" if "time" in stored else "time"
         header = [unnamed if name == INDEX else name for name in stored]
-        names = header if wanted is None else list(dict.fromkeys(wanted))
+        names = header if choice is None else choice.names(header)
         check_header(header, file, names)
         read = source.read([stored[header.index(name)] for name in names])
         columns = {name: read.column(stored[header.index(name)]) for name in names}
         cells = {
-            name: _typed_cells(column, name, file, asked=wanted is not None)
+            name: _typed_cells(column, name, file, asked=choice is not None)
             for name, column in columns.items()
         }
     except TableError:
@@ -287,7 +297,7 @@ def _read_parquet(raw: bytes, file: str, wanted: Iterable[str] | None) -> Table:
         raise TableError(f"{file}: can't be read as Parquet: {why}; write it anew") from error
     if read.num_rows < 2:
         raise TableError(f"{file}: must have 2 rows or more, but has {read.num_rows}")
-    places = Places(file, lambda row: f"{file}, row {row + 1}", f"pd.read_parquet({file!r})")
+    places = Places(file, lambda row: f"{file}, row {row + 1}")
     return Table(pd.DataFrame(cells), places, tuple(header))
 
 
@@ -322,10 +332,10 @@ def find_separator(text: str) -> str:
     return max(SEPARATORS, key=head.count)
 
 
-def _find_header(raw: bytes, file: str, wanted: Iterable[str] | None) -> tuple[str, Sequence[str]]:
+def _find_header(raw: bytes, file: str, wanted: Iterable[str]) -> tuple[str, Sequence[str]]:
     """The separator, and the names in the first line."""
     likely = find_separator(raw[:HEAD].decode(errors="ignore"))
-    names = set(wanted or ())
+    names = set(wanted)
     headers = {}
     for mark in dict.fromkeys((likely, *SEPARATORS)):
         headers[mark] = [name.strip() for name in next(_rows(raw, file, mark), (0, []))[1]]

@@ -1,47 +1,28 @@
 """What an LSTM has to beat: persistence, means, the seasons, and ridge regression.
 
-Each forecasts the change from the last observed value to every lead time, (T, L) in the target's
-unit, from the same inputs and on the same rows as the model, and is scored by the same functions.
-To add one, add an entry to BASELINES: whatever shows or compares baselines goes through that tuple.
+Each forecasts the change from the last observed value to every lead time, (T, L) of every series in
+the target's unit, from the same inputs and on the same rows as the model, and is scored by the same
+functions. To add one, add an entry to BASELINES: whatever shows or compares baselines goes through
+that tuple.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from numpy.lib.stride_tricks import sliding_window_view
 
-from lstm_model.arrays import Float64Array, IntArray
+from lstm_model.arrays import Float64Array
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.series import EncodedSeries
 from lstm_model.data.step import DAY, MONTH, SHORTEST_MONTH, WEEK, YEAR
-from lstm_model.evaluation.metrics import Score, mean_score, rmse, score, skill
+from lstm_model.evaluation.holdout import score_table
+from lstm_model.evaluation.metrics import Score, mean_score, skill
+from lstm_model.evaluation.ridge import FORMS, forecast_own_ridge, forecast_pooled_ridge
 
-LAGS = 24
-# Times the number of training rows, whose columns have unit variance. On 2013 penalties from 1e-6
-# to 1e-2 differ by at most 0.1% in RMSE (docs/LOG.md): fixed rather than selected.
-RIDGE_BLOCK = 1 << 16  # rows whose lagged columns stand in memory at a time
-RIDGE_PENALTY = 1e-3
 PERSISTENCE = "persistence"
-LEVELS, LOGARITHMS = "levels", "logarithms"
-
-# Untuned, and the same for every table: common values for some tens of thousands of rows.
-LIGHTGBM_SETTINGS = {
-    "objective": "regression",
-    "learning_rate": 0.05,
-    "num_leaves": 31,
-    "min_data_in_leaf": 50,
-    "feature_fraction": 0.5,
-    "seed": 0,
-    "deterministic": True,
-    "num_threads": 1,  # several wait for each other by spinning: on busy cores, for minutes
-    "verbosity": -1,
-}
-LIGHTGBM_ROUNDS = 300
 
 
 @dataclass(frozen=True)
@@ -61,7 +42,8 @@ class Baseline:
     Attributes:
         name: in files, and with spaces for underscores in tables.
         label: in sentences.
-        forecast: (series, form) -> (T, L) changes; None where the table does not allow it.
+        forecast: (table, form) -> (T, L) changes of each series; None where the table does not
+            allow it.
         style: how it is drawn. The colour of one per features is mixed with its model's.
         per_features: whether it reads the features that the model reads. Then a comparison has one
             for each model.
@@ -71,16 +53,21 @@ class Baseline:
 
     name: str
     label: str
-    forecast: Callable[[EncodedSeries, str], Float64Array | None]
+    forecast: Callable[[EncodedTable, str], Sequence[Float64Array] | None]
     style: Style
     per_features: bool = False
     forms: tuple[str, ...] = ("",)
     leading: bool = False
 
-    def changes(self, series: EncodedSeries, form: str) -> Float64Array | None:
-        """(T, L) changes, no lower than the target can be, as a model's forecasts are."""
-        forecast = self.forecast(series, form)
-        return None if forecast is None else np.maximum(forecast, series.min_changes[:, None])
+    def changes(self, table: EncodedTable, form: str) -> list[Float64Array] | None:
+        """(T, L) changes of each series, no lower than the target can be, as a model's are."""
+        forecasts = self.forecast(table, form)
+        if forecasts is None:
+            return None
+        return [
+            np.maximum(forecast, series.min_changes[:, None])
+            for forecast, series in zip(forecasts, table.series, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -101,8 +88,10 @@ class Baselines:
 
     @property
     def best(self) -> str:
-        """The one with the lowest RMSE; the first of equals."""
-        return min(self.scores, key=lambda name: self.scores[name].rmse)
+        """The one with the lowest objective, which is the RMSE of one series; the first of
+        equals.
+        """
+        return min(self.scores, key=lambda name: self.scores[name].objective)
 
     @property
     def leading(self) -> dict[str, Score]:
@@ -111,9 +100,9 @@ class Baselines:
         return {name: self.scores[name] for name in dict.fromkeys((*leading, self.best))}
 
     def best_at(self, lead: int, among: Callable[[str], bool]) -> str:
-        """The one with the lowest RMSE at a lead time, from 1."""
+        """The one with the lowest objective at a lead time, from 1."""
         names = filter(among, self.scores)
-        return min(names, key=lambda name: self.scores[name].rmse_by_lead_time[lead - 1])
+        return min(names, key=lambda name: self.scores[name].objective_by_lead_time[lead - 1])
 
     def skill_beyond(self, rmse_by_lead_time: Float64Array) -> float:
         """1 minus a model's RMSE by that of the best one, the mean over (L,) lead times."""
@@ -126,35 +115,54 @@ class Baselines:
         return f"{name.replace('_', ' ')} on {form}" if form else name.replace("_", " ")
 
     def to_json(self) -> dict[str, Any]:
-        """As summary.json has them: the RMSE of each, the forms, and the name of the best."""
+        """As summary.json has them: the RMSE of each, of several series its skill too, the forms,
+        and the name of the best.
+        """
         facts: dict[str, Any] = {f"{name}_rmse": s.rmse for name, s in self.scores.items()}
+        facts |= {f"{name}_skill": s.skill for name, s in self.scores.items() if s.by_series}
         facts |= {f"{name}_form": form for name, form in self.forms.items()}
         return {**facts, "best_baseline": self.best}
 
 
-def evaluate_baselines(series: EncodedSeries) -> Baselines:
+def evaluate_baselines(table: EncodedTable) -> Baselines:
     """Every baseline on the validation rows; the mean over folds where there are several."""
     scores: dict[str, Score] = {}
     forms: dict[str, str] = {}
     for baseline in BASELINES:
         by_form = {
-            form: score for form in baseline.forms if (score := _validate(baseline, form, series))
+            form: score for form in baseline.forms if (score := _validate(baseline, form, table))
         }
         if by_form:
-            form = min(by_form, key=lambda name: by_form[name].rmse)
+            form = min(by_form, key=lambda name: by_form[name].objective)
             scores[baseline.name] = by_form[form]
             forms |= {baseline.name: form} if len(baseline.forms) > 1 else {}
     return Baselines(scores, forms)
 
 
-def _validate(baseline: Baseline, form: str, series: EncodedSeries) -> Score | None:
+def _validate(baseline: Baseline, form: str, table: EncodedTable) -> Score | None:
     scores = []
-    for fold in series.folds:
+    for fold in table.folds:
         if (forecast := baseline.changes(fold, form)) is None:
             return None
-        reference = rmse(fold.changes, fold.valid_mask)
-        scores.append(score(forecast - fold.changes, fold.valid_mask, reference))
+        scores.append(score_table(fold, forecast))
     return mean_score(scores)
+
+
+def of_each_series(
+    forecast: Callable[[EncodedSeries, str], Float64Array | None], table: EncodedTable, form: str
+) -> list[Float64Array] | None:
+    """What `forecast` has for each series; its last value where a series does not allow it.
+
+    Returns:
+        None where no series does.
+    """
+    forecasts = [forecast(series, form) for series in table.series]
+    if all(changes is None for changes in forecasts):
+        return None
+    return [
+        forecast_persistence(series) if changes is None else changes
+        for series, changes in zip(table.series, forecasts, strict=True)
+    ]
 
 
 def forecast_persistence(series: EncodedSeries, form: str = "") -> Float64Array:
@@ -162,10 +170,12 @@ def forecast_persistence(series: EncodedSeries, form: str = "") -> Float64Array:
     return np.zeros_like(series.changes)
 
 
-def forecast_training_mean(series: EncodedSeries, form: str = "") -> Float64Array:
-    """The mean of the training rows' observed targets, whatever came last."""
-    mean = np.nanmean(series.target[: series.validation_start])
-    change = np.nan_to_num(mean - series.last_observed, nan=0.0)
+def forecast_training_mean(series: EncodedSeries, form: str = "") -> Float64Array | None:
+    """The mean of the training rows' observed targets, whatever came last; None without any."""
+    training = series.target[: series.validation_start]
+    if np.isnan(training).all():
+        return None
+    change = np.nan_to_num(np.nanmean(training) - series.last_observed, nan=0.0)
     return np.repeat(change[:, None], series.horizon, axis=1)
 
 
@@ -186,9 +196,11 @@ def forecast_season_ago(
 
     Returns:
         None where the step is outside `steps`, a season is no whole number of rows or fewer than
-        two, or a validated row lies less than a season after the first one.
+        two, no row is validated, or one lies less than a season after the first one.
     """
     rows = series.step.rows_per(season)
+    if not series.valid_mask.any():
+        return None  # nothing says whether it reaches so far back
     if not steps[0] <= series.step.duration < steps[1] or rows is None or rows < 2:
         return None
     origins = np.arange(len(series.last_observed))[:, None]
@@ -200,128 +212,12 @@ def forecast_season_ago(
     return np.nan_to_num(value - series.last_observed[:, None], nan=0.0)
 
 
-def forecast_ridge(series: EncodedSeries, form: str) -> Float64Array:
-    """Ridge regression of the changes on the last LAGS rows of every input channel.
-
-    (X'X + p n I) b = X'y on the training rows, one b for each lead time (Hoerl and Kennard
-    1970, doi:10.1080/00401706.1970.10488634); the columns and y are centred, so that the intercept
-    is not penalised. Where columns outnumber rows the same b is X'(XX' + p n I)^-1 y, which has
-    as many equations as there are rows.
-
-    Args:
-        form: "logarithms" reads the channels as the model does, "levels" without log(1 + x).
-    """
-    inputs = series.inputs[:, series.encoder.without_means].astype(np.float64)
-    if form == LEVELS:
-        for column, channel in enumerate(series.encoder.numeric):
-            if channel.log1p:
-                level = np.expm1(inputs[:, column] * channel.scale + channel.mean)
-                scale = level[: series.validation_start].std() or 1.0
-                inputs[:, column] = (level - level[: series.validation_start].mean()) / scale
-    windows = _windows(inputs)
-    changes = series.changes
-    forecast = np.empty_like(changes)
-    # Lead times whose targets are missing at different rows have normal equations of their own.
-    fits = [
-        _fit_ridge(windows, changes[:, lead], np.flatnonzero(series.train_mask[:, lead]))
-        for lead in range(series.horizon)
-    ]
-    for rows in _blocks(np.arange(len(changes))):
-        x = _flat(windows[rows])
-        for lead, (weights, intercept) in enumerate(fits):
-            forecast[rows, lead] = x @ weights + intercept
-    return forecast
-
-
-def _fit_ridge(
-    windows: Float64Array, change: Float64Array, training: IntArray
-) -> tuple[Float64Array, float]:
-    """The weights and the intercept, from these rows of (T, F, LAGS) windows and (T,) changes.
-
-    The normal equations are summed up by blocks of rows: all lagged columns of a large table would
-    take gigabytes.
-    """
-    columns, count = windows.shape[1] * LAGS, len(training)
-    mean = change[training].mean()
-    if columns > count:
-        x, y = _flat(windows[training]), change[training] - mean
-        centre = x.mean(0)
-        x -= centre
-        gram = x @ x.T
-        gram[np.diag_indices_from(gram)] += RIDGE_PENALTY * count
-        weights = x.T @ np.linalg.solve(gram, y)
-        return weights, float(mean - centre @ weights)
-    blocks = _blocks(training)
-    centre = sum(_flat(windows[rows]).sum(0) for rows in blocks) / count
-    gram, products = np.zeros((columns, columns)), np.zeros(columns)
-    for rows in blocks:
-        x = _flat(windows[rows])
-        x -= centre
-        gram += x.T @ x
-        products += x.T @ (change[rows] - mean)
-    gram[np.diag_indices_from(gram)] += RIDGE_PENALTY * count
-    weights = np.linalg.solve(gram, products)
-    return weights, float(mean - centre @ weights)
-
-
-def _blocks(rows: IntArray) -> list[IntArray]:
-    return [rows[start : start + RIDGE_BLOCK] for start in range(0, len(rows), RIDGE_BLOCK)]
-
-
-def count_ridge_columns(series: EncodedSeries) -> int:
-    """How many columns forecast_ridge() has: thousands take it a while."""
-    return LAGS * len(series.encoder.channels[series.encoder.without_means])
-
-
-def _ridge(series: EncodedSeries, form: str) -> Float64Array | None:
-    """None for the second form where no channel is a logarithm, and both are the same."""
-    has_logarithms = any(channel.log1p for channel in series.encoder.numeric)
-    return forecast_ridge(series, form) if has_logarithms or form == LEVELS else None
-
-
-def is_lightgbm_installed() -> bool:
-    """Whether the extra `baselines` is there."""
-    return find_spec("lightgbm") is not None
-
-
-def forecast_lightgbm(series: EncodedSeries, lead: int) -> Float64Array:
-    """LightGBM on the last LAGS rows of every input channel, with fixed settings.
-
-    It learns from the training rows alone (Ke et al. 2017, "LightGBM: a highly efficient gradient
-    boosting decision tree").
-
-    Args:
-        lead: the lead time, from 1.
-
-    Returns:
-        (T,) changes at that lead time.
-    """
-    import lightgbm
-
-    lagged = _flat(_windows(series.inputs[:, series.encoder.without_means]))
-    rows = series.train_mask[:, lead - 1]
-    data = lightgbm.Dataset(lagged[rows], series.changes[rows, lead - 1])
-    model = lightgbm.train(LIGHTGBM_SETTINGS, data, num_boost_round=LIGHTGBM_ROUNDS)
-    return np.asarray(model.predict(lagged), np.float64)
-
-
-def _windows(inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(T, F) -> (T, F, LAGS): each row with those before it, a view; before the first are zeros."""
-    padded = np.pad(inputs, ((LAGS - 1, 0), (0, 0)))
-    return sliding_window_view(padded, LAGS, axis=0)
-
-
-def _flat(windows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(T, F, LAGS) -> (T, F * LAGS), in memory of its own."""
-    return np.ascontiguousarray(windows).reshape(len(windows), -1)
-
-
 def _seasonal(
     name: str, season: pd.Timedelta, style: Style, steps: tuple[pd.Timedelta, pd.Timedelta]
 ) -> Baseline:
     """Such as same_hour_last_week: one week before, of rows whose step is one of an hour's."""
     forecast = partial(forecast_season_ago, season=season, steps=steps)
-    return Baseline(name, f"the {name.replace('_', ' ')}", forecast, style)
+    return Baseline(name, f"the {name.replace('_', ' ')}", partial(of_each_series, forecast), style)
 
 
 # From which step between rows on, and below which, a baseline's name holds.
@@ -331,7 +227,7 @@ BASELINES = (
     Baseline(
         PERSISTENCE,
         "repeating the last value",
-        forecast_persistence,
+        partial(of_each_series, forecast_persistence),
         Style("#707070", "--", 1.2, "D"),
         leading=True,
     ),
@@ -344,15 +240,27 @@ BASELINES = (
     _seasonal("same_month_last_year", YEAR, Style("#c9b18c", ":", 1.2, ">"), MONTHLY),
     _seasonal("same_quarter_last_year", YEAR, Style("#c9b18c", ":", 1.2, ">"), QUARTERLY),
     Baseline(
-        "training_mean", "the mean of training", forecast_training_mean, Style("#4d4d4d", "-.", 1.2)
+        "training_mean",
+        "the mean of training",
+        partial(of_each_series, forecast_training_mean),
+        Style("#4d4d4d", "-.", 1.2),
     ),
     Baseline(
         "ridge",
         "ridge regression on the same features",
-        _ridge,
+        partial(of_each_series, forecast_own_ridge),
         Style("white", "--", 1.2, "s"),
         per_features=True,
-        forms=(LEVELS, LOGARITHMS),
+        forms=FORMS,
+        leading=True,
+    ),
+    Baseline(
+        "pooled_ridge",
+        "one ridge regression of all series",
+        forecast_pooled_ridge,
+        Style("white", "-.", 1.2, "p"),
+        per_features=True,
+        forms=FORMS,
         leading=True,
     ),
 )

@@ -168,6 +168,11 @@ def escape_math(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def name_measure(measure: str, quantity: str) -> str:
+    """What an axis shows: an RMSE has the unit of what it is of, any other measure has none."""
+    return f"RMSE of {quantity}" if measure == "RMSE" else measure
+
+
 def shorten_name(model: str) -> str:
     """A model's name for a legend, which leaves out names that begin with an underscore."""
     name = label(model)

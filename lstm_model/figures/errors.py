@@ -15,6 +15,7 @@ from lstm_model.figures.canvas import (
     create_row,
     escape_math,
     finish,
+    name_measure,
     set_title,
     shorten_name,
     to_floats,
@@ -31,6 +32,7 @@ def plot_error_by_lead_time(
     lead_times: Sequence[int],
     *,
     quantity: str,
+    measure: str = "RMSE",
     difference: DifferenceSeries | None = None,
     step: str = "1 h",
     styles: Mapping[str, Style] | None = None,
@@ -41,6 +43,7 @@ def plot_error_by_lead_time(
     Args:
         rmse: (L,) by model.
         lead_times: (L,) in steps.
+        measure: what the numbers are, where it is an error without a unit.
         difference: what it is of, and its (L,) values, lower and upper ends of the 95% interval.
         step: the time from one row to the next.
     """
@@ -50,6 +53,7 @@ def plot_error_by_lead_time(
     height = 4.4 if several else 1.6 + 0.3 * len(rmse)
     canvas = create_row(height, 2 if difference else 1, on)
     axes, *beside = canvas.panels
+    text = escape_math(name_measure(measure, quantity))
     for row, (model, values) in enumerate(rmse.items()):
         look = styles[model]
         # With a single lead time there is no line to draw: the models below one another instead.
@@ -57,22 +61,26 @@ def plot_error_by_lead_time(
         line = axes.plot(*points, color=look.colour, marker=look.marker, label=shorten_name(model))
         line[0].set(linestyle=look.dash, linewidth=look.width, markersize=4 if several else 8)
     if several:
-        axes.set_ylabel(escape_math(f"RMSE of {quantity}"))
+        axes.set_ylabel(text)
         _lead_time_axis(axes, lead_times, f"lead time ({unit})")
         add_legend(canvas, axes)
     else:
         _rows_of_dots(axes, {model: to_floats(values)[0] for model, values in rmse.items()})
-        axes.set_xlabel(escape_math(f"RMSE of {quantity}"))
-    set_title(axes, "RMSE" if several else f"RMSE at lead time {lead_times[0]} {unit}")
+        axes.set_xlabel(text)
+    # The name of another measure is long, and stands at the axis.
+    is_rmse = measure == "RMSE"
+    title = "RMSE at lead time" if is_rmse else "Lead time"
+    set_title(axes, measure if several else f"{title} {lead_times[0]} {unit}")
     if difference:
         name, middle, low, high = difference
         (right,) = beside
         right.axhline(0.0, color="grey", linewidth=1)
         right.vlines(lead_times, to_floats(low), to_floats(high), color="black", linewidth=1.4)
         right.plot(lead_times, to_floats(middle), "ko-", linewidth=0.8, markersize=5)
-        right.set_ylabel(escape_math(f"difference, {quantity}"))
+        right.set_ylabel(escape_math(f"difference, {quantity}") if is_rmse else "difference")
         _lead_time_axis(right, lead_times, f"lead time ({unit})")
-        set_title(right, f"{name}:\nRMSE with its 95% interval")
+        of = "RMSE with" if is_rmse else "with"
+        set_title(right, f"{name}:\n{of} its 95% interval")
     return canvas.figure
 
 

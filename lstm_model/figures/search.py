@@ -12,6 +12,7 @@ from lstm_model.figures.canvas import (
     Surface,
     create_row,
     finish,
+    name_measure,
     set_title,
     shorten_name,
     to_floats,
@@ -49,6 +50,7 @@ def plot_optimisation_history(
     *,
     study: str,
     quantity: str,
+    measure: str = "RMSE",
     styles: Mapping[str, Style] | None = None,
     on: Surface = None,
 ) -> Figure:
@@ -63,6 +65,7 @@ def plot_optimisation_history(
         stopped: (N,) which were stopped early.
         references: RMSE by baseline on the same rows.
         quantity: what is forecast, with its unit.
+        measure: what the numbers are, where it is an error without a unit.
         styles: assign_styles() of all models of a report, where a figure shows some of them.
     """
     styles = styles or assign_styles([study, *references])
@@ -97,8 +100,8 @@ def plot_optimisation_history(
         rule.set_label(f"{shorten_name(model)} {significant(level)}{beyond}")
     axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 5, 10], integer=True))
     axes.set_xlabel("trial")
-    title = f"{study}: validation RMSE of {known.sum()} trials"
-    return finish(canvas, ylabel=f"RMSE of {quantity}", title=title)
+    title = f"{study}: validation {measure} of {known.sum()} trials"
+    return finish(canvas, ylabel=name_measure(measure, quantity), title=title)
 
 
 def _axis_limit(values: Float64Array, references: Sequence[float]) -> float:

@@ -14,6 +14,9 @@ from lstm_model.evaluation.baselines import BASELINES, Style
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 BASELINE_STYLES = {b.name: b.style for b in BASELINES if b.per_features}
 BASELINE_STYLES["lightgbm"] = Style("black", "-.", 1.2, "^")
+# Of many series: one ridge of all, darker than one for each, and an LSTM for each.
+BASELINE_STYLES["pooled_ridge"] = replace(BASELINE_STYLES["pooled_ridge"], colour="#606060")
+BASELINE_STYLES["each_on_its_own"] = Style("#FFC400", ":", 1.6, "X")
 REFERENCE_STYLES = {b.name: b.style for b in BASELINES if not b.per_features}
 
 
@@ -43,5 +46,8 @@ def label(model: str) -> str:
 
 def _split(model: str) -> tuple[str, str]:
     """("ridge", "multivariate") of ridge_multivariate; ("", name) of an LSTM."""
-    baseline, _, inputs = model.partition("_")
-    return (baseline, inputs) if baseline in BASELINE_STYLES and inputs else ("", model)
+    for baseline in BASELINE_STYLES:
+        inputs = model.removeprefix(f"{baseline}_")
+        if inputs and inputs != model:
+            return baseline, inputs
+    return "", model

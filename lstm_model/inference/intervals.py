@@ -5,16 +5,15 @@ origins, L lead times, K knots.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 
 from lstm_model.arrays import Float64Array
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.series import EncodedSeries
-from lstm_model.data.step import Step
 
 # The share of observations that is to lie in an interval.
 COVERAGES = (0.8, 0.95)
@@ -26,6 +25,9 @@ MAX_KNOTS, MIN_GROUP_SIZE = 20, 50
 MIN_SCALE = 0.01
 # Knots are rounded by at most this share of their span.
 KNOT_ROUNDING = 1e-3
+# Of several series, one has intervals of its own where so many of its forecasts or more are known
+# at every lead time: 95% intervals leave out five of them at each side.
+MIN_OWN_FORECASTS = 200
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,21 @@ class Intervals:
             bounds[coverage] = np.maximum(lower, np.minimum(lower_limit, forecasts)), upper
         return bounds
 
+    def bounds_in_units(
+        self,
+        forecasts: Float64Array,
+        units: Float64Array,
+        lower_limit: Float64Array | float = -math.inf,
+    ) -> dict[float, tuple[Float64Array, Float64Array]]:
+        """As bounds(), of intervals that were fitted to forecasts and observations in other units.
+
+        Args:
+            units: (T, L) of each forecast, in the target's unit. Where it is 0, no bound is known.
+        """
+        known = np.where(units > 0, units, np.nan)
+        bounds = self.bounds(forecasts / known, lower_limit / known)
+        return {coverage: (low * known, high * known) for coverage, (low, high) in bounds.items()}
+
     def to_json(self) -> dict[str, Any]:
         """As model.json has it."""
         return {
@@ -125,84 +142,64 @@ class Intervals:
         return cls(knots, scales, quantiles)
 
 
-def calibrate(validated: Sequence[tuple[EncodedSeries, Float64Array]]) -> Intervals:
-    """From the forecasts of one or several validation periods.
+def calibrate(validated: Sequence[tuple[EncodedTable, Float64Array]]) -> Intervals:
+    """From the forecasts of one or several validation periods of one series.
 
     Args:
-        validated: each period's series, and the (origins, L) changes that a model trained on the
+        validated: each period's table, and the (origins, L) changes that a model trained on the
             rows before it forecast for it: of HoldoutEvaluator.forecast(), or a mean of such.
     """
     forecasts, observed = [], []
-    for series, changes in validated:
-        rows = slice(len(series.target) - len(changes), None)
-        last_observed = series.last_observed[rows, None]
-        known = np.where(series.valid_mask[rows], series.changes[rows], np.nan)
-        forecasts.append(last_observed + changes)
-        observed.append(last_observed + known)
+    for table, changes in validated:
+        for _, forecast, came, _ in _validations(table, changes):
+            forecasts.append(forecast)
+            observed.append(came)
     return Intervals.fit(np.concatenate(forecasts), np.concatenate(observed))
 
 
-@dataclass(frozen=True)
-class Forecasts:
-    """What a model forecasts from T origins.
+def calibrate_series(
+    validated: Sequence[tuple[EncodedTable, Float64Array]],
+) -> tuple[Intervals | None, dict[str, Intervals]]:
+    """From the forecasts of validation periods of several series, as calibrate() takes them.
 
-    Attributes:
-        origins: (T,) the last row that each forecast has read.
-        step: the time from one row to the next; lead time h is h steps after the origin.
-        point: (T, L) the forecasts, in the target's unit.
-        bounds: (T, L) lower and upper bounds of the prediction intervals by coverage (0.8 and
-            0.95), in the target's unit. Empty where the model was saved without any.
+    Returns:
+        Intervals pooled over all series, in units of each one's `change_scale`, or None where no
+        unit is known; and by name those of the series that have MIN_OWN_FORECASTS.
     """
+    by_series: dict[str, list[tuple[Float64Array, Float64Array]]] = {}
+    pooled = []
+    for table, changes in validated:
+        for series, forecast, came, rows in _validations(table, changes):
+            by_series.setdefault(series.name, []).append((forecast, came))
+            scales = series.scales[rows]
+            units = np.where(scales > 0, scales, np.nan)
+            pooled.append((forecast / units, came / units))
+    own = {}
+    for name, periods in by_series.items():
+        forecasts, observed = map(np.concatenate, zip(*periods, strict=True))
+        known = np.isfinite(forecasts) & np.isfinite(observed)
+        if known.sum(axis=0).min() >= MIN_OWN_FORECASTS or len(by_series) == 1:
+            own[name] = Intervals.fit(forecasts, observed)
+    forecasts, observed = map(np.concatenate, zip(*pooled, strict=True))
+    has_any = (np.isfinite(forecasts) & np.isfinite(observed)).any(axis=0).all()
+    return (Intervals.fit(forecasts, observed) if has_any else None), own
 
-    origins: pd.DatetimeIndex
-    step: Step
-    point: Float64Array
-    bounds: Mapping[float, tuple[Float64Array, Float64Array]]
 
-    def every_nth_origin(self, n: int) -> Self:
-        """From each n-th origin, counted back from the last, which is always among them."""
-        kept = slice((len(self.origins) - 1) % n, None, n)
-        return type(self)(
-            self.origins[kept],
-            self.step,
-            self.point[kept],
-            {coverage: (low[kept], high[kept]) for coverage, (low, high) in self.bounds.items()},
-        )
-
-    def valid_times(self, origin: int = -1) -> pd.DatetimeIndex:
-        """(L,) when the forecasts from an origin, by its number, are valid."""
-        at = self.origins[[origin]]
-        leads = range(1, self.point.shape[1] + 1)
-        return pd.DatetimeIndex([self.step.after(at, lead)[0] for lead in leads])
-
-    def _all_valid_times(self) -> pd.DatetimeIndex:
-        """(T * L,) a row for each origin and lead time."""
-        count, horizon = self.point.shape
-        by_lead = [self.step.after(self.origins, lead) for lead in range(1, horizon + 1)]
-        places = np.arange(count * horizon).reshape(horizon, count).T.ravel()
-        return pd.DatetimeIndex(by_lead[0].append(by_lead[1:])[places])
-
-    def table(self) -> pd.DataFrame:
-        """A row for each origin and lead time.
-
-        Its columns are `origin`, `lead_time` (in steps), `valid_time`, `forecast`, and
-        `lower_80`, `upper_80`, `lower_95`, `upper_95`, which are empty where there are no bounds.
-        """
-        count, horizon = self.point.shape
-        origins = self.origins.repeat(horizon)
-        leads = np.tile(np.arange(1, horizon + 1), count)
-        columns = {
-            "origin": origins,
-            "lead_time": leads,
-            "valid_time": self._all_valid_times(),
-            "forecast": self.point.ravel(),
-        }
-        unknown = (np.full_like(self.point, np.nan),) * 2
-        for coverage in COVERAGES:
-            low, high = self.bounds.get(coverage, unknown)
-            columns[f"lower_{round(100 * coverage)}"] = low.ravel()
-            columns[f"upper_{round(100 * coverage)}"] = high.ravel()
-        return pd.DataFrame(columns)
+def _validations(
+    table: EncodedTable, changes: Float64Array
+) -> Iterator[tuple[EncodedSeries, Float64Array, Float64Array, slice]]:
+    """Each series of a validation period with the forecasts for it, what was observed, NaN where
+    it doesn't count, and the rows of the series that are their origins.
+    """
+    begin = 0
+    for series in table.each_series():
+        first = max(0, series.validation_start - series.horizon)
+        rows = slice(first, len(series.target))
+        part = changes[begin : begin + len(series.target) - first]
+        begin += len(part)
+        last_observed = series.last_observed[rows, None]
+        known = np.where(series.valid_mask[rows], series.changes[rows], np.nan)
+        yield series, last_observed + part, last_observed + known, rows
 
 
 def _conformal_quantiles(scores: Float64Array, coverage: float) -> tuple[float, float]:

@@ -19,8 +19,8 @@ from lstm_model.data.step import Step
 from lstm_model.errors import InputError, os_error_text
 from lstm_model.files import PathLike, read_bytes, read_json
 
-# Of model.json. Format 3 knew neither zones nor steps of the calendar.
-MODEL_FORMAT, LAST_MODEL_FORMAT = 4, 3
+# Of model.json. Format 4 knew one series.
+MODEL_FORMAT, LAST_MODEL_FORMAT = 5, 4
 WEIGHTS, SETTINGS = "model.safetensors", "model.json"
 
 
@@ -28,7 +28,9 @@ class ModelFile(BaseModel):
     """model.json, field by field, in the file's order.
 
     `encoding`, `validation` and `intervals` are what FeatureEncoder, Score and Intervals make of
-    themselves for JSON.
+    themselves for JSON. Of several series `encoding` is that of one which training never saw,
+    `never_negative` says whether all are, `intervals` are pooled, in units of each one's
+    change_scale, and `series` has what each has of its own.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,10 +50,13 @@ class ModelFile(BaseModel):
     rows_needed: int
     input_channels: tuple[str, ...]
     encoding: dict[str, Any]
-    change_scale: tuple[float, ...]
-    validation: dict[str, dict[str, float]] | None
+    change_scale: tuple[float, ...] | None = Field(description="None of several series")
+    validation: dict[str, Any] | None
     weights_sha256: str = ""
     intervals: dict[str, Any] | None
+    series: dict[str, dict[str, Any]] | None = Field(
+        None, description="by name, what series_to_json() gives; where they have no name, None"
+    )
 
     @property
     def step(self) -> Step:
@@ -73,8 +78,10 @@ class ModelFile(BaseModel):
         )
         facts = self.model_copy(update={"weights_sha256": hashlib.sha256(content).hexdigest()})
         settings = facts.model_dump(mode="json")
+        if self.series is None:
+            del settings["series"]
         settings["settings_sha256"] = _digest(settings)
-        return {WEIGHTS: content, SETTINGS: json.dumps(settings, indent=1).encode()}
+        return {WEIGHTS: content, SETTINGS: _to_text(settings).encode()}
 
     @classmethod
     def read(cls, folder: PathLike) -> tuple[Self, dict[str, Tensor]]:
@@ -109,6 +116,16 @@ class ModelFile(BaseModel):
 
 def unusable(folder: PathLike, reason: object) -> InputError:
     return InputError(f"{folder} holds no forecaster that can be used: {reason}")
+
+
+def _to_text(settings: dict[str, Any]) -> str:
+    """JSON with a line for each number, but one for each of many series."""
+    if not settings.get("series"):
+        return json.dumps(settings, indent=1)
+    lines = (f"  {json.dumps(name)}: {json.dumps(own)}" for name, own in settings["series"].items())
+    whole = json.dumps(settings | {"series": {}}, indent=1)
+    before, after = whole.split('\n "series": {}', 1)
+    return before + '\n "series": {\n' + ",\n".join(lines) + "\n }" + after
 
 
 def _digest(settings: dict[str, Any]) -> str:

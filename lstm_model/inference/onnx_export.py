@@ -1,10 +1,13 @@
 """A trained forecaster as an ONNX graph of one step, with a JSON that says how to feed it.
 
-docs/studies.md has what a service does with the two. Letters: S members, N layers, H units, F input
-channels, L lead times.
+docs/studies.md has what a service does with the two. Of several series one graph serves all: what
+differs are the numbers by which inputs are scaled, and `change_scale`, which is an input.
+
+Letters: S members, N layers, H units, F input channels, L lead times.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,7 @@ from torch import Tensor
 from lstm_model.errors import InputError
 from lstm_model.files import check_writable, write_file
 from lstm_model.inference.model_file import WEIGHTS
+from lstm_model.inference.saved_forecaster import describe_series
 from lstm_model.model.forecaster import LSTMForecaster
 from lstm_model.training.evaluator import SETTLING_ROWS
 
@@ -23,6 +27,19 @@ if TYPE_CHECKING:
 STEP_FORMAT = 1
 # Old enough for runtimes of the last years; all that is used here is in them.
 OPSET, IR_VERSION = 17, 8
+# What the JSON says of several series.
+CHANGE_SCALE = (
+    "an input of the graph, (1, L): the series' own; of one that is not there, the root mean "
+    "square, up to the row, of the target's changes from its last observed value to each lead time "
+    "that are known by then, 0 where none is"
+)
+OTHER_SERIES = (
+    "`encoding` and `never_negative` are of a series that is not in `series`, whose channels have "
+    "no scale: a value is standardised by the mean and the deviation (divided by the count) of the "
+    "series' filled values up to its row, and is 0 where that is 0. `series` has the mean, the "
+    "scale, the least and the most of each numeric channel, and the mean and the scale of each "
+    "past one, in the order of `encoding`"
+)
 
 
 def export(forecaster: "TrainedForecaster", file: str | Path) -> None:
@@ -49,7 +66,7 @@ def export(forecaster: "TrainedForecaster", file: str | Path) -> None:
 
 def step_facts(forecaster: "TrainedForecaster") -> dict[str, Any]:
     """What the JSON holds: all but the weights."""
-    return {
+    facts = {
         "format": STEP_FORMAT,
         "target": forecaster.target,
         "horizon": forecaster.horizon,
@@ -61,17 +78,24 @@ def step_facts(forecaster: "TrainedForecaster") -> dict[str, Any]:
         "input_channels": forecaster.encoder.channels,
         "encoding": forecaster.encoder.to_json(),
         "reading": forecaster.reading.model_dump(mode="json"),
-        "change_scale": forecaster.change_scale.tolist(),
+        "change_scale": (
+            forecaster.change_scales[0].tolist() if forecaster.is_one_series else CHANGE_SCALE
+        ),
         "rows_needed": forecaster.rows_needed,
         # As Segments starts: rows before the table are read as the training mean.
         "zero_rows_before": max(0, SETTLING_ROWS - (forecaster.rows_needed - 1)),
-        "never_negative": forecaster.never_negative,
+        "never_negative": all(forecaster.never_negative),
         "point": "last observed target + change",
         "lowest_change": (
             "0 - last observed target, where never_negative and no target of "
             "the table so far was negative; else minus infinity"
         ),
     }
+    if not forecaster.is_one_series:
+        facts["other_series"] = OTHER_SERIES
+        points = replace(forecaster, intervals=None, intervals_by_series={})
+        facts["series"] = describe_series(points)
+    return facts
 
 
 def build_step(forecaster: "TrainedForecaster") -> bytes:
@@ -79,6 +103,7 @@ def build_step(forecaster: "TrainedForecaster") -> bytes:
 
     Its inputs are `inputs` (1, F) float32, the memories `long_term` and `short_term` (S, N, 1, H)
     float32, and `lowest_change` (1, 1) float64: each member is cut there before the mean is taken.
+    Of several series, `change_scale` (1, L) float64 is one too.
     Its outputs are `change` (1, L) float64, in the target's unit, and the memories after the step,
     `new_long_term` and `new_short_term`.
 
@@ -112,7 +137,9 @@ def build_step(forecaster: "TrainedForecaster") -> bytes:
     config, layers = forecaster.config, range(forecaster.config.num_layers)
     one_row = constant("one_row", [1, 1, -1])
     flat, front = constant("flat", [1, -1]), constant("front", [0])
-    scale = constant("change_scale", forecaster.change_scale.astype(np.float64)[None])
+    scale = "change_scale"
+    if forecaster.is_one_series:
+        constant(scale, forecaster.change_scales[:1].astype(np.float64))
     changes, memories = [], {"long_term": list[str](), "short_term": list[str]()}
     sequence = node("Reshape", ["inputs", one_row], ["sequence"])
     for number, model in enumerate(forecaster.models):
@@ -168,6 +195,9 @@ def build_step(forecaster: "TrainedForecaster") -> bytes:
     memory = [len(changes), len(layers), 1, config.hidden_size]
     single, double = TensorProto.FLOAT, TensorProto.DOUBLE
     describe = helper.make_tensor_value_info
+    scale_input = (
+        [] if forecaster.is_one_series else [describe(scale, double, [1, forecaster.horizon])]
+    )
     graph = helper.make_graph(
         nodes,
         "step",
@@ -175,6 +205,7 @@ def build_step(forecaster: "TrainedForecaster") -> bytes:
             describe("inputs", single, [1, len(forecaster.encoder.channels)]),
             *(describe(kind, single, memory) for kind in memories),
             describe("lowest_change", double, [1, 1]),
+            *scale_input,
         ],
         [
             describe("change", double, [1, forecaster.horizon]),

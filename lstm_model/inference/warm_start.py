@@ -1,13 +1,16 @@
 """How many rows a forecaster has to read until its forecasts no longer depend on earlier ones."""
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import pandas as pd
 import torch
 
 from lstm_model.arrays import Float64Array
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.encoding import FeatureEncoder
+from lstm_model.data.series_index import SeriesIndex
 from lstm_model.model.forecaster import LSTMForecaster
 from lstm_model.training.evaluator import SETTLING_ROWS
 
@@ -44,6 +47,28 @@ class WarmUpProbe:
         for number, start in enumerate(starts):
             cold[number, rows:] = encoder.transform(frame.iloc[start : start + rows])
         self._inputs = torch.from_numpy(np.concatenate([warm, cold]))
+
+    @classmethod
+    def of_table(
+        cls, frame: pd.DataFrame, index: SeriesIndex, table: EncodedTable, target: str
+    ) -> Self:
+        """A probe of the series that has been observed most of those that training learns from.
+
+        Args:
+            frame: the features, of all series one after the other.
+            index: which rows are of which series.
+            table: that was made of it, as far as it is to be read.
+        """
+        counts = {
+            series.name: int(np.isfinite(series.target).sum()) if learned else -1
+            for series, learned in zip(table.each_series(), table.learned, strict=True)
+        }
+        name = max(counts, key=counts.__getitem__)
+        number = table.index.names.index(name)
+        first, end = table.index.bounds[number : number + 2]
+        [start] = [rows.start for each, rows in index if each == name]
+        part = frame.iloc[start : start + end - first]
+        return cls(part, table.encoders.each[number], target)
 
     @torch.inference_mode()
     def differences(self, models: Sequence[LSTMForecaster]) -> Float64Array:

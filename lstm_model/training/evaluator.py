@@ -1,72 +1,88 @@
 """Forecasts from every row of a table at once, and their scores on the validation period."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
-from lstm_model.arrays import Float64Array
-from lstm_model.data.series import EncodedSeries
-from lstm_model.evaluation.metrics import Score, rmse, score
+from lstm_model.arrays import Float32Array, Float64Array
+from lstm_model.data.encoded_table import EncodedTable
+from lstm_model.data.series_index import SeriesIndex
+from lstm_model.evaluation.holdout import Holdout
+from lstm_model.evaluation.metrics import Score
 from lstm_model.model.forecaster import Forecaster
-from lstm_model.training.series_cache import cached_per_series
+from lstm_model.training.table_cache import cached_per_table, padded_inputs
 
 # Memories settle within days (docs/LOG.md): forecasts that are scored start after this many rows.
 SETTLING_ROWS = 168
 # Validation is cut into segments of about this many rows that run side by side: one long sequence
 # leaves the matrix kernels idle, and many short ones spend their time settling.
 SEGMENT_ROWS = 336
+# So many segments at most run at once: more of them are no faster, and take more memory.
+MAX_SEGMENTS = 64
 
 
 class Segments:
-    """Rows of a table that are forecast from in one pass: cut into segments that run side by side,
-    each warmed up on the SETTLING_ROWS before it.
+    """Rows of a table's series that are forecast from: cut into segments that run side by side,
+    each warmed up on the SETTLING_ROWS before it. No segment has rows of two series.
     """
 
-    def __init__(self, inputs: Tensor, first: int) -> None:
-        """inputs: (T, F) float32, scaled as EncodedSeries.inputs. first: the first row of them."""
-        self._rows = len(inputs) - first
-        count = max(1, round(self._rows / SEGMENT_ROWS))
-        length = -(-self._rows // count)
-        # Rows before the table, read as the training mean, and after it, to fill the last segment.
-        before = max(0, SETTLING_ROWS - first)
-        padded = torch.nn.functional.pad(
-            inputs[max(0, first - SETTLING_ROWS) :], (0, 0, before, count * length - self._rows)
-        )
-        segments = padded.unfold(0, SETTLING_ROWS + length, length)
-        # (B, F, T) so far; in memory as the LSTM goes through it.
-        self._inputs = segments.permute(2, 0, 1).contiguous().transpose(0, 1)
+    def __init__(self, inputs: Tensor, index: SeriesIndex, first: Sequence[int]) -> None:
+        """inputs: (R + 1, F) as EncodedTable.padded_inputs. first: by series, the first row of it
+        to forecast from.
+        """
+        self._table = inputs
+        spans = [(rows.start + row, rows) for row, (_, rows) in zip(first, index, strict=True)]
+        longest = max(rows.stop - start for start, rows in spans)
+        self._length = -(-longest // max(1, round(longest / SEGMENT_ROWS)))
+        # What is read where a series has no row: before its first, and to fill its last segment.
+        nowhere = len(inputs) - 1
+        offsets = np.arange(-SETTLING_ROWS, self._length)
+        segments, taken = [], []
+        for start, rows in spans:
+            starts = np.arange(start, rows.stop, self._length)
+            at = starts[:, None] + offsets
+            segments.append(np.where((at < rows.start) | (at >= rows.stop), nowhere, at))
+            taken.append((at < rows.stop)[:, SETTLING_ROWS:])
+        # (S, settling + length): which row of the table each segment reads when.
+        self._rows = torch.from_numpy(np.concatenate(segments)).to(inputs.device)
+        self._is_taken = np.concatenate(taken)
 
     @torch.inference_mode()
     def forecast(self, model: Forecaster) -> Float64Array:
-        """(T - first, L) scaled changes."""
-        out = model.eval()(self._inputs, skip=SETTLING_ROWS).flatten(0, 1)[: self._rows]
-        return np.asarray(out.cpu().numpy(), np.float64)
+        """(V, L) scaled changes from the rows of all series, one after the other."""
+        model.eval()
+        parts = []
+        for rows in torch.split(self._rows, MAX_SEGMENTS):
+            # In memory as the LSTM goes through it: (T, B, F).
+            inputs = embedding(rows.T.contiguous(), self._table).transpose(0, 1)
+            parts.append(model(inputs, skip=SETTLING_ROWS).cpu())
+        out = torch.cat(parts) if len(parts) > 1 else parts[0]
+        return np.asarray(out.numpy()[self._is_taken], np.float64)
 
 
 class HoldoutEvaluator:
-    """Forecasts and scores every origin of the validation period in one forward pass.
+    """Forecasts and scores every origin of the validation period.
 
     Attributes:
-        first: the row of the first origin, `horizon` rows before the first row that is scored.
-        changes, scored: (T - first, L) what happened, and which of it counts.
-        persistence_rmse: (L,) on the same rows.
+        holdout: what is scored.
     """
 
-    def __init__(self, series: EncodedSeries, device: torch.device | str = "cpu") -> None:
-        self.first = max(0, series.validation_start - series.horizon)
-        self.changes = series.changes[self.first :]
-        self.scored = series.valid_mask[self.first :]
-        self.persistence_rmse = rmse(self.changes, self.scored)
-        self._segments = Segments(torch.tensor(series.inputs).to(device), self.first)
-        self._scale = series.change_scale
-        self._min_changes = series.min_changes[self.first :, None]
+    def __init__(self, table: EncodedTable, device: torch.device | str = "cpu") -> None:
+        self.holdout = Holdout(table)
+        self._segments = Segments(
+            padded_inputs(table, torch.device(device)), table.index, self.holdout.first
+        )
 
     def forecast(self, model: Forecaster) -> Float64Array:
-        """(T - first, L) changes from the last observed value, in the target's unit.
+        """(V, L) changes from the last observed value, in the target's unit.
 
         What can't be negative is not forecast to be.
         """
-        return np.maximum(self._segments.forecast(model) * self._scale, self._min_changes)
+        scaled = self._segments.forecast(model)
+        return np.maximum(scaled * self.holdout.scales, self.holdout.min_changes)
 
     def score(self, model: Forecaster) -> Score:
         """The model's metrics on the validation rows."""
@@ -74,10 +90,19 @@ class HoldoutEvaluator:
 
     def score_of(self, forecast: Float64Array) -> Score:
         """The metrics of what forecast() gave, or of a mean of several such."""
-        return score(forecast - self.changes, self.scored, self.persistence_rmse)
+        return self.holdout.score_of(forecast)
 
 
-@cached_per_series
-def holdout_evaluator(series: EncodedSeries, device: torch.device) -> HoldoutEvaluator:
-    """The evaluator that all trainings on the series share."""
-    return HoldoutEvaluator(series, device)
+@cached_per_table
+def holdout_evaluator(table: EncodedTable, device: torch.device) -> HoldoutEvaluator:
+    """The evaluator that all trainings on the table share."""
+    return HoldoutEvaluator(table, device)
+
+
+def forecast_rows(
+    models: Sequence[Forecaster], inputs: Float32Array, first: int
+) -> list[Float64Array]:
+    """(T - first, L) scaled changes of each model, from one series' rows (T, F)."""
+    padded = torch.from_numpy(np.pad(inputs, ((0, 1), (0, 0))))
+    segments = Segments(padded, SeriesIndex.of_one(len(inputs)), (first,))
+    return [segments.forecast(model) for model in models]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lstm_model.arrays import Float64Array
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.errors import TrainingFailed
 from lstm_model.evaluation.metrics import Score, mean_score
 from lstm_model.model.forecaster import Forecaster, LSTMForecaster, seeded_torch
@@ -42,7 +42,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class BestEpoch:
-    """The epoch with the lowest validation RMSE so far."""
+    """The epoch with the lowest objective on validation so far: see Score."""
 
     epoch: int
     score: Score
@@ -59,7 +59,7 @@ class TrainPass:
 
 
 class FoldTrainer:
-    """One model that learns from the training rows of one series, and never looks at others.
+    """One model that learns from the training rows of a table, and never looks at others.
 
     The same arguments on one thread of one kind of CPU give the same numbers to the last bit,
     whether run at once or saved and loaded between two epochs.
@@ -72,7 +72,7 @@ class FoldTrainer:
     def __init__(
         self,
         config: Configuration,
-        series: EncodedSeries,
+        table: EncodedTable,
         *,
         max_epochs: int,
         seed: int,
@@ -82,10 +82,10 @@ class FoldTrainer:
         """max_epochs: the length of the learning rate's schedule; a training may end before."""
         self.config, self.max_epochs, self.seed = config, max_epochs, seed
         self._device = torch.device(device)
-        self._chunks = Chunks(config, series, self._device)
+        self._chunks = Chunks(config, table, self._device)
         self._loss = loss_function(config)
         self.model = model_class.seeded(
-            series.inputs.shape[1], config, series.horizon, mixed_seed(seed, 0)
+            table.inputs.shape[1], config, table.horizon, mixed_seed(seed, 0)
         ).to(self._device)
         # Weights are copied one by one. cuDNN wants an LSTM's in one piece, and to() makes them so.
         self.averaged = copy.deepcopy(self.model).to(self._device)
@@ -146,14 +146,14 @@ class FoldTrainer:
 class Trainer:
     """A training that is validated after each epoch: iterate over it for its epochs.
 
-    A series with several folds has a FoldTrainer for each. They advance in step, and the mean of
+    A table with several folds has a FoldTrainer for each. They advance in step, and the mean of
     their errors says which epoch is best. Exactly reproducible as each FoldTrainer is.
     """
 
     def __init__(
         self,
         config: Configuration,
-        series: EncodedSeries,
+        table: EncodedTable,
         *,
         max_epochs: int,
         seed: int,
@@ -171,7 +171,7 @@ class Trainer:
             model_class=model_class,
         )
         self._folds = [
-            (make(fold), holdout_evaluator(fold, torch.device(device))) for fold in series.folds
+            (make(fold), holdout_evaluator(fold, torch.device(device))) for fold in table.folds
         ]
         self.best: BestEpoch | None = None
 
@@ -201,7 +201,7 @@ class Trainer:
         score = mean_score([holdout.score(trainer.averaged) for trainer, holdout in self._folds])
         if not math.isfinite(score.rmse):
             raise TrainingFailed(f"the forecasts of epoch {self.epoch} are not finite")
-        if self.best is None or score.rmse < self.best.score.rmse:
+        if self.best is None or score.objective < self.best.score.objective:
             weights = self.last.averaged.state_dict()
             self.best = BestEpoch(
                 self.epoch, score, {k: v.detach().clone() for k, v in weights.items()}
@@ -230,7 +230,7 @@ class Trainer:
         if self.best is None:
             return TrainerState(tensors, {"epoch": self.epoch, "best": None})
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.weights.items()}
-        best = {"epoch": self.best.epoch, "score": self.best.score.by_lead_time()}
+        best = {"epoch": self.best.epoch, "score": self.best.score.to_state()}
         return TrainerState(tensors, {"epoch": self.epoch, "best": best})
 
     def load_state(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:

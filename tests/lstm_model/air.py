@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lstm_model.configuration import Configuration, DataSettings, Reading
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.step import Step, on_wall
 from lstm_model.data.table import parse_table
 from lstm_model.inference.predictor import TrainedForecaster
@@ -46,9 +46,9 @@ def air(rows: int = 35000) -> pd.DataFrame:
     return frame.set_index(pd.date_range("2020-01-01", periods=rows, freq="h", name="time"))
 
 
-def train_pair(table: pd.DataFrame) -> tuple[EncodedSeries, TrainedForecaster]:
+def train_pair(table: pd.DataFrame) -> tuple[EncodedTable, TrainedForecaster]:
     """A series, and two members with the intervals of their mean."""
-    series = EncodedSeries.from_table(table, HOUR, SETTINGS)
+    series = EncodedTable.from_table(table, HOUR, SETTINGS)
     members, forecasts = [], []
     for seed in range(2):
         fit = Trainer(SMALL, series, max_epochs=10, seed=seed)
@@ -59,7 +59,7 @@ def train_pair(table: pd.DataFrame) -> tuple[EncodedSeries, TrainedForecaster]:
         )
         forecasts.append(HoldoutEvaluator(series).forecast(members[-1].model))
     both = TrainedForecaster.ensemble(members)
-    starts = WarmUpProbe(table[table.index < SETTINGS.test_from], series.encoder, "pm")
+    starts = WarmUpProbe(table[table.index < SETTINGS.test_from], series.series[0].encoder, "pm")
     mean = np.mean(forecasts, axis=0)
     return series, both.with_intervals([(series, mean)], starts, SETTINGS.reading, simulated=False)
 
@@ -83,11 +83,11 @@ def trained_on(text: str, target: str, split: tuple[int, int], **keys: Any) -> T
         validation_from=times[split[0]].to_pydatetime(),
         test_from=times[split[1]].to_pydatetime(),
     )
-    series = EncodedSeries.from_table(table.frame, table.step, settings)
+    series = EncodedTable.from_table(table.frame, table.step, settings)
     fit = Trainer(SMALL, series, max_epochs=2, seed=0)
     *_, last = fit
     model = TrainedForecaster.from_weights(series, target, SMALL, last.best.weights)
-    starts = WarmUpProbe(table.frame, series.encoder, target)
+    starts = WarmUpProbe(table.frame, series.series[0].encoder, target)
     return model.with_intervals(
         [(series, HoldoutEvaluator(series).forecast(model.model))],
         starts,

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from lstm_model.configuration import DataSettings
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.step import Step
 from lstm_model.inference.predictor import TrainedForecaster
 from tests.lstm_model.air import air, train_pair
@@ -52,8 +52,8 @@ def settings() -> Callable[..., DataSettings]:
 
 
 @pytest.fixture
-def series(table: pd.DataFrame, settings: Callable[..., DataSettings]) -> EncodedSeries:
-    return EncodedSeries.from_table(table, HOUR, settings())
+def series(table: pd.DataFrame, settings: Callable[..., DataSettings]) -> EncodedTable:
+    return EncodedTable.from_table(table, HOUR, settings())
 
 
 @pytest.fixture(scope="session")
@@ -62,13 +62,13 @@ def air_table() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def air_model(air_table: pd.DataFrame) -> tuple[EncodedSeries, TrainedForecaster]:
+def air_model(air_table: pd.DataFrame) -> tuple[EncodedTable, TrainedForecaster]:
     return train_pair(air_table)
 
 
 @pytest.fixture(scope="module")
 def saved(
-    air_model: tuple[EncodedSeries, TrainedForecaster], tmp_path_factory: pytest.TempPathFactory
+    air_model: tuple[EncodedTable, TrainedForecaster], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     folder = tmp_path_factory.mktemp("study") / "best"
     air_model[1].save(folder)
@@ -76,7 +76,7 @@ def saved(
 
 
 @pytest.fixture
-def sine() -> EncodedSeries:
+def sine() -> EncodedTable:
     """A sine of a day: the next value follows from the last ones, and the change is never zero."""
     rows = 24 * 80
     frame = pd.DataFrame(
@@ -90,4 +90,4 @@ def sine() -> EncodedSeries:
         validation_from=datetime(2020, 3, 1),
         test_from=datetime(2021, 1, 1),
     )
-    return EncodedSeries.from_table(frame, HOUR, settings)
+    return EncodedTable.from_table(frame, HOUR, settings)

@@ -21,7 +21,7 @@ from PIL import Image
 import lstm_model
 from lstm_model import forecast
 from lstm_model.command import run_app
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.errors import TableError
 from lstm_model.figures.forecasts import plot_forecast
 from lstm_model.inference.predictor import TrainedForecaster
@@ -261,7 +261,7 @@ def test_what_kind_a_column_is_the_model_knows(
 
 def test_what_a_reader_has_to_know_is_a_warning(
     ask: Callable[..., tuple[int, str, str]],
-    air_model: tuple[EncodedSeries, TrainedForecaster],
+    air_model: tuple[EncodedTable, TrainedForecaster],
     recent: Path,
     tmp_path: Path,
 ) -> None:
@@ -326,7 +326,7 @@ def test_digits_are_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.parametrize("left", [2, 3])
 def test_what_is_forecast_has_a_time(
-    air_model: tuple[EncodedSeries, TrainedForecaster],
+    air_model: tuple[EncodedTable, TrainedForecaster],
     ask: Callable[..., tuple[int, str, str]],
     air_table: pd.DataFrame,
     recent: Path,

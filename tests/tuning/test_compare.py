@@ -144,6 +144,25 @@ def test_unequal_terms_are_refused(
     assert told.format(tmp=tmp_path) in found
 
 
+def test_neighbours_are_inputs_which_may_differ(
+    pair: Callable[..., None], tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And two models that read other series are not compared."""
+    pair("none")
+    one = pd.read_csv("air.csv")
+    pd.concat([one.assign(place="A"), one.assign(place="B", pm=one.pm * 2)]).to_csv(
+        "air.csv", index=False
+    )
+    alone = Path("alone.yaml").read_text().replace("  time:", "  series: place\n  time:")
+    Path("alone.yaml").write_text(alone)
+    Path("both.yaml").write_text(alone.replace("  time:", "  neighbours: true\n  time:"))
+    assert run_app(app, [*BOTH_SPACES, "--name", "air", "--check"]) == 0
+    capsys.readouterr()
+    Path("both.yaml").write_text(alone.replace("  series: place\n", "  duplicates: mean\n"))
+    assert run_app(app, [*BOTH_SPACES, "--name", "air", "--check"]) == 2
+    assert "data.series" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -160,6 +179,8 @@ def test_unequal_terms_are_refused(
         ((*BOTH_SPACES, "--storage", "ftp://bucket"), "a storage must be a directory"),
         (("--space", "persistence.yaml"), "no model may be called 'persistence'"),
         (("--space", "observed.yaml"), "no model may be called 'observed', as a baseline or a col"),
+        (("--space", "series.yaml"), "no model may be called 'series', as a baseline or a column"),
+        (("--space", "each_on_its_own_a.yaml"), "no model may be called 'each_on_its_own_a', as"),
     ],
 )
 def test_what_can_not_be_compared_is_said(
@@ -170,7 +191,7 @@ def test_what_can_not_be_compared_is_said(
     told: str,
 ) -> None:
     pair("none")
-    for name in ("persistence", "observed"):
+    for name in ("persistence", "observed", "series", "each_on_its_own_a"):
         (tmp_path / f"{name}.yaml").write_text((tmp_path / "alone.yaml").read_text())
     assert re.search(told, refusal(*arguments, "--name", "air"))
 

@@ -21,7 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from lstm_model.command import run_app
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.sources import load_dataset
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.trainer import Trainer
@@ -235,7 +235,7 @@ def test_one_worker_and_one_seed_give_one_result(run: Run, space: Space, tmp_pat
     # A worker that has had other trials trains the next one as a new process does.
     settled = read_space(str(tmp_path / "tiny.yaml"))
     table = load_dataset(settled.data)
-    series = EncodedSeries.from_table(table.frame, table.step, settled.data)
+    series = EncodedTable.from_table(table.frame, table.step, settled.data)
     torch.set_num_threads(1)
     for file in (tmp_path / "runs" / "one" / "trials").iterdir():
         record = json.loads(file.read_text())
@@ -464,7 +464,7 @@ def test_debug_has_a_trial_s_threads(
 ) -> None:
     settled = read_space(str(space(max_epochs=1))).overridden({"resources.cpu": cores})
     table = load_dataset(settled.data)
-    series = EncodedSeries.from_table(table.frame, table.step, settled.data)
+    series = EncodedTable.from_table(table.frame, table.step, settled.data)
     before = torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:

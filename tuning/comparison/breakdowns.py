@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from lstm_model.arrays import Float64Array, Mask
-from lstm_model.data.series import EncodedSeries
+from lstm_model.arrays import Float64Array, IntArray, Mask
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.wording import distinct
 from tuning.comparison.backtest import ForecastErrors
@@ -81,7 +81,7 @@ def group_by_level(values: Float64Array, level_edges: Sequence[float]) -> dict[s
     return {name: number == each for each, name in enumerate(names)}
 
 
-def find_level_edges(series: EncodedSeries, known: Sequence[float] | None) -> list[float]:
+def find_level_edges(table: EncodedTable, known: Sequence[float] | None) -> list[float]:
     """Where levels begin: the known edges of the target's levels, else quantiles of the training.
 
     Args:
@@ -89,13 +89,16 @@ def find_level_edges(series: EncodedSeries, known: Sequence[float] | None) -> li
     """
     if known is not None:
         return list(known)
-    target = series.target[: series.validation_start]
+    target = np.concatenate(
+        [series.target[: series.validation_start] for series in table.each_series()]
+    )
     return sorted({float(q) for q in np.nanquantile(target, LEVEL_QUANTILES)})
 
 
 def find_largest_errors(errors: ForecastErrors, model: str, lead: int) -> list[LargestError]:
-    """The hours that the model missed by most at a lead time."""
+    """The hours that the model missed by most at a lead time, of all series."""
     at_lead = errors.mean_errors(model)[:, lead - 1]
+    number = errors.index.numbers
     order = np.argsort(-np.abs(np.nan_to_num(at_lead)), kind="stable")[:N_LARGEST_ERRORS]
     return [
         LargestError(
@@ -105,6 +108,7 @@ def find_largest_errors(errors: ForecastErrors, model: str, lead: int) -> list[L
             observed=float(errors.observed[row]),
             forecast=float(errors.observed[row] + at_lead[row]),
             error=float(at_lead[row]),
+            series=errors.index.names[number[row]] if errors.has_series else None,
         )
         for row in order
         if np.isfinite(at_lead[row])
@@ -114,26 +118,82 @@ def find_largest_errors(errors: ForecastErrors, model: str, lead: int) -> list[L
 def measure_coverage(
     errors: ForecastErrors, name: str, model: TrainedForecaster, level_edges: Sequence[float]
 ) -> list[Coverage]:
-    """How many observations lie in a model's prediction intervals.
+    """How many observations lie in a model's prediction intervals, of all series.
 
     By lead time; at the first and the last one by the forecast's own level as well.
 
     Args:
         name: the model's in `errors`.
     """
-    observed = errors.observed[:, None]
-    forecasts = observed + errors.mean_errors(name)
+    forecasts = _forecasts(errors, name)
     coverage = []
-    for claim, (low, high) in model.prediction_intervals(forecasts, errors.floors).items():
-        inside, width = (low <= observed) & (observed <= high), high - low
+    for claim, bounds in _bounds(errors, forecasts, model).items():
         for lead in range(1, errors.horizon + 1):
-            at = lead - 1
-            groups = {"all": errors.known[:, at]}
+            groups = {"all": errors.known[:, lead - 1]}
             if lead in (1, errors.horizon):
-                groups |= group_by_level(forecasts[:, at], level_edges)
+                groups |= group_by_level(forecasts[:, lead - 1], level_edges)
             for level, members in groups.items():
-                rows = members & errors.known[:, at]
-                if count := int(rows.sum()):
-                    held, mean_width = float(inside[rows, at].mean()), float(width[rows, at].mean())
-                    coverage.append(Coverage(name, claim, lead, level, count, held, mean_width))
+                rows = np.flatnonzero(members)
+                coverage += _covered(errors, name, claim, lead, level, rows, bounds)
     return coverage
+
+
+def measure_coverage_by_series(
+    errors: ForecastErrors, models: Mapping[str, TrainedForecaster]
+) -> dict[str, list[Coverage]] | None:
+    """As measure_coverage() at the first and the last lead time, of all levels, in each series;
+    None of one series.
+    """
+    if not errors.has_series:
+        return None
+    coverage: dict[str, list[Coverage]] = {}
+    for name, model in models.items():
+        by_claim = _bounds(errors, _forecasts(errors, name), model)
+        for series, rows in errors.index:
+            own = np.arange(rows.start, rows.stop)
+            for claim, bounds in by_claim.items():
+                for lead in sorted({1, errors.horizon}):
+                    found = _covered(errors, name, claim, lead, "all", own, bounds)
+                    coverage.setdefault(series, []).extend(found)
+    return {series: found for series, found in coverage.items() if found}
+
+
+def _forecasts(errors: ForecastErrors, name: str) -> Float64Array:
+    """(T, L) what a model forecast."""
+    return errors.observed[:, None] + errors.mean_errors(name)
+
+
+def _bounds(
+    errors: ForecastErrors, forecasts: Float64Array, model: TrainedForecaster
+) -> dict[float, tuple[Float64Array, Float64Array]]:
+    """(T, L) lower and upper bounds by coverage, NaN where none are known."""
+    bounds: dict[float, tuple[Float64Array, Float64Array]] = {}
+    for series, rows in errors.index:
+        of_series = model.prediction_intervals(
+            forecasts[rows], errors.floors[rows], series=series, scales=errors.scales.get(series)
+        )
+        for claim, (low, high) in of_series.items():
+            if claim not in bounds:
+                bounds[claim] = np.full_like(forecasts, np.nan), np.full_like(forecasts, np.nan)
+            bounds[claim][0][rows], bounds[claim][1][rows] = low, high
+    return bounds
+
+
+def _covered(
+    errors: ForecastErrors,
+    name: str,
+    claim: float,
+    lead: int,
+    level: str,
+    rows: IntArray,
+    bounds: tuple[Float64Array, Float64Array],
+) -> list[Coverage]:
+    """Of those of these hours that count and have bounds; empty where there are none."""
+    at = lead - 1
+    low, high, known = bounds[0][rows, at], bounds[1][rows, at], errors.known[rows, at]
+    rows = rows[known & np.isfinite(high - low)]
+    if not len(rows):
+        return []
+    low, high, observed = bounds[0][rows, at], bounds[1][rows, at], errors.observed[rows]
+    held = float(((low <= observed) & (observed <= high)).mean())
+    return [Coverage(name, claim, lead, level, len(rows), held, float((high - low).mean()))]

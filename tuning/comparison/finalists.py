@@ -11,9 +11,9 @@ import numpy as np
 
 from lstm_model.arrays import Float64Array
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.errors import TrainingFailed
-from lstm_model.evaluation.baselines import forecast_lightgbm
+from lstm_model.evaluation.boosting import forecast_lightgbm
 from lstm_model.evaluation.metrics import Score, mean_score
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.evaluator import HoldoutEvaluator
@@ -50,7 +50,12 @@ class RetrainedTrial:
     @property
     def epochs(self) -> int:
         """The median best epoch: how long its final models train."""
-        return int(np.median([run.epoch for run in self.runs]) + 0.5)
+        return median_epoch(self.runs)
+
+
+def median_epoch(runs: Sequence[SeedRun]) -> int:
+    """The median of the trainings' best epochs, rounded up where it lies between two."""
+    return int(np.median([run.epoch for run in runs]) + 0.5)
 
 
 def fresh_seeds(space: SearchSpace, count: int) -> list[int]:
@@ -59,7 +64,7 @@ def fresh_seeds(space: SearchSpace, count: int) -> list[int]:
 
 
 def best_trials(trials: Iterable[Trial], count: int) -> list[Trial]:
-    """Those with the lowest validation RMSE, of configurations that differ.
+    """Those with the lowest objective on validation, of configurations that differ.
 
     Raises:
         TrainingFailed: no trial came to a result.
@@ -68,17 +73,17 @@ def best_trials(trials: Iterable[Trial], count: int) -> list[Trial]:
     if not scored:
         raise TrainingFailed("no trial of the study came to a result; change its space")
     chosen: list[Trial] = []
-    for trial in sorted(scored, key=lambda trial: (trial.rmse, trial.id)):
+    for trial in sorted(scored, key=lambda trial: (trial.objective, trial.id)):
         if all(trial.config != other.config for other in chosen):
             chosen.append(trial)
     return chosen[:count]
 
 
 def training_jobs(
-    space: SearchSpace, series: EncodedSeries, trials: Sequence[Trial], seeds: Sequence[int]
+    space: SearchSpace, table: EncodedTable, trials: Sequence[Trial], seeds: Sequence[int]
 ) -> list[Job]:
     """Every trial's configuration with every seed, validated as in the study."""
-    shared = share(series)
+    shared = share(table)
     return [
         Job(
             train_with_seed,
@@ -90,17 +95,17 @@ def training_jobs(
 
 
 def rank_retrained(
-    series: EncodedSeries, trials: Sequence[Trial], runs: Sequence[SeedRun | None]
+    table: EncodedTable, trials: Sequence[Trial], runs: Sequence[SeedRun | None]
 ) -> list[RetrainedTrial]:
     """The trials with the runs that training_jobs() gave, the best first.
 
-    What decides is the validation RMSE of the seeds' mean forecast, since that is what will be
-    used. A configuration of which any training failed is none.
+    What decides is the objective of the seeds' mean forecast on validation, since that is what will
+    be used. A configuration of which any training failed is none.
 
     Raises:
         TrainingFailed: there is none.
     """
-    evaluators = [HoldoutEvaluator(fold) for fold in series.folds]
+    evaluators = [HoldoutEvaluator(fold) for fold in table.folds]
     seeds = len(runs) // len(trials)
     retrained = []
     for number, trial in enumerate(trials):
@@ -115,35 +120,35 @@ def rank_retrained(
     if not retrained:
         names = ", ".join(str(trial.id) for trial in trials)
         raise TrainingFailed(f"trained with other seeds, none of trials {names} came to a result")
-    return sorted(retrained, key=lambda candidate: (candidate.score.rmse, candidate.trial.id))
+    return sorted(retrained, key=lambda candidate: (candidate.score.objective, candidate.trial.id))
 
 
 def refitting_jobs(
-    space: SearchSpace, series: EncodedSeries, finalist: RetrainedTrial, seeds: Sequence[int]
+    space: SearchSpace, table: EncodedTable, finalist: RetrainedTrial, seeds: Sequence[int]
 ) -> list[Job]:
-    """The finalist with every seed, on the rows of `series` before its split alone.
+    """The finalist with every seed, on the rows of `table` before its split alone.
 
     The learning rate follows the same schedule, and stops at the finalist's median best epoch.
     """
-    shared = share(series.training_only)
+    shared = share(table.training_only)
     config = Configuration.model_validate(finalist.trial.config)
     settings = (config, shared, space.data.target, space.study.max_epochs, finalist.epochs)
     return [Job(refit_with_seed, (*settings, seed)) for seed in seeds]
 
 
-def boosting_jobs(series: EncodedSeries) -> list[Job]:
-    """LightGBM for every lead time of `series`."""
-    shared = share(series)
-    return [Job(_fit_lightgbm, (shared, lead)) for lead in range(1, series.horizon + 1)]
+def boosting_jobs(table: EncodedTable) -> list[Job]:
+    """LightGBM for every lead time of `table`."""
+    shared = share(table)
+    return [Job(_fit_lightgbm, (shared, lead)) for lead in range(1, table.horizon + 1)]
 
 
 def train_with_seed(
-    config: Configuration, series: EncodedSeries, max_epochs: int, seed: int, device: str
+    config: Configuration, table: EncodedTable, max_epochs: int, seed: int, device: str
 ) -> SeedRun | None:
     """A trial's configuration, trained anew; None where it fails by its own fault."""
     best: BestEpoch | None = None
     forecasts: list[Float64Array] = []
-    trainer = Trainer(config, series, max_epochs=max_epochs, seed=seed, device=device)
+    trainer = Trainer(config, table, max_epochs=max_epochs, seed=seed, device=device)
     try:
         for epoch in trainer:
             if best is not epoch.best:
@@ -156,7 +161,7 @@ def train_with_seed(
 
 def refit_with_seed(
     config: Configuration,
-    learned: EncodedSeries,
+    learned: EncodedTable,
     target: str,
     max_epochs: int,
     epochs: int,
@@ -164,13 +169,26 @@ def refit_with_seed(
     device: str,
 ) -> TrainedForecaster:
     """A final model: trained on all of `learned`, for so many epochs."""
-    training = FoldTrainer(config, learned, max_epochs=max_epochs, seed=seed, device=device)
-    for _ in range(epochs):
-        training.train_epoch()
+    training = train_for(epochs, config, learned, max_epochs, seed, device)
     weights = {name: tensor.cpu() for name, tensor in training.averaged.state_dict().items()}
     return TrainedForecaster.from_weights(learned, target, config, weights)
 
 
-def _fit_lightgbm(series: EncodedSeries, lead: int, device: str) -> Float64Array:
+def train_for(
+    epochs: int,
+    config: Configuration,
+    learned: EncodedTable,
+    max_epochs: int,
+    seed: int,
+    device: str,
+) -> FoldTrainer:
+    """So many epochs of a training whose schedule has `max_epochs`."""
+    training = FoldTrainer(config, learned, max_epochs=max_epochs, seed=seed, device=device)
+    for _ in range(epochs):
+        training.train_epoch()
+    return training
+
+
+def _fit_lightgbm(table: EncodedTable, lead: int, device: str) -> Float64Array:
     """On a core, whatever the device."""
-    return forecast_lightgbm(series, lead)
+    return forecast_lightgbm(table, lead)

@@ -5,20 +5,33 @@ from dataclasses import replace
 
 import numpy as np
 
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.step import WEEK, Step
 from lstm_model.errors import TableError
 from lstm_model.evaluation.baselines import BASELINES, BY_NAME, PERSISTENCE
 from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.result import PairedTest
 from tuning.comparison.significance import (
+    RELATIVE,
+    SQUARED,
     Metric,
     check_observations,
     diebold_mariano,
     effective_block,
     holm,
     paired_difference,
+    paired_relative_difference,
+    relative_losses,
 )
+
+
+def paired_metrics(errors: ForecastErrors) -> tuple[Metric, Metric]:
+    """What the models are tested in; the first is of the question itself.
+
+    Of several series the mean of each one's error by persistence's, so that large ones and small
+    ones count alike.
+    """
+    return ("relative_rmse", "relative_mae") if errors.has_series else ("rmse", "mae")
 
 
 def paired_tests(
@@ -49,11 +62,12 @@ def paired_tests(
 def reference_tests(
     errors: ForecastErrors, models: Sequence[str], *, block: int, seed: int
 ) -> list[PairedTest]:
-    """Each model's difference in RMSE from the baselines that read no features, but persistence.
+    """Each model's difference from the baselines that read no features, but persistence.
 
     Holm's correction covers all of them and all lead times of one model: they are a question of
     their own, and what they answer moves no other answer.
     """
+    metric, _ = paired_metrics(errors)
     references = [
         baseline.name
         for baseline in BASELINES
@@ -63,7 +77,7 @@ def reference_tests(
         test
         for model in models
         for test in _test_family(
-            errors, [(model, name, "rmse") for name in references], block, seed
+            errors, [(model, name, metric) for name in references], block, seed
         )
     ]
 
@@ -71,6 +85,11 @@ def reference_tests(
 def baseline_beside(baseline: str, model: str) -> str:
     """A baseline's name in a comparison: one that reads features stands beside each model."""
     return f"{baseline}_{model}" if BY_NAME[baseline].per_features else baseline
+
+
+def own_models_name(model: str) -> str:
+    """In a comparison, of the models of each series alone, beside one that learns from all."""
+    return f"each_on_its_own_{model}"
 
 
 def bootstrap_replicates(horizon: int) -> int:
@@ -88,15 +107,14 @@ def block_length(step: Step, horizon: int) -> int:
     return max(round(WEEK / step.duration), 7 * horizon)
 
 
-def check_test_observations(series: EncodedSeries, label: str, step: Step, seed: int) -> None:
+def check_test_observations(table: EncodedTable, label: str, step: Step, seed: int) -> None:
     """Raises TableError where too little of a test period was observed for paired_tests(), before
     anything is trained for it.
     """
-    leads = np.arange(1, series.horizon + 1)
-    origins = np.arange(series.validation_start, len(series.target))[:, None] - leads
-    known = np.isfinite(series.changes[origins, leads - 1])
-    block, replicates = block_length(step, series.horizon), bootstrap_replicates(series.horizon)
-    for lead, observed in enumerate(known.T, start=1):
+    nothing_yet = ForecastErrors.of(table, {})
+    block, replicates = block_length(step, table.horizon), bootstrap_replicates(table.horizon)
+    for lead in range(1, table.horizon + 1):
+        observed = nothing_yet.panel(lead).observed
         try:
             check_observations(observed, seed=seed, block=block, replicates=replicates)
         except ValueError as error:
@@ -110,7 +128,7 @@ def _test_family(
     errors: ForecastErrors, pairs: Sequence[tuple[str, str, Metric]], block: int, seed: int
 ) -> list[PairedTest]:
     """The pairs at every lead time, with Holm's correction for all of these tests."""
-    block = effective_block(len(errors.times), block)
+    block = effective_block(errors.hour_count, block)
     tests = [
         _paired_test(errors, a, b, metric, lead, block, seed)
         for a, b, metric in pairs
@@ -130,12 +148,19 @@ def _paired_test(
     """One test, not corrected for others."""
     errors_a, errors_b = (errors.errors[model][:, :, lead - 1] for model in (a, b))
     replicates = bootstrap_replicates(errors.horizon)
-    bootstrap = paired_difference(
-        errors_a, errors_b, metric, seed=seed, block=block, replicates=replicates
-    )
-    loss = np.square if metric == "rmse" else np.abs
-    loss_a, loss_b = (loss(seeds.mean(axis=0)) for seeds in (errors_a, errors_b))
-    asymptotic = diebold_mariano(loss_a, loss_b, bandwidth=block)
+    if metric in RELATIVE:
+        panel = errors.panel(lead)
+        bootstrap = paired_relative_difference(
+            errors_a, errors_b, metric, panel, seed=seed, block=block, replicates=replicates
+        )
+        losses = [relative_losses(each, panel, metric) for each in (errors_a, errors_b)]
+    else:
+        bootstrap = paired_difference(
+            errors_a, errors_b, metric, seed=seed, block=block, replicates=replicates
+        )
+        loss = np.square if metric in SQUARED else np.abs
+        losses = [loss(seeds.mean(axis=0)) for seeds in (errors_a, errors_b)]
+    asymptotic = diebold_mariano(*losses, bandwidth=block)
     return PairedTest(
         a=a,
         b=b,

@@ -6,22 +6,26 @@ The test hours are read here and nowhere else, once the finalists have been chos
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from lstm_model.arrays import Float64Array
-from lstm_model.data.series import EncodedSeries
-from lstm_model.data.step import on_wall, rows_until
-from lstm_model.evaluation.baselines import BASELINES, BY_NAME, PERSISTENCE, is_lightgbm_installed
+from lstm_model.data.encoded_table import EncodedTable
+from lstm_model.evaluation.baselines import BASELINES, BY_NAME, PERSISTENCE
+from lstm_model.evaluation.boosting import is_lightgbm_installed
+from lstm_model.evaluation.holdout import Holdout
 from lstm_model.evaluation.metrics import skill
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.inference.warm_start import WarmUpProbe
 from lstm_model.training.evaluator import HoldoutEvaluator
 from tuning.comparison import breakdowns, finalists, paired_tests
-from tuning.comparison.backtest import ComparisonProtocol, EvaluationWindow, ForecastErrors
+from tuning.comparison.backtest import ComparisonProtocol, ForecastErrors, tell_left_out
 from tuning.comparison.finalists import RetrainedTrial, fresh_seeds
-from tuning.comparison.paired_tests import baseline_beside
+from tuning.comparison.notes import protocol_notes
+from tuning.comparison.on_their_own import forecast_on_their_own
+from tuning.comparison.paired_tests import baseline_beside, own_models_name
 from tuning.comparison.result import (
     Candidate,
     Comparison,
@@ -47,11 +51,11 @@ class ComparedStudy:
     """A finished study, and its table's test windows as its models read them.
 
     Attributes:
-        windows: one series for each of the protocol's windows, from series_for_window().
+        windows: one table for each of the protocol's windows, from series_for_window().
     """
 
     study: StudyView
-    windows: Sequence[EncodedSeries]
+    windows: Sequence[EncodedTable]
 
 
 class StepRunner(Protocol):
@@ -99,54 +103,69 @@ def compare_models(
         name: _retrain_and_rank(name, each.study, protocol, steps) for name, each in studies.items()
     }
     windows: list[ForecastErrors] = []
+    left_out: list[str] = []
     final_models: dict[str, TrainedForecaster] = {}
     for number, window in enumerate(protocol.windows):
         forecasts: dict[str, Float64Array] = {}
         for name, each in studies.items():
-            study, series, finalist = each.study, each.windows[number], ranked[name][0]
+            study, table, finalist = each.study, each.windows[number], ranked[name][0]
             seeds = fresh_seeds(study.space, protocol.seeds)
-            jobs = finalists.refitting_jobs(study.space, series, finalist, seeds)
+            jobs = finalists.refitting_jobs(study.space, table, finalist, seeds)
             title = f"Final models of {name} for {window.label}"
             members = steps.run(title, jobs, study.space.resources)
             if number == 0:
                 ensemble = TrainedForecaster.ensemble(members)
-                final_models[name] = with_intervals(ensemble, study, window, finalist)
-            evaluator = HoldoutEvaluator(series)
+                final_models[name] = with_intervals(ensemble, study, table, finalist)
+            evaluator = HoldoutEvaluator(table)
             forecasts[name] = np.stack([evaluator.forecast(member.model) for member in members])
-            forecasts |= _baseline_forecasts(name, study, series, evaluator.first)
+            forecasts |= _baseline_forecasts(name, study, table, evaluator.holdout)
             if is_lightgbm_installed():
                 title = f"LightGBM on the features of {name} for {window.label}"
-                leads = steps.run(title, finalists.boosting_jobs(series), study.space.resources)
-                changes = np.maximum(np.stack(leads, axis=1), series.min_changes[:, None])
-                forecasts[f"lightgbm_{name}"] = changes[None, evaluator.first :]
-        # Any study's series has what happened: they differ in their inputs alone.
+                leads = steps.run(title, finalists.boosting_jobs(table), study.space.resources)
+                changes = _by_series(table, np.stack(leads, axis=1))
+                forecasts[f"lightgbm_{name}"] = evaluator.holdout.gather(changes)[None]
+            if number == 0 and len(table.index) > 1:
+                own = forecast_on_their_own(
+                    study.space,
+                    study.dataset,
+                    table,
+                    window,
+                    finalist,
+                    seeds,
+                    partial(steps.run, resources=study.space.resources),
+                    f"{name} on each series alone",
+                )
+                forecasts[own_models_name(name)] = own.changes
+                left_out += own.sentences(own_models_name(name))
+        # Any study's table has what happened: they differ in their inputs alone.
         observed = next(iter(studies.values())).windows[number]
         windows.append(ForecastErrors.of(observed, forecasts))
+        left_out += tell_left_out(observed, window)
     steps.tell("Testing the differences")
-    comparison = _judge(studies, protocol, ranked, windows, final_models, command)
+    comparison = _judge(studies, protocol, ranked, windows, final_models, left_out, command)
     histories = {name: retrained[0].trial.history for name, retrained in ranked.items()}
     return Evaluation(comparison, windows[0], final_models, histories)
 
 
 def with_intervals(
-    ensemble: TrainedForecaster,
-    study: StudyView,
-    window: EvaluationWindow,
-    finalist: RetrainedTrial,
+    ensemble: TrainedForecaster, study: StudyView, table: EncodedTable, finalist: RetrainedTrial
 ) -> TrainedForecaster:
     """The final models with the prediction intervals of the finalist's own runs on validation.
 
     The final models have learned from those hours: their own residuals there are too small.
+
+    Args:
+        table: for the test, that they have learned from.
     """
-    before = rows_until(study.dataset.frame, window.start)
+    dataset, target = study.dataset, ensemble.target
     return ensemble.with_intervals(
         [
             (fold, np.mean([run.forecasts[number] for run in finalist.runs], axis=0))
-            for number, fold in enumerate(study.series.folds)
+            for number, fold in enumerate(study.table.folds)
         ],
-        WarmUpProbe(before, ensemble.encoder, ensemble.target),
-        study.dataset.reading,
-        simulated=study.dataset.simulated,
+        WarmUpProbe.of_table(dataset.frame, dataset.index, table.training_only, target),
+        dataset.reading,
+        simulated=dataset.simulated,
     )
 
 
@@ -156,22 +175,30 @@ def _retrain_and_rank(
     """The study's best configurations trained again, the best first."""
     trials = finalists.best_trials(study.trials.values(), protocol.finalists)
     seeds = fresh_seeds(study.space, protocol.seeds)
-    jobs = finalists.training_jobs(study.space, study.series, trials, seeds)
+    jobs = finalists.training_jobs(study.space, study.table, trials, seeds)
     title = f"The best {len(trials)} of {name} with {len(seeds)} fresh seeds"
     runs = steps.run(title, jobs, study.space.resources)
-    return finalists.rank_retrained(study.series, trials, runs)
+    return finalists.rank_retrained(study.table, trials, runs)
 
 
 def _baseline_forecasts(
-    model: str, study: StudyView, series: EncodedSeries, first: int
+    model: str, study: StudyView, table: EncodedTable, holdout: Holdout
 ) -> dict[str, Float64Array]:
     """(1, origins, L) of each; those that learn do so from the model's own features."""
     forecasts = {}
     for name in study.baselines.scores:
-        changes = BY_NAME[name].changes(series, study.baselines.forms.get(name, ""))
+        changes = BY_NAME[name].changes(table, study.baselines.forms.get(name, ""))
         if changes is not None and name != PERSISTENCE:  # which ForecastErrors adds
-            forecasts[baseline_beside(name, model)] = changes[None, first:]
+            forecasts[baseline_beside(name, model)] = holdout.gather(changes)[None]
     return forecasts
+
+
+def _by_series(table: EncodedTable, changes: Float64Array) -> list[Float64Array]:
+    """(R, L) of all rows -> (T, L) of each series, no lower than the target can be."""
+    return [
+        np.maximum(changes[rows], series.min_changes[:, None])
+        for (_, rows), series in zip(table.index, table.each_series(), strict=True)
+    ]
 
 
 def _judge(
@@ -180,6 +207,7 @@ def _judge(
     ranked: Mapping[str, Sequence[RetrainedTrial]],
     windows: Sequence[ForecastErrors],
     final_models: Mapping[str, TrainedForecaster],
+    left_out: Sequence[str],
     command: Sequence[str],
 ) -> Comparison:
     """The comparison, from all models' errors in each window."""
@@ -188,7 +216,7 @@ def _judge(
     space, dataset = study.space, study.dataset
     data, seed = space.data, space.study.seed
     block = paired_tests.block_length(dataset.step, data.horizon)
-    pairs = _pairs(studies, test)
+    pairs, metrics = _pairs(studies, test), paired_tests.paired_metrics(test)
     edges = breakdowns.find_level_edges(first.windows[0], dataset.level_edges)
     scores = test.scores()
     for name, each in studies.items():
@@ -200,17 +228,17 @@ def _judge(
         target=data.target,
         unit=dataset.unit or "",
         step=dataset.step.name,
-        train_from=f"{dataset.frame.index[0]:%Y-%m-%d %H:%M}",
+        train_from=f"{dataset.frame.index.min():%Y-%m-%d %H:%M}",
         validation_from=f"{data.validation_from:%Y-%m-%d %H:%M}",
         folds=data.folds,
         test_from=f"{protocol.windows[0].start:%Y-%m-%d}",
-        test_until=f"{test.times[-1]:%Y-%m-%d %H:%M}",
+        test_until=f"{test.times.max():%Y-%m-%d %H:%M}",
         lead_times=list(range(1, data.horizon + 1)),
         rows=test.rows(),
-        block=effective_block(len(test.times), block),
+        block=effective_block(test.hour_count, block),
         models={name: scores[name] for name in names},
         tests=[
-            *paired_tests.paired_tests(test, pairs, ("rmse", "mae"), block=block, seed=seed),
+            *paired_tests.paired_tests(test, pairs, metrics, block=block, seed=seed),
             *paired_tests.reference_tests(test, [*studies], block=block, seed=seed),
         ],
         finalists={name: _finalist(studies[name].study, each) for name, each in ranked.items()},
@@ -229,11 +257,11 @@ def _judge(
             window.label: YearResult(
                 errors.rows(),
                 {model: each.rmse for model, each in errors.scores().items()},
-                paired_tests.paired_tests(errors, pairs[:1], ("rmse",), block=block, seed=seed),
+                paired_tests.paired_tests(errors, pairs[:1], metrics[:1], block=block, seed=seed),
             )
             for window, errors in zip(protocol.windows[1:], windows[1:], strict=True)
         },
-        protocol_notes=_protocol_notes(study, protocol),
+        protocol_notes=protocol_notes(study, protocol),
         versions=library_versions(),
         command=list(command),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -242,6 +270,9 @@ def _judge(
             for name, model in final_models.items()
             for coverage in breakdowns.measure_coverage(test, name, model, edges)
         ],
+        by_series=test.scores_by_series(),
+        left_out=tuple(left_out),
+        coverage_by_series=breakdowns.measure_coverage_by_series(test, final_models),
     )
     held = [coverage_sentence(comparison, name) for name in final_models]
     return replace(
@@ -273,6 +304,8 @@ def _beside_best_baseline(
         name = study.baselines.best_at(lead, lambda each: baseline_beside(each, model) in scores)
         best[lead] = baseline_beside(name, model)
         reference = scores[best[lead]].rmse[lead]
+        if len(study.table.index) > 1:  # mean ratios to persistence, as everywhere
+            error, reference = (1.0 - scores[each].skill[lead] for each in (model, best[lead]))
         gain[lead] = float(skill(np.array(error), np.array(reference)))
     return replace(scores[model], best_baseline=best, skill_best_baseline=gain)
 
@@ -281,11 +314,11 @@ def _pairs(studies: Mapping[str, ComparedStudy], test: ForecastErrors) -> list[t
     """The question first: the model that reads more against the other, or against persistence;
     then each against persistence and what learns from the same features.
     """
-    by_inputs = sorted(studies, key=lambda n: -len(studies[n].study.series.encoder.channels))
+    by_inputs = sorted(studies, key=lambda n: -len(studies[n].study.table.channels))
     pairs = [(by_inputs[0], by_inputs[1])] if len(by_inputs) > 1 else []
     for model in by_inputs:
         learned = [baseline_beside(each.name, model) for each in BASELINES if each.per_features]
-        rivals = [PERSISTENCE, *learned, f"lightgbm_{model}"]
+        rivals = [PERSISTENCE, *learned, f"lightgbm_{model}", own_models_name(model)]
         pairs += [(model, rival) for rival in rivals if rival in test.errors]
     return pairs
 
@@ -306,6 +339,7 @@ def _finalist(study: StudyView, ranked: Sequence[RetrainedTrial]) -> Finalist:
                 each.trial.rmse,
                 each.score.rmse,
                 [run.score.rmse for run in each.runs],
+                None if each.score.by_series is None else each.score.skill,
             )
             for each in ranked
         ],
@@ -325,32 +359,14 @@ def _study_facts(study: StudyView) -> StudyFacts:
 
 
 def _categories(studies: Mapping[str, ComparedStudy]) -> breakdowns.Categories:
-    """The last known category of every row, for each categorical feature of any study."""
-    return {
-        group.column: each.study.dataset.frame[group.column].ffill().to_numpy(object)
-        for each in studies.values()
-        for group in each.study.series.encoder.categorical
-    }
-
-
-def _protocol_notes(study: StudyView, protocol: ComparisonProtocol) -> list[str]:
-    """What a reader has to know to judge the figures."""
-    notes = [
-        f"The test hours were read once, after the finalists had been chosen; each model is the "
-        f"mean of {protocol.seeds} trainings with seeds that no trial had.",
-        "Validation figures are of the hours that trials, epochs and finalists were chosen on: "
-        "they flatter every model.",
-    ]
-    first = study.series.folds[0]
-    chosen_on = on_wall(first.times[[first.validation_start]])[0]
-    flattered = [window.label for window in protocol.windows[1:] if window.end > chosen_on]
-    if flattered:
-        notes.append(
-            f"The configurations were chosen on hours of {', '.join(flattered)}: there both "
-            "models look better than they are, and their difference may."
-        )
-    if len(protocol.windows) > 1:
-        notes.append(
-            "Models for earlier years learned from fewer rows, with everything else as it is."
-        )
-    return notes
+    """The last known category of every row in its series, for each categorical feature of any
+    study.
+    """
+    categories = {}
+    for each in studies.values():
+        dataset = each.study.dataset
+        for group in each.study.table.encoders.of_others.categorical:
+            column = dataset.frame[group.column]
+            last = [column.iloc[rows].ffill().to_numpy(object) for _, rows in dataset.index]
+            categories[group.column] = np.concatenate(last)
+    return categories

@@ -1,7 +1,8 @@
 """What a comparison found, as values; `Comparison.to_json()` is comparison.json.
 
 Fields have the names and the order of comparison.json's keys. Lead times count rows from 1, and
-errors are forecast minus observation in the target's unit.
+errors are forecast minus observation in the target's unit. Of several series, `rmse` and `mae` are
+over all rows of those that are scored, and `skill` is the mean of theirs.
 """
 
 import html
@@ -41,13 +42,17 @@ class ModelScores(JsonRecord):
     seeds: int | None = None  # of a model that was trained several times
     rmse_by_seed: Mapping[int, Sequence[float]] | None = None
     mae_by_seed: Mapping[int, Sequence[float]] | None = None
-    best_baseline: Mapping[int, str] | None = None  # with the lowest RMSE on validation
+    best_baseline: Mapping[int, str] | None = None  # the strongest on validation
     skill_best_baseline: ByLeadTime | None = None  # 1 - RMSE / that baseline's, on the test hours
+    skill_by_seed: Mapping[int, Sequence[float]] | None = None  # of several series
 
 
 @dataclass(frozen=True)
 class PairedTest(JsonRecord):
     """Is model a's error another than b's? Where the difference is below 0, a errs less.
+
+    The relative metrics are of several series: the mean of each one's error divided by that of
+    persistence, so that the difference in `relative_rmse` is b's skill minus a's.
 
     Holm's corrections are for all tests of the same question.
     """
@@ -85,6 +90,7 @@ class Candidate(JsonRecord):
     study_rmse: float  # of the trial itself
     rmse: float  # of the seeds' mean forecast
     rmse_by_seed: Sequence[float]
+    skill: float | None = None  # of several series, by which it was chosen
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,7 @@ class LargestError(JsonRecord):
     observed: float
     forecast: float
     error: float
+    series: str | None = None  # where there are several
 
 
 @dataclass(frozen=True)
@@ -194,7 +201,23 @@ class Comparison(JsonRecord):
     versions: Mapping[str, str]
     command: Sequence[str]
     created: str
-    coverage: Sequence[Coverage]
+    coverage: Sequence[Coverage]  # of all series together
+    # With several series: those that the test scores, at the lead times at which it does.
+    by_series: Mapping[str, Mapping[str, ModelScores]] | None = None  # by model, by series
+    left_out: Sequence[str] = ()  # what was not scored, or not learned from, a sentence each
+    coverage_by_series: Mapping[str, Sequence[Coverage]] | None = None  # at the outer lead times
+
+    def to_json(self) -> dict[str, object]:
+        record = super().to_json()
+        if self.by_series is not None:
+            record["by_series"] = {"models": record["by_series"]}
+        return record
+
+    @property
+    def series(self) -> list[str]:
+        """The names of those that are scored; none where the table is one series."""
+        first = next(iter((self.by_series or {}).values()), {})
+        return list(first)
 
     @property
     def quantity(self) -> str:
@@ -208,9 +231,10 @@ class Comparison(JsonRecord):
 
     @property
     def main_tests(self) -> list[PairedTest]:
-        """The question itself, in RMSE, at every lead time."""
-        a, b = self.tests[0].a, self.tests[0].b
-        return [test for test in self.tests if (test.a, test.b, test.metric) == (a, b, "rmse")]
+        """The question itself, in (of several series, relative) RMSE, at every lead time."""
+        first = self.tests[0]
+        question = first.a, first.b, first.metric
+        return [test for test in self.tests if (test.a, test.b, test.metric) == question]
 
     def lead_name(self, lead: int) -> str:
         """`3 h`, or `3 steps of 15 min`."""
@@ -220,9 +244,13 @@ class Comparison(JsonRecord):
         return f"Comparison({self.verdict!r})"
 
     def _repr_html_(self) -> str:
-        """In a notebook: the verdict, and every model's RMSE at the first and last lead time."""
+        """In a notebook: the verdict, and every model's RMSE at the first and last lead time, or of
+        several series its skill.
+        """
         import pandas as pd  # not needed by who reads facts alone
 
+        if self.by_series is not None:
+            return self._series_html()
         columns = {
             f"{self.lead_name(lead)} ahead": [scores.rmse[lead] for scores in self.models.values()]
             for lead in self.outer_lead_times
@@ -232,3 +260,17 @@ class Comparison(JsonRecord):
         return f"<p>{html.escape(self.verdict)}</p><p>{html.escape(heading)}</p>" + table.to_html(
             float_format="{:.4g}".format
         )
+
+    def _series_html(self) -> str:
+        import pandas as pd
+
+        columns = {
+            f"{self.lead_name(lead)} ahead": [scores.skill[lead] for scores in self.models.values()]
+            for lead in self.outer_lead_times
+        }
+        table = pd.DataFrame(columns, index=list(self.models))
+        table = table.sort_values(next(iter(columns)), ascending=False)
+        heading = f"Mean skill of {len(self.series)} series on the test hours, {self.target}:"
+        texts = [self.verdict, heading, *self.left_out]
+        paragraphs = "".join(f"<p>{html.escape(text)}</p>" for text in texts)
+        return paragraphs + table.to_html(float_format="{:.1%}".format)

@@ -1,16 +1,20 @@
-"""Is the difference between two forecasters on one test series more than luck?"""
+"""Is the difference between two forecasters on a test more than luck?"""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from lstm_model.arrays import Float64Array, Mask
+from tuning.comparison.panel import Panel
 
-Metric = Literal["rmse", "mae"]
+# The relative ones are of several series: the mean of each one's error by persistence's.
+Metric = Literal["rmse", "mae", "relative_rmse", "relative_mae"]
+RELATIVE: tuple[Metric, ...] = ("relative_rmse", "relative_mae")
+SQUARED: tuple[Metric, ...] = ("rmse", "relative_rmse")  # the others are of absolute errors
 RowIndex = npt.NDArray[np.int64]
 
 BLOCK_HOURS = 168  # h: errors are dependent over days, and pollution comes in episodes of days
@@ -81,36 +85,55 @@ def paired_difference(
             error is infinite, or so few hours are observed that a resample has none.
     """
     observed = _common_mask(a, b)
-    hours, count = len(observed), int(observed.sum())
-    if block < 1 or replicates < 19:
-        raise ValueError(
-            "block must be 1 h or more and replicates 19 or more, "
-            f"but got block={block}, replicates={replicates}"
-        )
-    block = effective_block(hours, block)
-    starts, ends, counts = _resamples(observed, seed=seed, block=block, replicates=replicates)
-    _, for_a, for_b = np.random.default_rng(seed).spawn(3)
+    resamples = _Resamples.draw(observed, seed=seed, block=block, replicates=replicates)
     terms_a, terms_b = (_InfluenceTerms.of(errors, observed, metric) for errors in (a, b))
-    difference = terms_a.value - terms_b.value
-    deviations = terms_a.replicates(starts, ends, counts, for_a)
-    deviations -= terms_b.replicates(starts, ends, counts, for_b)
-    deviations -= deviations.mean()
+    return _bootstrap(terms_a, terms_b, resamples, seed)
 
-    # Standard errors, of the series and of each resample: of sums over blocks, and of the seeds.
-    running = _prefix_sums(terms_a.influence - terms_b.influence)
-    per_block = hours / block / count**2
-    seeds = terms_a.seeds_variance + terms_b.seeds_variance
-    error = math.sqrt((running[block:] - running[:-block]).var() * per_block + seeds)
-    drawn = running[starts + block] - running[starts]
-    errors = np.sqrt(drawn.var(axis=1, ddof=1) * per_block + seeds)
-    if error > 0:
-        deviations *= error / np.maximum(errors, error / MAX_STUDENTISATION)
 
-    sizes = np.sort(np.abs(deviations))
-    half = float(sizes[replicates - (replicates + 1) // 20])
-    reached = replicates - int(np.searchsorted(sizes, abs(difference)))
-    p_value = (1 + reached) / (replicates + 1)
-    return PairedDifference(difference, difference - half, difference + half, p_value)
+def paired_relative_difference(
+    a: Float64Array,
+    b: Float64Array,
+    metric: Metric,
+    panel: Panel,
+    *,
+    seed: int,
+    block: int = BLOCK_HOURS,
+    replicates: int = 4000,
+) -> PairedDifference:
+    """As paired_difference(), of several series: the mean over them of RMSE, or MAE, divided by
+    persistence's.
+
+    Blocks are of time, and drawn for all series together, since what happens to one happens to its
+    neighbours: of series that move as one there is little more to learn than of one (Gonçalves
+    2011, Econometric Theory 27:1048-1082). Each replicate changes the metric to first order, by the
+    influence of each hour that it holds, persistence's errors included. As that is a sum over
+    series it is summed up once, by time (as Driscoll and Kraay 1998 sum moments,
+    doi:10.1162/003465398557825), and the replicates cost what they cost with one series. The seeds
+    that are drawn change it to first order as well, as they do there.
+
+    Args:
+        a, b: (S, R) forecast minus observation, of S seeds at the hours of all series.
+        metric: one of RELATIVE.
+
+    Raises:
+        ValueError: as paired_difference().
+    """
+    observed = panel.observed
+    if observed.sum() < 2:
+        raise ValueError(f"two hours or more must be observed, but got {observed.sum()}")
+    resamples = _Resamples.draw(observed, seed=seed, block=block, replicates=replicates)
+    terms_a, terms_b = (_InfluenceTerms.of_series(errors, panel, metric) for errors in (a, b))
+    return _bootstrap(terms_a, terms_b, replace(resamples, counts=np.ones(replicates)), seed)
+
+
+def relative_losses(errors: Float64Array, panel: Panel, metric: Metric) -> Float64Array:
+    """(T,) what the mean forecast of (S, R) errors loses at each time, all series together, each
+    in units of what persistence loses in it; NaN where none counts.
+    """
+    loss = np.square if metric in SQUARED else np.abs
+    units = panel.by_series(loss(panel.persistence))
+    losses = panel.by_time(loss(panel.known(errors).mean(axis=0)) / units[panel.series])
+    return np.where(panel.observed, losses, np.nan)
 
 
 def effective_block(hours: int, block: int) -> int:
@@ -126,28 +149,50 @@ def check_observations(
     """
     if observed.sum() < 2:
         raise ValueError(f"two hours or more must be observed, but got {observed.sum()}")
-    block = effective_block(len(observed), block)
-    _resamples(observed, seed=seed, block=block, replicates=replicates)
+    _Resamples.draw(observed, seed=seed, block=block, replicates=replicates)
 
 
-def _resamples(
-    observed: Mask, *, seed: int, block: int, replicates: int
-) -> tuple[RowIndex, RowIndex, Float64Array]:
-    """Where blocks start and end (R, blocks), and how many of the hours are observed (R,)."""
-    hours = len(observed)
-    blocks = -(-hours // block)
-    generator = np.random.default_rng(seed).spawn(1)[0]
-    starts = generator.integers(hours - block + 1, size=(replicates, blocks))
-    ends = starts + block
-    ends[:, -1] -= blocks * block - hours  # a resample is as long as the series
-    running = _prefix_sums(observed)
-    counts = (running[ends] - running[starts]).sum(axis=1)
-    if not counts.all():
-        raise ValueError(
-            f"every resample must hold an observed hour, but {np.sum(counts == 0)} of {replicates} "
-            f"hold none: {observed.sum()} of {hours} h are observed, too few or too close together"
-        )
-    return starts, ends, counts
+@dataclass(frozen=True)
+class _Resamples:
+    """Draws of blocks of consecutive hours.
+
+    Attributes:
+        starts, ends: (R, blocks) where the blocks of each of R resamples start and end.
+        counts: (R,) how many of its hours are observed.
+        hours: T.
+        block: hours of one, but the last of each resample.
+    """
+
+    starts: RowIndex
+    ends: RowIndex
+    counts: Float64Array
+    hours: int
+    block: int
+
+    @classmethod
+    def draw(cls, observed: Mask, *, seed: int, block: int, replicates: int) -> Self:
+        """Of hours (T,) some of which are observed."""
+        if block < 1 or replicates < 19:
+            raise ValueError(
+                "block must be 1 h or more and replicates 19 or more, "
+                f"but got block={block}, replicates={replicates}"
+            )
+        hours = len(observed)
+        block = effective_block(hours, block)
+        blocks = -(-hours // block)
+        generator = np.random.default_rng(seed).spawn(1)[0]
+        starts = generator.integers(hours - block + 1, size=(replicates, blocks))
+        ends = starts + block
+        ends[:, -1] -= blocks * block - hours  # a resample is as long as the series
+        running = _prefix_sums(observed)
+        counts = (running[ends] - running[starts]).sum(axis=1)
+        if not counts.all():
+            raise ValueError(
+                f"every resample must hold an observed hour, but {np.sum(counts == 0)} of "
+                f"{replicates} hold none: {observed.sum()} of {hours} h are observed, too few or "
+                "too close together"
+            )
+        return cls(starts, ends, counts, hours, block)
 
 
 def diebold_mariano(
@@ -212,15 +257,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class _InfluenceTerms:
-    """One model's metric on the series, in the target's unit, and what it is made of."""
+    """One model's metric on the test, in the target's unit or relative, and what it is made of."""
 
-    metric: Metric
     value: float
     losses: Float64Array  # (T,) of the mean forecast, 0 where not observed
     slopes: Float64Array  # (S, T) change of the loss for a seed's whole weight
-    influence: (
-        Float64Array  # (T,) their sum over observed hours, by the count, is the metric's change
-    )
+    # (T,) their sum over observed hours, by the count, is the metric's change
+    influence: Float64Array
+    count: int
+    has_root: bool  # whether the metric is the root of the mean loss
     seeds_variance: float  # of the metric, from the draw of the seeds
 
     @classmethod
@@ -236,27 +281,83 @@ class _InfluenceTerms:
             value, root = float(losses.sum() / count), 1.0
         influence = np.where(observed, root * (losses - losses.sum() / count), 0.0)
         by_seed = root * slopes.sum(axis=1) / count
-        variance = float(by_seed.var(ddof=1)) / len(errors) if len(errors) > 1 else 0.0
-        return cls(metric, value, losses, slopes, influence, variance)
+        variance = _variance_of_mean(by_seed)
+        return cls(value, losses, slopes, influence, int(count), metric == "rmse", variance)
 
-    def replicates(
-        self, starts: RowIndex, ends: RowIndex, counts: Float64Array, generator: np.random.Generator
-    ) -> Float64Array:
-        """(R,) the metric in resamples: starts, ends (R, blocks); counts (R,) observed hours."""
+    @classmethod
+    def of_series(cls, errors: Float64Array, panel: Panel, metric: Metric) -> Self:
+        """Of (S, R) errors: here losses are influences, and sums over all hours are changes."""
+        errors = panel.known(errors)
+        mean = errors.mean(axis=0)
+        loss = np.square if metric in SQUARED else np.abs
+        losses, references = loss(mean), loss(panel.persistence)
+        units = panel.by_series(references)
+        means = panel.by_series(losses) / units  # of each series, the ratio or its square
+        weights = 1 / (units * len(units))
+        if metric in SQUARED:
+            means = np.sqrt(means)
+            with np.errstate(divide="ignore"):
+                # The slope of the square root; a perfect forecast has no losses to multiply by it.
+                weights = np.where(means > 0, 0.5 * weights / means, 0.0)
+            against, slope = weights * means**2, 2 * mean
+        else:
+            against, slope = weights * means, np.sign(mean)
+        of_row = weights[panel.series]
+        influence = panel.by_time(of_row * losses - against[panel.series] * references)
+        slopes = np.stack([panel.by_time(of_row * slope * each) for each in errors])
+        variance = _variance_of_mean(slopes.sum(axis=1))
+        return cls(float(means.mean()), influence, slopes, influence, 1, False, variance)
+
+    def replicates(self, resamples: _Resamples, generator: np.random.Generator) -> Float64Array:
+        """(R,) the metric in resamples; of several series its change."""
 
         def summed(terms: Float64Array) -> Float64Array:
             running = _prefix_sums(terms)
-            return np.asarray((running[ends] - running[starts]).sum(axis=1))
+            return np.asarray((running[resamples.ends] - running[resamples.starts]).sum(axis=1))
 
         seeds = len(self.slopes)
         draws = max(1, seeds - 1)
-        drawn = generator.multinomial(draws, np.full(seeds, 1 / seeds), size=len(starts))
+        drawn = generator.multinomial(draws, np.full(seeds, 1 / seeds), size=len(resamples.starts))
         weights = drawn / draws - 1 / seeds
         sums = summed(self.losses)
         for weight, slopes in zip(weights.T, self.slopes, strict=True):
             sums += weight * summed(slopes)
-        means = sums / counts
-        return np.asarray(np.sqrt(np.maximum(means, 0.0)) if self.metric == "rmse" else means)
+        means = sums / resamples.counts
+        return np.asarray(np.sqrt(np.maximum(means, 0.0)) if self.has_root else means)
+
+
+def _bootstrap(
+    terms_a: _InfluenceTerms, terms_b: _InfluenceTerms, resamples: _Resamples, seed: int
+) -> PairedDifference:
+    """The difference of two models' metrics and its interval, as paired_difference() says."""
+    _, for_a, for_b = np.random.default_rng(seed).spawn(3)
+    difference = terms_a.value - terms_b.value
+    deviations = terms_a.replicates(resamples, for_a)
+    deviations -= terms_b.replicates(resamples, for_b)
+    deviations -= deviations.mean()
+
+    # Standard errors, of the series and of each resample: of sums over blocks, and of the seeds.
+    block, starts = resamples.block, resamples.starts
+    running = _prefix_sums(terms_a.influence - terms_b.influence)
+    per_block = resamples.hours / block / terms_a.count**2
+    seeds = terms_a.seeds_variance + terms_b.seeds_variance
+    error = math.sqrt((running[block:] - running[:-block]).var() * per_block + seeds)
+    drawn = running[starts + block] - running[starts]
+    errors = np.sqrt(drawn.var(axis=1, ddof=1) * per_block + seeds)
+    if error > 0:
+        deviations *= error / np.maximum(errors, error / MAX_STUDENTISATION)
+
+    replicates = len(deviations)
+    sizes = np.sort(np.abs(deviations))
+    half = float(sizes[replicates - (replicates + 1) // 20])
+    reached = replicates - int(np.searchsorted(sizes, abs(difference)))
+    p_value = (1 + reached) / (replicates + 1)
+    return PairedDifference(difference, difference - half, difference + half, p_value)
+
+
+def _variance_of_mean(by_seed: Float64Array) -> float:
+    """Of a mean of the (S,) seeds; 0 of one seed, which is taken to have no other."""
+    return float(by_seed.var(ddof=1)) / len(by_seed) if len(by_seed) > 1 else 0.0
 
 
 def _prefix_sums(values: Float64Array | Mask) -> Float64Array:

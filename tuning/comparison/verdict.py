@@ -6,22 +6,25 @@ import numpy as np
 
 from lstm_model.evaluation.baselines import BASELINES, PERSISTENCE
 from lstm_model.wording import DIGITS, number_format
-from tuning.comparison.paired_tests import baseline_beside
+from tuning.comparison.paired_tests import baseline_beside, own_models_name
 from tuning.comparison.result import Comparison, PairedTest
+from tuning.comparison.significance import SQUARED
 from tuning.wording import number_ranges
 
 ALPHA = 0.05
+SERIES_NAMED = 3  # at most, of those in which the better model errs more
 
 
 def significant_signs(tests: Sequence[PairedTest], a: str, b: str) -> dict[int, int]:
-    """By lead time: -1 where a's RMSE is lower beyond luck, 1 where b's is, 0 where neither.
+    """By lead time: -1 where a's RMSE is lower beyond luck, 1 where b's is, 0 where neither; of
+    several series their relative RMSE.
 
     The bootstrap decides, after Holm's correction.
     """
     return {
         test.lead_time: int(np.sign(test.difference)) if test.p_value_bootstrap_holm < ALPHA else 0
         for test in tests
-        if (test.a, test.b, test.metric) == (a, b, "rmse")
+        if (test.a, test.b) == (a, b) and test.metric in SQUARED
     }
 
 
@@ -38,7 +41,7 @@ def write_verdict(comparison: Comparison) -> str:
     a, b = comparison.tests[0].a, comparison.tests[0].b
     signs = significant_signs(comparison.tests, a, b)
     answer = "; ".join([_answer(comparison, a, b, signs), *_lost_baselines(comparison)])
-    sentences = [f"{answer}.", _baseline_sentence(comparison)]
+    sentences = [f"{answer}.", _baseline_sentence(comparison), *_own_sentences(comparison)]
     if years := comparison.years:
         agreeing = [
             label
@@ -111,9 +114,7 @@ def _answer(comparison: Comparison, a: str, b: str, signs: Mapping[int, int]) ->
 
 
 def _figures(comparison: Comparison, first: str, second: str, lead: int) -> str:
-    """RMSE against RMSE, the difference with its interval, and in how many months it is better."""
-    unit = f" {comparison.unit}" if comparison.unit else ""
-    rmse = [comparison.models[model].rmse[lead] for model in (first, second)]
+    """Error against error, the difference with its interval, and where it is better."""
     test = next(test for test in comparison.main_tests if test.lead_time == lead)
     low, high = sorted(end if first == test.b else -end for end in test.ci95)
     months = [
@@ -126,34 +127,124 @@ def _figures(comparison: Comparison, first: str, second: str, lead: int) -> str:
     count, p = len(comparison.lead_times), test.p_value_bootstrap_holm
     if count > 1 and (low > 0 or high < 0) and p >= ALPHA:
         notes = f" that does not stand once corrected for the {count} lead times (p {p:.2g})"
-    if len(months) > 1:
-        notes += f", better in {sum(months)} of {len(months)} months"
+    better = [f"{sum(months)} of {len(months)} months"] if len(months) > 1 else []
+    if comparison.by_series:
+        better.insert(0, _series_won(comparison, first, second, lead))
+    if better:
+        notes += f", better in {' and in '.join(better)}"
+    return f"{_difference(comparison, first, second, lead, low, high)}{notes}"
+
+
+def _difference(
+    comparison: Comparison, first: str, second: str, lead: int, low: float, high: float
+) -> str:
+    """Both models' errors, how much lower the first one's is, and the ends of its interval."""
+    models = [comparison.models[model] for model in (first, second)]
+    if comparison.by_series:
+        ours, theirs = (scores.skill[lead] for scores in models)
+        points = [format(100 * value, "z.2f") for value in (ours - theirs, low, high)]
+        return (
+            f"mean skill {_percent(ours)} against {_percent(theirs)}, a difference of {points[0]} "
+            f"points [{points[1]}, {points[2]}]"
+        )
+    unit = f" {comparison.unit}" if comparison.unit else ""
+    ours, theirs = (scores.rmse[lead] for scores in models)
     form = error_format(comparison)
     return (
-        f"RMSE {rmse[0]:{form}} against {rmse[1]:{form}}{unit}, a difference of "
-        f"{rmse[1] - rmse[0]:{form}} [{low:{form}}, {high:{form}}]{notes}"
+        f"RMSE {ours:{form}} against {theirs:{form}}{unit}, a difference of "
+        f"{theirs - ours:{form}} [{low:{form}}, {high:{form}}]"
     )
+
+
+def _series_won(comparison: Comparison, first: str, second: str, lead: int) -> str:
+    """`6 of 8 series (not in Dingling and Wanliu)`: in how many the first model errs less."""
+    assert comparison.by_series is not None
+    ours, theirs = (comparison.by_series[model] for model in (first, second))
+    scored = [name for name in ours if lead in ours[name].rmse]
+    lost = [name for name in scored if not ours[name].rmse[lead] < theirs[name].rmse[lead]]
+    won = f"{len(scored) - len(lost)} of {len(scored)} series"
+    if not 0 < len(lost) < len(scored):
+        return won
+    # Those in which most is lost come first.
+    lost.sort(key=lambda name: ours[name].skill[lead] - theirs[name].skill[lead])
+    named, others = lost[:SERIES_NAMED], len(lost) - SERIES_NAMED
+    rest = f" and {others} more" if others > 0 else ""
+    return f"{won} (not in {', '.join(named)}{rest})"
+
+
+def _own_sentences(comparison: Comparison) -> list[str]:
+    """For each model of several series, whether it is better than one for each of them."""
+    sentences = []
+    for model in comparison.finalists:
+        own = own_models_name(model)
+        if own not in comparison.models:
+            continue
+        signs = significant_signs(comparison.tests, model, own)
+        answer = direction(signs)
+        clauses = []
+        for lead in comparison.outer_lead_times:
+            [test] = [
+                each
+                for each in comparison.tests
+                if (each.a, each.b, each.lead_time) == (model, own, lead) and each.metric in SQUARED
+            ]
+            ends = sorted(-end for end in test.ci95)
+            clauses.append(
+                f"{comparison.lead_name(lead)} ahead "
+                f"{_difference(comparison, model, own, lead, ends[0], ends[1])}, better in "
+                f"{_series_won(comparison, model, own, lead)}"
+            )
+        said = {
+            "better": "One model for all series is better than one for each",
+            "worse": "One model for each series is better than one for all",
+            "mixed": "One model for all series is better than one for each at some lead times, and "
+            "worse at others",
+            "no difference": "No difference is shown between one model for all series and one for "
+            "each",
+        }[answer]
+        sentences.append(f"{said} ({model}): {'; '.join(clauses)}.")
+    return sentences
 
 
 def _lost_baselines(comparison: Comparison) -> list[str]:
     """A clause for each model that errs more on the test than baselines do, with their RMSE at the
     first lead time where that is so: a better model than another one may still be no good.
     """
-    count, form = len(comparison.lead_times), error_format(comparison)
+    count = len(comparison.lead_times)
     clauses = []
     for model in comparison.finalists:
-        own, parts = comparison.models[model].rmse, []
+        own, parts = model, []
         for baseline in BASELINES:
-            scores = comparison.models.get(baseline_beside(baseline.name, model))
-            rmse = scores.rmse if scores else own
-            if leads := [lead for lead in comparison.lead_times if rmse[lead] < own[lead]]:
+            name = baseline_beside(baseline.name, model)
+            if name not in comparison.models:
+                continue
+            leads = [
+                lead
+                for lead in comparison.lead_times
+                if _error(comparison, name, lead) < _error(comparison, own, lead)
+            ]
+            if leads:
                 at = f" at {number_ranges(leads)} of {count} lead times" if count > 1 else ""
-                errors = f"RMSE {rmse[leads[0]]:{form}} against {own[leads[0]]:{form}}"
-                parts.append(f"{baseline.label}{at} ({errors})")
+                parts.append(f"{baseline.label}{at} ({_errors(comparison, name, own, leads[0])})")
         if parts:
             verb = "errs" if len(parts) == 1 else "err"
             clauses.append(f"but less than {model} {verb} {' and '.join(parts)}")
     return clauses
+
+
+def _error(comparison: Comparison, model: str, lead: int) -> float:
+    """What is judged: RMSE, or of several series its mean by persistence's."""
+    scores = comparison.models[model]
+    return -scores.skill[lead] if comparison.by_series else scores.rmse[lead]
+
+
+def _errors(comparison: Comparison, first: str, second: str, lead: int) -> str:
+    """`RMSE 20.5 against 21.0`, or of several series their mean skill."""
+    models = [comparison.models[model] for model in (first, second)]
+    if comparison.by_series:
+        return f"mean skill {' against '.join(_percent(each.skill[lead]) for each in models)}"
+    form = error_format(comparison)
+    return f"RMSE {models[0].rmse[lead]:{form}} against {models[1].rmse[lead]:{form}}"
 
 
 def _baseline_sentence(comparison: Comparison) -> str:
@@ -162,6 +253,7 @@ def _baseline_sentence(comparison: Comparison) -> str:
     """
     models, lead = comparison.models, comparison.lead_times[0]
     form = error_format(comparison)
+    mean, over = ("mean ", "over all rows an RMSE of ") if comparison.by_series else ("", "")
     parts = []
     for model in comparison.finalists:
         labels = {baseline_beside(each.name, model): each.label for each in BASELINES}
@@ -171,18 +263,21 @@ def _baseline_sentence(comparison: Comparison) -> str:
         best, gain = scores.best_baseline[lead], scores.skill_best_baseline[lead]
         sign = significant_signs(comparison.tests, model, best)[lead]
         certainty = "beyond luck" if sign else "not beyond luck"
-        skill = f"{model}'s skill is {scores.skill[lead]:.1%}"
+        skill = f"{model}'s {mean}skill is {scores.skill[lead]:.1%}"
         if best == PERSISTENCE:
             parts.append(f"{skill} ({certainty}), and no baseline was stronger on validation")
             continue
+        of_it = f"{models[best].rmse[lead]:{form}}"
+        if comparison.by_series:
+            of_it = f"whose mean skill is {models[best].skill[lead]:.1%}"
         parts.append(
-            f"{skill}, and its RMSE is "
+            f"{skill}, and its {'error' if comparison.by_series else 'RMSE'} is "
             f"{abs(gain):.1%} {'higher' if gain < 0 else 'lower'} than that of {labels[best]}, "
-            f"{models[best].rmse[lead]:{form}}, the strongest baseline on validation ({certainty})"
+            f"{of_it}, the strongest baseline on validation ({certainty})"
         )
     return (
         f"{comparison.lead_name(lead)} ahead, repeating the last value has "
-        f"{models[PERSISTENCE].rmse[lead]:{form}}: {'; '.join(parts)}."
+        f"{over}{models[PERSISTENCE].rmse[lead]:{form}}: {'; '.join(parts)}."
     )
 
 
@@ -192,3 +287,7 @@ def _model_with_features(comparison: Comparison, model: str) -> str:
         return model
     count = len(comparison.finalists[model].features)
     return f"{model} ({count} feature{'s' if count > 1 else ''})"
+
+
+def _percent(share: float) -> str:
+    return format(share, "z.1%")

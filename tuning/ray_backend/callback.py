@@ -87,7 +87,7 @@ class StudyCallback(NotPickled, tune.Callback):  # type: ignore[misc]
         # A checkpoint costs nearly as much as all else between two trials.
         if result.get("done") and not result.get("reason"):
             result["interrupted"] = bool(self._stop)
-            if result["interrupted"] or self._study.needs_checkpoint(number, result["rmse"]):
+            if result["interrupted"] or self._study.needs_checkpoint(number, result["objective"]):
                 result["should_checkpoint"] = True
 
     def on_checkpoint(self, trial: RayTrial, checkpoint: tune.Checkpoint, **info: object) -> None:

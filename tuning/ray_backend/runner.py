@@ -54,7 +54,7 @@ def run_trials(
     study_callback = StudyCallback(study, stop, first_started)
     trainable = tune.with_parameters(
         Trainable,
-        series=study.view.series,
+        table=study.view.table,
         folder=study.folder.resolve(),
         target=space.data.target,
         reading=study.view.dataset.reading,

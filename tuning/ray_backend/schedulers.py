@@ -38,7 +38,7 @@ class ResumableASHA(AsyncHyperBandScheduler):  # type: ignore[misc]
     def __init__(self, max_epochs: int) -> None:
         super().__init__(
             time_attr="epoch",
-            metric="rmse",
+            metric="objective",
             mode="min",
             max_t=max_epochs,
             grace_period=grace_period(max_epochs),
@@ -62,9 +62,9 @@ class MedianStopping(FIFOScheduler):  # type: ignore[misc]
     """The median stopping rule (Golovin et al. 2017, "Google Vizier: A Service for Black-Box
     Optimization", doi:10.1145/3097983.3098043).
 
-    A trial stops where its lowest RMSE is above the median of the others' running means, of those
-    that came as far. What a resumed trial did before counts, and is not decided on once more. An
-    epoch counts once, be it trained twice, as after a worker's death. No trial is paused to wait
+    A trial stops where its lowest objective is above the median of the others' running means, of
+    those that came as far. What a resumed trial did before counts, and is not decided on once more.
+    An epoch counts once, be it trained twice, as after a worker's death. No trial is paused to wait
     for others: it would need a checkpoint and a worker anew.
     """
 
@@ -72,7 +72,7 @@ class MedianStopping(FIFOScheduler):  # type: ignore[misc]
         super().__init__()
         # Running means begin there too.
         self._grace_period = grace_period(max_epochs)
-        self._curves: dict[str, dict[int, float]] = {}  # RMSE by epoch, by trial
+        self._curves: dict[str, dict[int, float]] = {}  # objective by epoch, by trial
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         for result in _earlier_results(trial):
@@ -89,32 +89,32 @@ class MedianStopping(FIFOScheduler):  # type: ignore[misc]
             if name != trial.trial_id and max(curve) >= epoch
         ]
         means = [mean for mean in means if math.isfinite(mean)]
-        # A trial whose RMSE is no number stops too.
+        # A trial whose objective is no number stops too.
         stops = len(means) >= MIN_TRIALS_FOR_MEDIAN and not lowest <= median(means)
         return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: TrialResult) -> None:
-        if "rmse" in result:
+        if "objective" in result:
             self._keep(trial, result)
 
     def _keep(self, trial: Any, result: TrialResult) -> None:
-        self._curves.setdefault(trial.trial_id, {})[result["epoch"]] = result["rmse"]
+        self._curves.setdefault(trial.trial_id, {})[result["epoch"]] = result["objective"]
 
     def _running_mean(self, curve: dict[int, float], epoch: int) -> float:
-        values = [rmse for at, rmse in curve.items() if self._grace_period <= at <= epoch]
+        values = [value for at, value in curve.items() if self._grace_period <= at <= epoch]
         return fmean(values) if values else math.nan
 
 
 def _earlier_results(trial: Any) -> list[TrialResult]:
     """What a trial reported before the study was resumed."""
-    errors = trial.config.get("best_rmse_by_epoch", ())
-    return [{"epoch": epoch, "rmse": rmse} for epoch, rmse in enumerate(errors, start=1)]
+    values = trial.config.get("best_objective_by_epoch", ())
+    return [{"epoch": epoch, "objective": value} for epoch, value in enumerate(values, start=1)]
 
 
 class SchedulerSpec(NamedTuple):
     """Both are functions of max_epochs."""
 
-    create: Callable[[int], TrialScheduler]  # time is TrialResult's epoch, the metric its rmse
+    create: Callable[[int], TrialScheduler]  # time is TrialResult's epoch, the metric its objective
     decision_epochs: Callable[[int], frozenset[int]]  # after which it may stop a trial
 
 
@@ -144,14 +144,14 @@ def create_scheduler(settings: StudySettings, past: Iterable[Trial] = ()) -> Tri
     """The scheduler that the settings name, which knows the `past` trials that have ended.
 
     Time is the project's own epoch, so that a resumed trial goes on counting. The metric is the
-    lowest RMSE so far, which is what a trial is worth: its best epoch's weights are kept.
+    lowest objective so far, which is what a trial is worth: its best epoch's weights are kept.
     """
     scheduler = SCHEDULERS[settings.scheduler].create(settings.max_epochs)
     for record in past:
         if record.history and not record.under_way:
-            errors = {"best_rmse_by_epoch": record.best_rmse_by_epoch}
-            trial = _PastTrial(f"past {record.id}", errors)
+            values = {"best_objective_by_epoch": record.best_objective_by_epoch}
+            trial = _PastTrial(f"past {record.id}", values)
             scheduler.on_trial_add(None, trial)
-            last: TrialResult = {"epoch": record.epochs, "rmse": record.rmse}
+            last: TrialResult = {"epoch": record.epochs, "objective": record.objective}
             scheduler.on_trial_complete(None, trial, last)
     return scheduler

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ray import tune
 
 from lstm_model.configuration import Configuration, Reading
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.errors import InputError, TrainingFailed
 from tuning.study.storage import StoragePath
 
@@ -62,7 +62,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
     def setup(
         self,
         config: "Suggestion",
-        series: EncodedSeries,
+        table: EncodedTable,
         folder: StoragePath,
         target: str,
         reading: Reading,
@@ -86,7 +86,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         import torch
 
         torch.set_num_threads(threads)
-        self._series, self._target, self._folder = series, target, folder
+        self._table, self._target, self._folder = table, target, folder
         self._reading = reading
         self._max_epochs, self._seed = max_epochs, seed
         self._device = "cuda" if gpu else "cpu"
@@ -129,7 +129,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
 
         trainer = Trainer(
             Configuration.model_validate(self.suggestion["hyperparameters"]),
-            self._series,
+            self._table,
             max_epochs=self._max_epochs,
             seed=self._seed,
             device=self._device,
@@ -166,11 +166,11 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
                 raise
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             epoch = self._trainer.epoch if self._trainer else 0
-            failed: TrialResult = {"epoch": epoch, "rmse": math.nan, "reports": reports}
+            failed: TrialResult = {"epoch": epoch, "objective": math.nan, "reports": reports}
             return {**failed, "reason": reason, "done": True}
         assert trainer.best is not None
-        rmse, done = trainer.best.score.rmse, trainer.epoch >= self._max_epochs
-        result: TrialResult = {"epoch": trainer.epoch, "rmse": rmse, "reports": reports}
+        objective, done = trainer.best.score.objective, trainer.epoch >= self._max_epochs
+        result: TrialResult = {"epoch": trainer.epoch, "objective": objective, "reports": reports}
         if self.checkpoint_timer.is_due() and not done:
             result["should_checkpoint"] = True
         return {**result, "done": done}
@@ -189,7 +189,7 @@ class Trainable(tune.Trainable):  # type: ignore[misc]
         if trainer is not None and trainer.best is not None:
             best, config = trainer.best, trainer.config
             forecaster = TrainedForecaster.from_weights(
-                self._series, self._target, config, best.weights, best.score, self._reading
+                self._table, self._target, config, best.weights, best.score, self._reading
             )
             forecaster.save(folder / "best")
             write_state(folder, *trainer.state())

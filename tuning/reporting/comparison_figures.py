@@ -9,12 +9,15 @@ from lstm_model.arrays import Float64Array, Mask
 from lstm_model.data.step import on_wall
 from lstm_model.evaluation.baselines import PERSISTENCE, Style
 from lstm_model.figures.errors import plot_error_by_lead_time, plot_error_by_level
-from lstm_model.figures.forecasts import plot_episode
+from lstm_model.figures.forecasts import plot_episode, plot_weeks
 from lstm_model.figures.search import plot_importances
-from lstm_model.figures.style import REFERENCE_STYLES, assign_styles
+from lstm_model.figures.series import pick_by_skill, plot_skill_by_series
+from lstm_model.figures.style import REFERENCE_STYLES, assign_styles, label
 from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.result import Comparison
+from tuning.reporting.comparison_series import SeriesScores
 from tuning.reporting.render import ReportFigure
+from tuning.reporting.series_words import RELATIVE_RMSE
 
 # Of the test hours, a stretch around its highest value is drawn.
 EPISODE, MIN_EPISODE_ROWS = pd.Timedelta(days=7), 24
@@ -26,6 +29,7 @@ def draw_comparison(comparison: Comparison, errors: ForecastErrors) -> list[Repo
     """All of them, in the report's order; `errors` are of the test hours."""
     styles = assign_styles(comparison.models)
     return [
+        *_skill_by_series(comparison, styles),
         *(_episode(comparison, errors, lead, styles) for lead in comparison.outer_lead_times),
         _error_by_lead_time(comparison, styles),
         _error_by_level(comparison, styles),
@@ -33,9 +37,23 @@ def draw_comparison(comparison: Comparison, errors: ForecastErrors) -> list[Repo
     ]
 
 
+def _skill_by_series(comparison: Comparison, styles: Styles) -> list[ReportFigure]:
+    if not (by_series := SeriesScores.of(comparison)):
+        return []
+    skill = {model: by_series.skill(model) for model in by_series.shown}
+    figure = plot_skill_by_series(skill, by_series.ranked, styles=styles)
+    caption = (
+        "Skill of each series on the test hours: 1 - RMSE / persistence's in that series, the mean "
+        "over lead times."
+    )
+    return [ReportFigure("skill-by-series", caption, figure)]
+
+
 def _episode(
     comparison: Comparison, errors: ForecastErrors, lead: int, styles: Styles
 ) -> ReportFigure:
+    if by_series := SeriesScores.of(comparison):
+        return _episodes_of_series(comparison, errors, by_series, lead, styles)
     near, span = pick_episode(errors.times, errors.observed)
     ahead = comparison.lead_name(lead)
     figure = plot_episode(
@@ -50,6 +68,45 @@ def _episode(
         styles=styles,
     )
     caption = f"The {span} around the highest value of the test hours, forecast {ahead} ahead."
+    return ReportFigure(f"episode-{lead}", caption, figure)
+
+
+def _episodes_of_series(
+    comparison: Comparison,
+    errors: ForecastErrors,
+    by_series: SeriesScores,
+    lead: int,
+    styles: Styles,
+) -> ReportFigure:
+    """Of the best, the median and the worst series of the first model."""
+    first = by_series.shown[0]
+    rows_of, episodes = dict(errors.index), {}
+    for which, number in pick_by_skill(by_series.skill(first)).items():
+        name = by_series.ranked[number]
+        rows = rows_of[name]
+        near, _ = pick_episode(errors.times[rows], errors.observed[rows])
+        begin, end = np.flatnonzero(near)[[0, -1]]
+        skill = by_series.mean("skill", first, name)
+        episodes[f"{which}, {name} (skill {skill:.1%})"] = slice(
+            rows.start + begin, rows.start + end + 1
+        )
+    ahead = comparison.lead_name(lead)
+    figure = plot_weeks(
+        on_wall(errors.times).to_numpy(),
+        errors.observed,
+        {
+            name: errors.observed + errors.mean_errors(name)[:, lead - 1]
+            for name in comparison.finalists
+        },
+        episodes,
+        lead_time=ahead,
+        quantity=f"{comparison.quantity} near its highest value",
+        styles=styles,
+    )
+    caption = (
+        f"Test hours of the series with the most, the median and the least skill of "
+        f"{label(first)}, forecast {ahead} ahead."
+    )
     return ReportFigure(f"episode-{lead}", caption, figure)
 
 
@@ -74,14 +131,20 @@ def _error_by_lead_time(comparison: Comparison, styles: Styles) -> ReportFigure:
     left_out = set(REFERENCE_STYLES) - strongest - {PERSISTENCE}
     tests = comparison.main_tests
     a, b = tests[0].a, tests[0].b
+    several = comparison.by_series is not None
+    measure = RELATIVE_RMSE if several else "RMSE"
     figure = plot_error_by_lead_time(
         {
-            model: [scores.rmse[lead] for lead in comparison.lead_times]
+            model: [
+                1 - scores.skill[lead] if several else scores.rmse[lead]
+                for lead in comparison.lead_times
+            ]
             for model, scores in comparison.models.items()
             if model not in left_out
         },
         comparison.lead_times,
         quantity=comparison.quantity,
+        measure=measure,
         difference=(
             f"{a} - {b}",
             [test.difference for test in tests],
@@ -92,7 +155,7 @@ def _error_by_lead_time(comparison: Comparison, styles: Styles) -> ReportFigure:
         styles=styles,
     )
     caption = (
-        f"RMSE on the test hours, and the difference between {a} and {b} with its "
+        f"{measure} on the test hours, and the difference between {a} and {b} with its "
         f"95% interval: below zero {a} is better."
     )
     return ReportFigure("error-by-lead-time", caption, figure)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from tuning.comparison.result import Comparison
-from tuning.reporting.comparison_report import ComparisonTables
+from tuning.reporting.comparison_tables import ComparisonTables
 from tuning.study.storage import StoragePath
 
 
@@ -24,5 +24,7 @@ def print_comparison(comparison: Comparison, folder: StoragePath, console: Conso
         table.add_row(*row)
     console.print(table)
     console.print(comparison.verdict)
+    for sentence in comparison.left_out:
+        console.print(sentence)
     report = shlex.quote(str(folder / "report.html"))
     console.print(f"Report        {report}", soft_wrap=True)

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from tuning.reporting.memory import MemoryUse, measure_memory
 from tuning.reporting.notebook import CellLive, is_notebook
+from tuning.reporting.series_words import has_several
 from tuning.reporting.study_status import RemainingTime, StudyStatus, clock, title
 from tuning.space.search_space import Value
 from tuning.study.trial import Trial
@@ -32,6 +33,7 @@ MEMORY_SECONDS = 5.0
 MEMORY_SCARCE = 0.1
 # Widths in columns of the terminal.
 STUDY_BAR, TRIAL_BAR, LABEL, RMSE, SKILL, VALUE, GAP = 50, 10, 12, 9, 6, 8, 2
+RMSE_OF_ALL = "RMSE (all rows)"  # of several series, whose skill is what counts
 
 
 class LiveView:
@@ -120,9 +122,13 @@ class _Rows:
         # the rest of a frame.
         self.table = Table(box=None, padding=0, pad_edge=False, header_style="dim")
         self.table.add_column(width=max(LABEL, *map(len, baselines)), no_wrap=True)
+        self._several = has_several(study)
+        metrics = {"RMSE": self._rmse_width, "skill": SKILL}
+        if self._several:  # ranked by their skill
+            self._rmse_width = max(self._rmse_width, len(RMSE_OF_ALL))
+            metrics = {"skill": SKILL, RMSE_OF_ALL: self._rmse_width}
         columns = {
-            "RMSE": self._rmse_width,
-            "skill": SKILL,
+            **metrics,
             "epochs": len(f"best at {self._max_epochs}"),
             "": TRIAL_BAR,
             **{name: max(len(name), VALUE) for name in self._names},
@@ -135,15 +141,15 @@ class _Rows:
             self.table.add_column(heading, width=GAP + column_width, no_wrap=True, justify="right")
 
     def add_best(self) -> None:
-        """The best trial so far among the baselines, the lowest RMSE first."""
-        rows: list[tuple[float, float, Trial | None, str]] = [
-            (score.rmse, score.skill, None, title(name))
+        """The best trial so far among the baselines, the lowest objective first."""
+        rows: list[tuple[float, float, float, Trial | None, str]] = [
+            (score.objective, score.rmse, score.skill, None, title(name))
             for name, score in self._status.study.baselines.leading.items()
         ]
         best = self._status.best
         if best and best.best:
-            rows.append((best.rmse, best.best["skill"], best, f"trial {best.id}"))
-        for rmse, skill, trial, label in sorted(rows, key=itemgetter(0)):
+            rows.append((best.objective, best.rmse, best.best["skill"], best, f"trial {best.id}"))
+        for _, rmse, skill, trial, label in sorted(rows, key=itemgetter(0)):
             epochs = f"best at {trial.best['epoch']}" if trial and trial.best else ""
             self._add(
                 label,
@@ -180,12 +186,15 @@ class _Rows:
         self.table.add_row(*row[: len(self.table.columns)], style=style)
 
     def _figures(self, rmse: float, skill: float) -> tuple[str, str]:
-        """Cells of RMSE and skill, short also for a trial that diverges."""
+        """Cells of RMSE and skill, short also for a trial that diverges; of several series the
+        skill comes first.
+        """
         text = f"{rmse:{self._format}}"
-        return (
+        cells = (
             text if len(text) <= self._rmse_width else f"{rmse:.1e}",
             f"{skill:.1%}" if abs(skill) < 100 else "",
         )
+        return (cells[1], cells[0]) if self._several else cells
 
 
 class _MemoryLine:
@@ -225,7 +234,13 @@ def _verdict(status: StudyStatus) -> tuple[str, str]:
     if unbeaten := status.unbeaten_baselines(best):
         not_better = f"{'not yet' if running else 'not'} better than {' nor '.join(unbeaten)}"
         return subject + not_better, "magenta"
-    gain = 1 - best.rmse / baselines.scores[baselines.best].rmse
+    strongest = baselines.scores[baselines.best]
+    if has_several(status.study):
+        points = 100 * (best.best["skill"] - strongest.skill)
+        higher = f"{points:.1f}" if points >= 0.1 else "less than 0.1"
+        text = f"{subject}better than {title(baselines.best)}: skill {higher} points higher"
+        return text, "green"
+    gain = 1 - best.rmse / strongest.rmse
     percent = f"{gain:.1%}" if gain >= 0.001 else "less than 0.1%"
     return f"{subject}better than {title(baselines.best)}: RMSE {percent} lower", "green"
 

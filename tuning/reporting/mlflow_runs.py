@@ -5,6 +5,7 @@ away for a while, and a study that ran without one are the same case, and nothin
 """
 
 import getpass
+import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from lstm_model import __version__
 from lstm_model.files import read_bytes, read_json
+from tuning.reporting.series_words import has_several
 from tuning.space.search_space import SearchSpace
 from tuning.study.manifest import MANIFEST
 from tuning.study.resume import collect_settings
@@ -37,6 +39,8 @@ STATUS = {
 }
 EPOCHS_AT_ONCE = 100  # 700 metrics: MLflow takes 1,000 in one request
 LONGEST = 5000  # characters: MLflow takes 6,000 of a parameter
+MOST_SERIES = 50  # that have a metric each
+REFUSED = r"[^\w -]"  # in the name of a series' metric; a slash or a point would make it a path
 
 
 @dataclass
@@ -137,10 +141,13 @@ class StudyRuns:
         run = self._run
         if not run.has_params:
             scores = study.baselines.scores
-            rmse = {f"{name}_rmse": score.rmse for name, score in scores.items()}
-            self._log(run, {0: rmse}, _study_params(study.space))
-        if study.best_score and ended > run.steps:
-            self._log(run, {ended: {"ended_trials": ended, **_best(study.best_score)}})
+            metrics = {f"{name}_rmse": score.rmse for name, score in scores.items()}
+            if has_several(study):  # by which trials are ranked
+                metrics |= {f"{name}_skill": score.skill for name, score in scores.items()}
+            self._log(run, {0: metrics}, _study_params(study.space))
+        if (score := study.best_score) and ended > run.steps:
+            best = _best(score) | skill_by_series(score)
+            self._log(run, {ended: {"ended_trials": ended, **best}})
             run.steps = ended
         if not last:
             self._send_state(run, "running", {})
@@ -202,6 +209,18 @@ class StudyRuns:
 
 def _best(score: BestScore) -> dict[str, float]:
     return {"best_rmse": score["rmse"], "best_mae": score["mae"], "best_skill": score["skill"]}
+
+
+def skill_by_series(score: BestScore) -> dict[str, float]:
+    """A metric for each series, where they are few enough to be looked at so."""
+    of_series = score.get("by_series", {})
+    if len(of_series) > MOST_SERIES:
+        return {}
+    metrics: dict[str, float] = {}
+    for number, (name, each) in enumerate(of_series.items()):
+        metric = f"skill_by_series/{re.sub(REFUSED, '_', name)}"
+        metrics[f"{metric} {number}" if metric in metrics else metric] = each["skill"]
+    return metrics
 
 
 def _study_params(space: SearchSpace) -> dict[str, object]:

@@ -10,6 +10,7 @@ from rich.text import Text
 from lstm_model.command import print_stderr
 from tuning.reporting.live_view import LiveView
 from tuning.reporting.notebook import is_notebook
+from tuning.reporting.series_words import has_several
 from tuning.reporting.study_status import RemainingTime, StudyStatus, clock, title
 from tuning.study.trial import Trial
 from tuning.study.view import Listener, StudyView
@@ -99,13 +100,16 @@ class Progress(Listener):
             form = status.rmse_format
             unbeaten = status.unbeaten_baselines(best)
             verdict = f", not yet better than {' nor '.join(unbeaten)}" if unbeaten else ""
+            several, leading = has_several(study), study.baselines.leading
             *others, last = [
-                f"{title(name)} {score.rmse:{form}}"
-                for name, score in study.baselines.leading.items()
+                f"{title(name)} {f'{score.skill:.1%}' if several else format(score.rmse, form)}"
+                for name, score in leading.items()
             ]
+            rmse, skill = f"RMSE {best.rmse:{form}}", f"skill {best.best['skill']:.1%}"
+            first, second = (skill, f"{rmse} over all rows") if several else (rmse, skill)
             sentences.append(
-                f"Best so far: trial {best.id}, RMSE {best.rmse:{form}} beside "
-                f"{', '.join(others)} and {last}, skill {best.best['skill']:.1%}{verdict}"
+                f"Best so far: trial {best.id}, {first} beside {', '.join(others)} and {last}, "
+                f"{second}{verdict}"
             )
         sentences.append(f"{clock(study.wall_seconds)} gone{self._remaining.describe(status)}")
         return sentences

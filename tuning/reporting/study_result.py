@@ -7,9 +7,11 @@ from rich.console import Console
 from lstm_model.command import print_stderr
 from lstm_model.evaluation.baselines import BY_NAME
 from lstm_model.wording import significant
+from tuning.reporting.series_words import describe_left_out, has_several
 from tuning.reporting.tables import FIGURE_DIGITS, best_table
 from tuning.shell import command_for_shell, resume_command
 from tuning.study.result import StudyResult
+from tuning.study.trial import objective_of
 from tuning.study.view import StudyView
 from tuning.wording import format_setting
 
@@ -46,6 +48,8 @@ def print_study_result(result: StudyResult, console: Console) -> None:
 def _print_best(study: StudyView, console: Console) -> None:
     assert study.best_trial is not None
     console.print(best_table(study))
+    for why in describe_left_out(study.table.left_out):
+        console.print(f"Left out      {why}", soft_wrap=True)
     config = ", ".join(
         f"{key} {format_setting(value)}" for key, value in study.best_trial.config.items()
     )
@@ -57,10 +61,12 @@ def _print_best(study: StudyView, console: Console) -> None:
     console.print(f"Disk use      {study.disk_bytes / 1e6:.1f} MB", soft_wrap=True)
     strongest = study.baselines.best
     baseline, score = study.baselines.scores[strongest], study.best_trial.saved
-    if score and score["rmse"] >= baseline.rmse:
-        rmse = significant(baseline.rmse, FIGURE_DIGITS)
+    if score and objective_of(score) >= baseline.objective:
+        reached = significant(baseline.rmse, FIGURE_DIGITS)
+        if has_several(study):
+            reached = f"skill {baseline.skill:.1%}"
         console.print(
-            f"The best trial is no better than {BY_NAME[strongest].label} ({rmse}).",
+            f"The best trial is no better than {BY_NAME[strongest].label} ({reached}).",
             soft_wrap=True,
         )
     most = study.space.study.max_epochs

@@ -36,11 +36,11 @@ class StudyStatus:
 
     @property
     def best(self) -> Trial | None:
-        """The trial with the lowest RMSE so far; in the end the one whose model was kept."""
+        """The trial with the lowest objective so far; in the end the one whose model was kept."""
         if self.study.outcome != "running":
             return self.study.best_trial
         scored = [trial for trial in self.trials if trial.best and trial.state != "failed"]
-        return min(scored, key=lambda trial: (trial.rmse, trial.id), default=None)
+        return min(scored, key=lambda trial: (trial.objective, trial.id), default=None)
 
     @property
     def state_counts(self) -> list[tuple[str, str]]:
@@ -62,7 +62,9 @@ class StudyStatus:
     def unbeaten_baselines(self, trial: Trial) -> list[str]:
         """The titles of the baselines that the trial is no better than."""
         scores = self.study.baselines.leading
-        return [title(name) for name, score in scores.items() if not trial.rmse < score.rmse]
+        return [
+            title(name) for name, score in scores.items() if not trial.objective < score.objective
+        ]
 
 
 class RemainingTime:

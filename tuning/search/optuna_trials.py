@@ -80,7 +80,7 @@ def to_frozen_trial(record: Trial, space: SearchSpace) -> FrozenTrial:
     """
     state = STATES[record.state]
     point = {name: record.config[name] for name in space.search if name in record.config}
-    value = float(record.best["rmse"]) if record.best else None
+    value = record.objective if record.best else None
     intermediate = {} if value is None else {record.epochs: value}
     if state == TrialState.COMPLETE and value is None:
         raise ValueError(f"trial {record.id} is finished, but its record has no RMSE")
@@ -97,7 +97,7 @@ def to_frozen_trial(record: Trial, space: SearchSpace) -> FrozenTrial:
 def hyperparameter_importances(
     trials: Iterable[Trial], space: SearchSpace
 ) -> dict[str, float] | None:
-    """How much each hyperparameter mattered for the RMSE of the finished trials.
+    """How much each hyperparameter mattered for the objective of the finished trials.
 
     By Optuna's own choice, PED-ANOVA (Watanabe, Bansal and Hutter 2023,
     doi:10.24963/ijcai.2023/488). Conditional hyperparameters are left out: they exist in some of

@@ -32,9 +32,9 @@ class Suggestion(TypedDict):
     trial: int  # its number in the study
     hyperparameters: Mapping[str, Value]  # the searched ones that exist in it, and the fixed ones
     # Of a trial that goes on: where from, relative to the study's folder (None: from its start),
-    # and the lowest RMSE so far after each epoch that it had.
+    # and the lowest objective so far after each epoch that it had.
     checkpoint: NotRequired[str | None]
-    best_rmse_by_epoch: NotRequired[list[float]]
+    best_objective_by_epoch: NotRequired[list[float]]
     # No trial has ended yet, so that a checkpoint is the only model there is.
     checkpoint_soon: NotRequired[bool]
 
@@ -43,7 +43,7 @@ class TrialResult(TypedDict, total=False):
     """What a trial says at the end of a step. It is empty where a trial ends before its first."""
 
     epoch: int  # the last one, from 1
-    rmse: float  # the lowest so far, which searcher and scheduler go by; NaN of a failed trial
+    objective: float  # the lowest so far, which searcher and scheduler go by; NaN of a failed trial
     reports: Sequence[EpochReport]  # of the step's epochs, for the trial's record
     reason: str  # why the trial can't go on, where that is its own fault
     interrupted: bool  # the study was asked to stop by then: the trial goes on when it is resumed
@@ -71,7 +71,7 @@ class OptunaSearcher(NotPickled, Searcher):  # type: ignore[misc]
         past: Iterable[Trial] = (),
     ) -> None:
         """concurrency: how many trials may be under way. stopping: whether to suggest no more."""
-        super().__init__(metric="rmse", mode="min")
+        super().__init__(metric="objective", mode="min")
         self._space, self._concurrency, self._stopping = space, concurrency, stopping
         self._study = create_optuna_study(SubsampledStorage())
         self._live: dict[str, optuna.Trial] = {}
@@ -116,7 +116,7 @@ class OptunaSearcher(NotPickled, Searcher):  # type: ignore[misc]
             "trial": record.id,
             "hyperparameters": record.config,
             "checkpoint": record.checkpoint,
-            "best_rmse_by_epoch": record.best_rmse_by_epoch,
+            "best_objective_by_epoch": record.best_objective_by_epoch,
         }
 
     def _begin(self, trial_id: str, number: int) -> Suggestion:
@@ -144,7 +144,7 @@ class OptunaSearcher(NotPickled, Searcher):  # type: ignore[misc]
         trial = self._live.pop(trial_id, None)
         if trial is None:
             return
-        value = (result or {}).get("rmse", math.nan)
+        value = (result or {}).get("objective", math.nan)
         if error or not result or not math.isfinite(value):
             self._study.tell(trial, state=TrialState.FAIL)
             return

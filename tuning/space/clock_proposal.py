@@ -1,16 +1,19 @@
 """Which columns of a table are its clock, and the keys of the data block that read it."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from lstm_model.arrays import IntArray
 from lstm_model.configuration import Reading
 from lstm_model.data.clock import read_clock, to_texts
 from lstm_model.data.diagnosis import diagnose_rows, is_time_of_day, series_keys
+from lstm_model.data.panel import arrange_series
 from lstm_model.data.places import Places
 from lstm_model.data.rows import Rows, arrange_rows
 from lstm_model.data.table_file import Table
@@ -26,6 +29,7 @@ from lstm_model.data.time_forms import (
 from lstm_model.data.zones import WELL_KNOWN, fitting_zones
 from lstm_model.errors import InputError, TableError
 from lstm_model.wording import yaml_text
+from tuning.space.series_proposal import FoundSeries
 
 # Columns of digits are clocks where they are called so: else they may be counts or ids.
 NAMES_A_CLOCK = re.compile(
@@ -67,6 +71,9 @@ FORMATS = (
 FEW_TWICE, FEWEST_TWICE = 0.05, 3
 MAX_NAMED = 4
 TOLERANT = {"gaps": "fill", "duplicates": "last"}
+# Which series a table holds, of the clock's columns and its times.
+FindSeries = Callable[[Sequence[str], Clock], FoundSeries | None]
+Value = str | tuple[str, ...]
 
 
 class _SeveralZones(TableError):
@@ -81,11 +88,13 @@ class ClockProposal:
         names: its columns.
         keys: of the data block, each with a value and why it is proposed.
         rows: where the table's rows lie by it.
+        series: which of them are of which series; None where the table is one.
     """
 
     names: tuple[str, ...]
-    keys: Mapping[str, tuple[str, str]]
+    keys: Mapping[str, tuple[Value, str]]
     rows: Rows
+    series: FoundSeries | None = None
 
     @property
     def reading(self) -> Reading:
@@ -95,7 +104,11 @@ class ClockProposal:
 
 
 def propose_clock(
-    table: Table, named: Sequence[str] | None, zone: str | None, encoding: str | None
+    table: Table,
+    named: Sequence[str] | None,
+    zone: str | None,
+    encoding: str | None,
+    series_of: FindSeries = lambda names, clock: None,
 ) -> ClockProposal:
     """The clock of a table of which every column was read.
 
@@ -121,7 +134,7 @@ def propose_clock(
     errors: list[TableError] = []
     for names in candidates:
         try:
-            proposals.append(_propose(table, names, zone, encoding))
+            proposals.append(_propose(table, names, zone, encoding, series_of))
         except TableError as error:
             errors.append(error)
             continue
@@ -172,23 +185,28 @@ def _has_format(text: str, form: str) -> bool:
 
 
 def _propose(
-    table: Table, names: tuple[str, ...], zone: str | None, encoding: str | None
+    table: Table,
+    names: tuple[str, ...],
+    zone: str | None,
+    encoding: str | None,
+    series_of: FindSeries,
 ) -> ClockProposal:
     """The keys that read a clock; raises TableError where there are none, or several."""
-    readings: list[tuple[str | None, Clock, str | None, Rows]] = []
+    readings: list[tuple[str | None, Clock, FoundSeries | None, str | None, Rows]] = []
     refused: list[TableError] = []
     for dates, clock in _readable(table, names):
         try:
-            readings.append((dates, clock, *_arranged(table, names, clock, zone)))
+            series = series_of(names, clock)
+            readings.append((dates, clock, series, *_arranged(table, names, clock, series, zone)))
         except _SeveralZones:
             raise
         except TableError as error:  # by another reading the rows may be regular
             refused.append(error)
     if not readings:
         raise refused[0]
-    regular = [each for each in readings if not each[3].repairs] or readings
-    fewest = min(sum(repair.rows for repair in each[3].repairs) for each in regular)
-    best = [e for e in regular if sum(repair.rows for repair in e[3].repairs) == fewest]
+    regular = [each for each in readings if not each[-1].repairs] or readings
+    fewest = min(sum(repair.rows for repair in each[-1].repairs) for each in regular)
+    best = [e for e in regular if sum(repair.rows for repair in e[-1].repairs) == fewest]
     if len(best) > 1:
         first = ", ".join(str(table.cells[name].iloc[0]) for name in names)
         ways = " and ".join(
@@ -199,9 +217,11 @@ def _propose(
             f"{table.places.name}: {first!r} in {', '.join(names)} can be read in two ways, "
             f"{ways}, and by each of them the rows are regular; write the year first: 2013-01-31"
         )
-    dates, clock, found, rows = best[0]
-    _check_duplicates(table, names, clock, rows)
-    keys: dict[str, tuple[str, str]] = {}
+    dates, clock, series, found, rows = best[0]
+    _check_duplicates(table, names, clock, series, rows)
+    keys: dict[str, tuple[Value, str]] = {}
+    if series is not None:
+        keys[series.key] = (series.value, series.description)
     if encoding is not None:
         keys["encoding"] = (encoding, "its bytes are no UTF-8")
     if dates is not None:
@@ -213,7 +233,7 @@ def _propose(
     for repair in rows.repairs:
         if repair.kind in ("gaps", "duplicates"):
             keys[repair.kind] = (repair.value, str(repair))
-    return ClockProposal(names, keys, rows)
+    return ClockProposal(names, keys, rows, series)
 
 
 def _readable(table: Table, names: tuple[str, ...]) -> Iterator[tuple[str | None, Clock]]:
@@ -238,15 +258,32 @@ def _readable(table: Table, names: tuple[str, ...]) -> Iterator[tuple[str | None
 
 
 def _arranged(
-    table: Table, names: tuple[str, ...], clock: Clock, zone: str | None
+    table: Table,
+    names: tuple[str, ...],
+    clock: Clock,
+    series: FoundSeries | None,
+    zone: str | None,
 ) -> tuple[str | None, Rows]:
     """The rows with what it takes to make them regular, and the zone that is among that."""
-    labels = list(table.cells.index)
     reading = Reading.model_validate({**TOLERANT, "zone": zone})
+
+    def diagnose(chosen: IntArray) -> str | None:
+        of_chosen = Clock(clock.times[chosen], clock.is_utc)
+        within, first_rows = reading, table.first_rows
+        if series is not None:
+            within, first_rows = reading.model_copy(update={series.key: series.columns}), (0,)
+        cells = table.cells.iloc[chosen]
+        return diagnose_rows(table.places, cells, names, of_chosen, within, first_rows)
 
     def arrange(zone: str | None) -> Rows:
         within = reading.model_copy(update={"zone": zone})
-        return arrange_rows(clock, within, table.places, labels, first_rows=table.first_rows)
+        if series is None:
+            labels = table.cells.index
+            return arrange_rows(clock, within, table.places, labels, first_rows=table.first_rows)
+        places = series.rows.label(table.places)
+        return arrange_series(
+            clock, series.rows, within, places, first_rows=table.first_rows, advise=diagnose
+        )
 
     rows, refused = None, None
     try:
@@ -255,7 +292,8 @@ def _arranged(
             return zone, rows
     except TableError as error:
         refused = error
-    zones = [] if zone is not None or clock.is_utc else fitting_zones(clock.times)
+    times = clock.times if series is None else clock.times[series.longest]
+    zones = [] if zone is not None or clock.is_utc else fitting_zones(times)
     known = [group for group in zones if group[0] in WELL_KNOWN] or zones
     if len(known) > 1:
         named = ", ".join(group[0] for group in known[:MAX_NAMED])
@@ -269,22 +307,36 @@ def _arranged(
     if rows is not None:
         return zone, rows
     assert refused is not None
-    advice = diagnose_rows(table.places, table.cells, names, clock, reading)
+    advice = None if series is not None else diagnose(np.arange(len(clock.times)))
     raise TableError("\n".join(filter(None, (str(refused), advice)))) from refused
 
 
-def _check_duplicates(table: Table, names: tuple[str, ...], clock: Clock, rows: Rows) -> None:
+def _check_duplicates(
+    table: Table,
+    names: tuple[str, ...],
+    clock: Clock,
+    series: FoundSeries | None,
+    rows: Rows,
+) -> None:
     """Many rows of one time are no accident: they may be several series."""
     twice = sum(repair.rows for repair in rows.repairs if repair.kind == "duplicates")
     count = len(table.cells)
     if twice <= max(FEW_TWICE * count, FEWEST_TWICE) or twice <= table.cells.duplicated().sum():
         return
-    times = pd.Series(clock.times, index=table.cells.index)
-    if series_keys(table.cells.drop(columns=list(names)), times):
-        advice = diagnose_rows(table.places, table.cells, names, clock, Reading(zone="UTC"))
-        raise TableError(advice or "")
+    if series is not None and series.key == "series":
+        # Who named some of the columns: others may tell the rest apart.
+        times, _ = pd.factorize(clock.times)
+        moments = pd.Series(times * len(series.rows.names) + series.rows.numbers)
+        apart = [*names, *(name for name in series.columns if name in table.cells)]
+        if found := series_keys(table.cells.drop(columns=apart), moments):
+            raise TableError(
+                f"{table.places.name}: {twice:,} of its {count:,} rows have the time of another of "
+                f"their series, and {' and '.join(found)} tells them apart: ask for --series "
+                f"{','.join((*series.columns, *found))}"
+            )
     raise TableError(
-        f"{table.places.name}: {twice:,} of its {count:,} rows have the time of another, and no "
-        "column tells them apart; leave one row of each time, or say with duplicates: in the data "
-        "block of a space which of them counts"
+        f"{table.places.name}: {twice:,} of its {count:,} rows have the time of another"
+        f"{'' if series is None else ' of their series'}, and no column tells them apart; leave "
+        "one row of each time, or say which columns name the series that a row is of with "
+        "--series, or with duplicates: in the data block of a space which of them counts"
     )

@@ -1,31 +1,39 @@
-"""What a table holds: its clock, what its cells mean, what can help a forecast, and its splits."""
+"""What a table holds: its clock, its series, what can help a forecast, and its splits."""
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lstm_model.configuration import Cell, Reading
-from lstm_model.data.columns import (
-    MISSING,
-    NONE,
-    NUMBER_LIKE,
-    Column,
-    Repair,
-    plain_numbers,
-    read_column,
-)
+from lstm_model.arrays import Mask
+from lstm_model.configuration import Reading
+from lstm_model.data.columns import Repair
 from lstm_model.data.rows import Rows, count_steps_left
+from lstm_model.data.series_index import SeriesIndex
 from lstm_model.data.step import DAY, WEEK, YEAR, Step, on_wall, rows_before
-from lstm_model.data.suspicion import find_sentinels, is_sentinel, meaning_of_empty
 from lstm_model.data.table import read_rows
-from lstm_model.data.table_file import Table, guess_encoding, read_files
-from lstm_model.data.time_forms import CLOCK_PARTS, FORMS, YEAR_FIRST
+from lstm_model.data.table_file import guess_encoding, read_files
+from lstm_model.data.time_forms import CLOCK_PARTS, FORMS, YEAR_FIRST, Clock
 from lstm_model.errors import InputError, TableError
-from tuning.space.clock_proposal import ClockProposal, propose_clock
+from lstm_model.series_rules import FILE
+from tuning.space.clock_proposal import ClockProposal, FindSeries, find_clocks, propose_clock
+from tuning.space.column_proposal import ColumnReader
+from tuning.space.series_proposal import (
+    FoundSeries,
+    find_likes,
+    find_series,
+    match_columns,
+    melt_columns,
+    never_changes_within,
+    read_named_series,
+    reason_static_is_useless,
+    shorten,
+)
 from tuning.wording import closest_match
 
 # With fewer rows a search would choose by luck; and validation and test shall hold three horizons.
@@ -33,11 +41,8 @@ LEAST_ROWS, LEAST_HORIZONS = 100, 25
 # Training, validation and test as shares of the rows: what is aimed at, and the least to be taken
 # where they then begin with a year, a month, a day or an hour.
 SHARES, LEAST_SHARES = (0.6, 0.2, 0.2), (0.45, 0.12, 0.12)
-# Texts among numbers that stand for missing: there are no more different ones, and few rows.
-MOST_MISSING_TEXTS, MOSTLY_NUMBERS = 3, 0.5
-MISSING_TEXT = re.compile(
-    r"[^\w\s]+|#.*|n\.?\s?[ad]\.?|missing|unknown|error|invalid|no data|[-+]?inf(inity)?", re.I
-)
+# Series have neighbours where more of their rows than this share a time.
+MOSTLY_COMMON = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,18 +51,25 @@ class Proposal:
 
     Attributes:
         clock: its columns, the keys that read it, and why.
-        frame: the features by time, the target first, as load_dataset() has them.
+        target: the column that is forecast: of a wide table, what its values are called.
+        frame: the features by time, the target first, and static columns behind them, as
+            load_dataset() has them. Of many series one stands behind the other.
+        static: the columns of `frame` that never change within a series.
         reading: what its clock and its cells mean.
         repairs: how many cells that concerns.
         left_out: the other columns, and in a sentence why they are none of the features.
+        likes: the other columns that are called as the target is, but for their digits.
         validation_from, test_from: where the splits meet, on the wall clock.
     """
 
     clock: ClockProposal
+    target: str
     frame: pd.DataFrame
+    static: tuple[str, ...]
     reading: Reading
     repairs: Sequence[Repair]
     left_out: Mapping[str, str]
+    likes: Sequence[str]
     validation_from: pd.Timestamp
     test_from: pd.Timestamp
 
@@ -67,11 +79,25 @@ class Proposal:
         return self.clock.rows.step
 
     @property
-    def training_rows(self) -> int:
-        """How many rows lie before validation."""
-        times = self.frame.index
-        assert isinstance(times, pd.DatetimeIndex)
-        return rows_before(times, self.validation_from)
+    def index(self) -> SeriesIndex:
+        """Which rows of `frame` are of which series."""
+        return self.clock.rows.index
+
+    @property
+    def features(self) -> list[str]:
+        """The columns that are read at each time."""
+        return [str(name) for name in self.frame if name not in self.static]
+
+    @property
+    def training(self) -> Mask:
+        """(R,) the rows that lie before validation."""
+        return rows_of_training(self.clock.rows, self.validation_from)
+
+    @property
+    def have_common_times(self) -> bool:
+        """Whether most observed rows have the time of another series' observed row."""
+        times = pd.DatetimeIndex(self.frame[self.target].dropna().index)
+        return len(self.index) > 1 and bool(times.duplicated(keep=False).mean() > MOSTLY_COMMON)
 
 
 def propose(
@@ -82,41 +108,70 @@ def propose(
     *,
     horizon: int = 1,
     zone: str | None = None,
+    series: tuple[str, ...] | None = None,
 ) -> Proposal:
     """What a table's bytes hold, by the rules of the reader that studies have.
 
     Args:
         files: one file, or several that are one table, by the names that messages have.
+        target: a column; or columns of a wide table that are a series each: `A,B` or `MT_*`.
         clock, features: the clock's columns and the columns to read; None to look for them.
         zone: of its wall clock, where the table can't tell it.
+        series: the columns that say which series a row is of, `file` where each file is one, or
+            none where the table is one series; None to look for them.
 
     Raises:
         InputError: it can't be forecast as it is.
     """
     encoding = next(filter(None, map(guess_encoding, files.values())), None)
     table = read_files(files, None, encoding)
-    file = table.places.name
-    named = dict.fromkeys((target, *(clock or ()), *(features or ())))
-    if unknown := [name for name in named if name not in table.header]:
-        raise InputError("\n".join(_no_column(file, name, table.header) for name in unknown))
-    proposal = propose_clock(table, clock, zone, encoding)
-    rows, parts = proposal.rows, proposal.names
-    if count_steps_left(rows.times[-1], rows.step) < horizon:
-        read_rows(table, files, proposal.reading, horizon)  # which says so
-    reader = _Reader(table, rows)
-    observed = reader.read(target, target=True).dropna()
-    least = max(LEAST_ROWS, LEAST_HORIZONS * horizon)
-    if len(observed) < least:
-        raise InputError(
-            f"{file}: must have {least} rows or more with {target}, of which validation and test "
-            f"take a fifth each, but has {len(observed)}; gather more"
-            + (", or ask for a smaller --horizon" if least > LEAST_ROWS else "")
-        )
-    validation_from, test_from = propose_splits(on_wall(pd.DatetimeIndex(observed.index)))
-    training_rows = rows_before(rows.times, validation_from)
+    file, header = table.places.name, table.header
+    targets = match_columns(target, header, file)
+    keys = [name for name in series or () if name != FILE]
+    named = dict.fromkeys((*targets, *(clock or ()), *(features or ()), *keys))
+    if unknown := [name for name in named if name not in header]:
+        raise InputError("\n".join(_no_column(file, name, header) for name in unknown))
     left_out: dict[str, str] = {}
+    if len(targets) > 1:  # a pattern may be like the clock's name too
+        first = clock or next(find_clocks(table), ())
+        targets = tuple(name for name in targets if name not in first)
+    likes = find_likes(targets, header)
+    series_of: FindSeries
+    if len(targets) > 1:
+        if series:
+            raise InputError(
+                "--series must stay away where --target names several columns, each of which is a "
+                f"series, but got {', '.join(series)}"
+            )
+        apart = likes if features is None else []
+        if apart:
+            verb = "are like the targets" if len(apart) > 1 else "is like the targets"
+            left_out[apart[0]] = f"{shorten(apart)} {verb}, but not among them"
+        shared = [name for name in header if name not in (*targets, *apart)]
+        table, known, target = melt_columns(table, targets, shared)
+        series_of = partial(_known, known)
+    elif series is None:
+        (target,) = targets
+        series_of = partial(find_series, table, [*files], (target, *(features or ())))
+    else:
+        (target,) = targets
+        series_of = partial(_known, read_named_series(table, [*files], series) if series else None)
+    proposal = propose_clock(table, clock, zone, encoding, series_of)
+    rows, parts, found = proposal.rows, proposal.names, proposal.series
+    if found is not None:
+        table = replace(table, places=found.rows.label(table.places))
+        parts = (*parts, *found.columns)
+    if count_steps_left(rows.times.max(), rows.step) < horizon:
+        owners = None if found is None else found.rows
+        read_rows(table, files, proposal.reading, horizon, series=owners)  # which says so
+    reader = ColumnReader(table, rows, found)
+    observed = reader.read(target, target=True)
+    check_enough(observed, rows.index, horizon, file)
+    times = pd.DatetimeIndex(observed.dropna().index)
+    validation_from, test_from = propose_splits(on_wall(times.sort_values()))
+    training = rows_of_training(rows, validation_from)
     chosen = []
-    for name in table.header if features is None else features:
+    for name in map(str, table.cells) if features is None else features:
         if name in (target, *parts):
             continue
         try:
@@ -126,12 +181,17 @@ def propose(
                 raise
             left_out[name] = str(error).removeprefix(f"{file}: ")
             continue
-        why = None if features is not None else reason_to_leave_out(column, training_rows)
+        why = None
+        if features is None and name in reader.static:
+            why = reason_static_is_useless(column.iloc[list(rows.index.bounds[:-1])])
+        elif features is None:
+            why = reason_to_leave_out(column, training, rows.index)
         if why is None:
             chosen.append(name)
         else:
             left_out[name] = f"{name} {why}{reader.dropped(name)}"
-    names = dict.fromkeys((target, *chosen))
+    static = tuple(name for name in dict.fromkeys(chosen) if name in reader.static)
+    names = dict.fromkeys((target, *(name for name in chosen if name not in static), *static))
     reading = proposal.reading.model_copy(
         update={
             "missing": {name: reader.missing[name] for name in names if name in reader.missing},
@@ -140,64 +200,59 @@ def propose(
     )
     return Proposal(
         clock=proposal,
+        target=target,
         frame=pd.DataFrame({name: reader.columns[name] for name in names}),
+        static=static,
         reading=reading,
         repairs=[repair for name in names for repair in reader.repairs[name]],
         left_out=left_out,
+        likes=likes if found is None else (),
         validation_from=validation_from,
         test_from=test_from,
     )
 
 
-class _Reader:
-    """Reads a table's columns by what their cells seem to mean.
+def _known(series: FoundSeries | None, names: Sequence[str], clock: Clock) -> FoundSeries | None:
+    """The series that a table holds whatever its clock is."""
+    return series
 
-    Attributes:
-        missing, fill: keys of the data block, by column.
-        columns, repairs: by column, once it was read.
+
+def rows_of_training(rows: Rows, validation_from: datetime) -> Mask:
+    """(R,) which rows of all series lie before validation."""
+    training = np.zeros(len(rows.times), bool)
+    for _, part in rows.index:
+        end = rows_before(rows.times[part], validation_from)
+        training[part.start : part.start + end] = True
+    return training
+
+
+def check_enough(observed: "pd.Series[Any]", index: SeriesIndex, horizon: int, file: str) -> None:
+    """Raises InputError where a table has too few rows with a target to be split.
+
+    Args:
+        observed: the target, NaN where it is missing.
     """
-
-    def __init__(self, table: Table, rows: Rows) -> None:
-        self._table, self._rows = table, rows
-        self.missing: dict[str, tuple[Cell, ...]] = {}
-        self.fill: dict[str, Cell] = {}
-        self.columns: dict[str, pd.Series[Any]] = {}
-        self.repairs: dict[str, tuple[Repair, ...]] = {}
-
-    def read(self, name: str, *, target: bool = False) -> "pd.Series[Any]":
-        """The column by time; raises TableError where it can't be read."""
-        if words := missing_texts(self._table.cells[name]):
-            self.missing[name] = words
-        column = self._read(name, target)
-        # Of other numbers that stand apart nobody knows, and a study tells of them.
-        numbers = (
-            find_sentinels(column.values.to_numpy(np.float64)) if _numeric(column.values) else {}
+    name, total = observed.name, int(observed.count())
+    smaller = ", or ask for a smaller --horizon"
+    if len(index) == 1:
+        least = max(LEAST_ROWS, LEAST_HORIZONS * horizon)
+        if total < least:
+            raise InputError(
+                f"{file}: must have {least} rows or more with {name}, of which validation and test "
+                f"take a fifth each, but has {total}; gather more"
+                + (smaller if least > LEAST_ROWS else "")
+            )
+        return
+    known = observed.notna().to_numpy()
+    counts = {series: int(known[rows].sum()) for series, rows in index}
+    longest, least = max(counts, key=counts.__getitem__), LEAST_HORIZONS * horizon
+    if counts[longest] < least or total < LEAST_ROWS:
+        raise InputError(
+            f"{file}: must have {LEAST_ROWS} rows or more with {name}, and {least} of one series, "
+            f"of which validation and test take a fifth each, but has {total}, and "
+            f"{counts[longest]} of {longest}, which has most; gather more"
+            + (smaller if horizon > 1 and counts[longest] < least else "")
         )
-        if cells := tuple(number for number in numbers if is_sentinel(number)):
-            self.missing[name] = (*self.missing.get(name, ()), *cells)
-            column = self._read(name, target)
-        elif not target and (empty := meaning_of_empty(column.values, self._rows.step)) is not None:
-            self.fill[name] = empty
-            column = self._read(name, target)
-        self.columns[name] = self._rows.arrange(column.values, self._table.places)
-        self.repairs[name] = column.repairs
-        return self.columns[name]
-
-    def dropped(self, name: str) -> str:
-        """What of a column was read as missing, to stand behind why it is of no use."""
-        cells = [repr(repair.value) for repair in self.repairs[name] if repair.kind == "missing"]
-        return f" (with {', '.join(cells)} read as missing)" if cells else ""
-
-    def _read(self, name: str, target: bool) -> Column:
-        reading = Reading(
-            missing={name: self.missing[name]} if name in self.missing else {},
-            fill={name: self.fill[name]} if name in self.fill else {},
-        )
-        return read_column(self._table.cells[name], reading, self._table.places, target=target)
-
-
-def _numeric(column: "pd.Series[Any]") -> bool:
-    return bool(column.dtype == np.float64)
 
 
 def _no_column(file: str, name: str, header: Sequence[str]) -> str:
@@ -206,32 +261,26 @@ def _no_column(file: str, name: str, header: Sequence[str]) -> str:
     return f"{file}: no column {name!r}; {also}"
 
 
-def missing_texts(cells: "pd.Series[Any]") -> tuple[str, ...]:
-    """Texts that stand for missing in a column of numbers, such as ?; of others nobody knows."""
-    if not isinstance(cells.dtype, pd.StringDtype):
-        return ()
-    known = ~cells.isin(MISSING | {NONE})
-    numbers = plain_numbers(cells, known)
-    others = cells[numbers.isna() & known]
-    kinds = [str(kind) for kind in others.unique() if not re.fullmatch(NUMBER_LIKE, str(kind))]
-    if len(kinds) > MOST_MISSING_TEXTS or others.isin(kinds).sum() > MOSTLY_NUMBERS * len(cells):
-        return ()
-    return tuple(kinds) if all(map(MISSING_TEXT.fullmatch, kinds)) else ()
+def reason_to_leave_out(column: "pd.Series[Any]", training: Mask, index: SeriesIndex) -> str | None:
+    """Why a column can't help a forecast, or None.
 
-
-def reason_to_leave_out(column: "pd.Series[Any]", training_rows: int) -> str | None:
-    """Why a column can't help a forecast, or None."""
+    Args:
+        training: (R,) the rows that lie before validation.
+        index: which rows are of which series.
+    """
     times, values = on_wall(pd.DatetimeIndex(column.index)), column.dropna()
-    part, rows, training = str(column.name).casefold(), len(values), column.iloc[:training_rows]
-    if training.isna().all():
+    part, rows = str(column.name).casefold(), len(values)
+    if column[training].isna().all():
         return "has no value before validation begins: nothing to learn from"
-    if training.nunique() < 2:
-        return "never changes before validation begins: nothing to learn from"
+    if never_changes_within(column[training], index.numbers[training]):
+        within = " within a series" if len(index) > 1 else ""
+        return f"never changes{within} before validation begins: nothing to learn from"
     if values.dtype != np.float64:
         if re.fullmatch(FORMS[YEAR_FIRST], values.iloc[0]):
             return "holds times, but is not the clock"
         return "names its rows: most texts come once" if 2 * values.nunique() > rows else None
-    if column.notna().all() and column.diff().iloc[1:].nunique() == 1:
+    steps = column.diff().to_numpy()
+    if column.notna().all() and len(np.unique(np.delete(steps, index.bounds[:-1]))) == 1:
         return "counts the rows"
     if part in CLOCK_PARTS and (column == getattr(times, part)).all():
         return "is a part of the clock: calendar has what can be learned from it"
@@ -259,7 +308,7 @@ def propose_splits(observed: pd.DatetimeIndex) -> tuple[pd.Timestamp, pd.Timesta
 
 def propose_calendar(proposal: Proposal) -> list[str]:
     """The periods of two rows or more that training sees twice."""
-    span = proposal.validation_from - on_wall(proposal.clock.rows.times)[0]
+    span = proposal.validation_from - on_wall(proposal.clock.rows.times).min()
     periods = {"hour_of_day": DAY, "day_of_week": WEEK, "day_of_year": YEAR}
     step = proposal.step.duration
     return [name for name, long in periods.items() if 2 * step <= long and 2 * long <= span]

@@ -66,7 +66,9 @@ def _place(located: Located, problem: Problem) -> Position:
     """Of a clause the value; of a sentence the key, or that of what a missing one misses from."""
     path = problem.path
     if problem.at_value or not problem.sentence:
-        return located.values[path]
+        while path and path not in located.values:  # a default that breaks a rule
+            path = path[:-1]
+        return located.values.get(path, Position(1, 1))
     while path and path not in located.keys:
         path = path[:-1]
     return located.keys.get(path, Position(1, 1))

@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 LARGEST = 1_000_000  # bytes; a search space takes a few thousand
+NO_FILES = ("beijing", "beijing_stations", "simulated")  # sources that are no path
 
 
 class SpaceError(InputError):
@@ -219,7 +220,7 @@ def parse_space(raw: bytes, label: str, folder: str) -> SearchSpace:
         raise SpaceError("\n".join(lines))
     data = blocks["data"]
     beside = os.path.join(folder, data.source)
-    if data.source not in ("beijing", "simulated") and (
+    if data.source not in NO_FILES and (
         os.path.exists(beside) or (has_magic(beside) and glob(beside))
     ):
         blocks["data"] = data.model_copy(update={"source": beside})

@@ -12,13 +12,14 @@ import pandas as pd
 
 from lstm_model.configuration import HYPERPARAMETERS
 from lstm_model.data.columns import NONE, Repair
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.sources import load_dataset
 from lstm_model.data.step import on_wall
 from lstm_model.errors import InputError, TableError
 from lstm_model.wording import distinct, yaml_text
 from tuning.space.proposal import Proposal, propose_calendar
-from tuning.space.search_space import parse_space
+from tuning.space.search_space import NO_FILES, parse_space
+from tuning.space.series_proposal import name_all, shorten
 from tuning.space.writer import flow, format_time
 
 # Training rows below which models are to be smaller than those of the shipped spaces.
@@ -55,6 +56,9 @@ initial_trials:                # tried first; each must lie in the space
   - {{hidden_size: 64, {one}, learning_rate: 1e-2, weight_decay: 0.05}}
   - {{hidden_size: {other}, learning_rate: 1e-2, weight_decay: 0.05}}
 """
+STATIC = "what never changes within a series"
+NEIGHBOURS = "true reads, as one more column, the mean of the others' target at the same time"
+WIDTH = 100  # of a line
 # What differs with the number of training rows.
 DEFAULT_SPACE = {
     "low": "16",
@@ -76,37 +80,55 @@ SMALL_TABLE_SPACE = {
 def render_space_file(proposal: Proposal, path: Path, out: Path, horizon: int) -> str:
     """The text of a search-space file for the table at `path`, to be written to `out`."""
     source = _source_from(out, path)
-    frame, target = proposal.frame, str(proposal.frame.columns[0])
+    frame, target = proposal.frame, proposal.target
     every, ahead = proposal.step.name, "row" if horizon == 1 else f"{horizon} rows"
     times = on_wall(proposal.clock.rows.times)
-    first, last = map(format_time, (times[0], times[-1]))
+    first, last = map(format_time, (times.min(), times.max()))
+    several = f" of {len(proposal.index):,} series" if len(proposal.index) > 1 else ""
     names = proposal.clock.names
     clock = flow(names if len(names) > 1 else names[0])
-    keys = [(f"  {key}: {flow(value)}", why) for key, (value, why) in proposal.clock.keys.items()]
-    features = [(name, describe_column(frame[name], target, proposal.repairs)) for name in frame]
+    keys = [
+        line
+        for key, (value, why) in proposal.clock.keys.items()
+        for line in _key_lines(key, value, why)
+    ]
+    columns = [
+        (f"    - {yaml_text(name)}", describe_column(frame[name], target, proposal.repairs))
+        for name in map(str, frame)
+    ]
+    count = len(proposal.features)
     lines = [
-        (f"# {printable(source)} -> {printable(target)} in the next {ahead}", ""),
+        (f"# {printable(source)} -> {printable(target)}{several} in the next {ahead}", ""),
         (f"#   python -m tuning.run --space {printable(shlex.quote(out.name))}", ""),
-        (f"# Proposed for {len(frame):,} rows, one every {every}, from {first} to {last}", ""),
+        (
+            f"# Proposed for {len(frame):,} rows{several}, one every {every}, from {first} to "
+            f"{last}",
+            "",
+        ),
         ("version: 1", ""),
         ("", ""),
         ("data:", ""),
         (f"  source: {yaml_text(source)}", "looked for beside this file, then where you are"),
         (f"  time: {clock}", "the clock"),
         *keys,
-        (f"  target: {yaml_text(target)}", ""),
+        (f"  target: {yaml_text(target)}", _target_comment(proposal)),
         ("  features:", "what is read; each must be known at the time of its row"),
-        *((f"    - {yaml_text(str(name))}", meaning) for name, meaning in features),
+        *columns[:count],
+        *([("  static:", STATIC), *columns[count:]] if proposal.static else []),
         *((f"  # left out: {printable(why)}", "") for why in proposal.left_out.values()),
         *_cell_lines(proposal),
         (f"  calendar: [{', '.join(propose_calendar(proposal))}]", "from the clock, known ahead"),
+        *([("  neighbours: false", NEIGHBOURS)] if proposal.have_common_times else []),
         (f"  horizon: {horizon}", "lead times 1..horizon, in rows"),
         (f"  validation_from: {format_time(proposal.validation_from)}", "training is all before"),
         (f"  test_from: {format_time(proposal.test_from)}", "from here on, no study reads"),
         ("  folds: 1", "3 validates on two earlier periods too: slower, and less luck"),
     ]
-    training = int(frame[target].iloc[: proposal.training_rows].count())
-    chunk = min(96, max(12, training // 20))
+    known = frame[target].notna().to_numpy() & proposal.training
+    training = int(known.sum())
+    # A chunk is of one series: longer than most of them, it would be empty in part.
+    of_series = [int(known[rows].sum()) for _, rows in proposal.index]
+    chunk = min(96, max(12, min(training // 20, int(np.median(of_series)))))
     size = SMALL_TABLE_SPACE if training < SMALL_TABLE_ROWS else DEFAULT_SPACE
     steps = training / (chunk * int(HYPERPARAMETERS["batch_size"].default))
     epochs = round(float(np.interp(steps, [*EPOCHS_BY_STEPS], [*EPOCHS_BY_STEPS.values()])))
@@ -115,6 +137,36 @@ def render_space_file(proposal: Proposal, path: Path, out: Path, horizon: int) -
     # Comments begin in the column where the shipped spaces have theirs.
     data = (f"{line:<30} # {comment}" if comment else line for line, comment in lines)
     return "\n".join(data) + "\n" + study
+
+
+def _key_lines(key: str, value: str | Sequence[str], why: str) -> list[tuple[str, str]]:
+    """A key of the data block; with many columns over several lines."""
+    if isinstance(value, str) or len(line := f"  {key}: {flow(value)}") <= WIDTH:
+        return [(f"  {key}: {flow(value)}", why)]
+    lines = [(f"  {key}:", why)]
+    line = "    ["
+    for name in map(yaml_text, value):
+        if len(line) + len(name) >= WIDTH:
+            lines.append((line.rstrip(), ""))
+            line = "     "
+        line += f"{name}, "
+    return [*lines, (f"{line.removesuffix(', ')}]", "")]
+
+
+def _target_comment(proposal: Proposal) -> str:
+    if proposal.likes:
+        return describe_likes(proposal)
+    return "what the values of these columns are called" if "targets" in proposal.clock.keys else ""
+
+
+def describe_likes(proposal: Proposal) -> str:
+    """That columns like the target could be series, and how to ask for that."""
+    count, names = len(proposal.likes), printable(shorten(proposal.likes))
+    pattern = printable(shlex.quote(name_all(proposal.target, proposal.likes)))
+    return (
+        f"{count:,} {'column is' if count == 1 else 'columns are'} like it ({names}): "
+        f"--target {pattern} makes each of them a series of one model"
+    )
 
 
 def _cell_lines(proposal: Proposal) -> list[tuple[str, str]]:
@@ -145,7 +197,7 @@ def _source_from(out: Path, path: Path) -> str:
     if not path.is_absolute():
         # Resolved, because `..` behind a link leads elsewhere than before it.
         source = os.path.relpath(path.resolve(), out.parent.resolve())
-    return f"./{source}" if source in ("beijing", "simulated") else source  # those are no files
+    return f"./{source}" if source in NO_FILES else source
 
 
 def describe_column(column: "pd.Series[Any]", target: str, repairs: Sequence[Repair] = ()) -> str:
@@ -190,7 +242,7 @@ def check_space_file(text: str, out: Path) -> None:
         raise InputError("the table's path must be UTF-8 text, but isn't; rename it") from None
     table = load_dataset(space.data)
     try:
-        EncodedSeries.from_table(table.frame, table.step, space.data)
+        EncodedTable.from_table(table.frame, table.step, space.data, table.index)
     except TableError as error:
         borders = map(format_time, (space.data.validation_from, space.data.test_from))
         raise InputError(

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from lstm_model.configuration import HYPERPARAMETERS, DataSettings, Reading
+from lstm_model.series_rules import SERIES_KEYS
 from tuning.space.located_yaml import Problem
 from tuning.space.schema import ENTRY_KEYS, Document, SpaceFile, kinds_of, read_entry
 from tuning.wording import KeyPath, closest_match, format_number, format_value, key_name, suggestion
@@ -17,6 +18,7 @@ _MODELS: Document = {
     block: SpaceFile.model_fields[block].annotation for block in ("data", "study", "resources")
 }
 _BLOCK = "must be a block of keys"
+_COLUMNS = "must be a column or a list of columns"
 _RULES: Mapping[str, Callable[[Document], str]] = {
     **dict.fromkeys(("model_type", "dict_type", "dataclass_type"), lambda _: _BLOCK),
     "bool_type": lambda _: "must be true or false",
@@ -69,8 +71,9 @@ def _check_without(faulty: set[str], block: KeyPath, values: Document) -> None:
     if _is_entry(block):
         read_entry(HYPERPARAMETERS[str(block[1])], sound)
         return
-    if faulty & {"features", "target"}:  # nothing can be said of columns then
-        sound = {key: value for key, value in sound.items() if key not in Reading.model_fields}
+    if faulty & {"features", "target", *SERIES_KEYS}:  # nothing can be said of columns then
+        columns = {*Reading.model_fields, *SERIES_KEYS}
+        sound = {key: value for key, value in sound.items() if key not in columns}
         sound |= {"target": "any", "features": ["any"]}
     if faulty & {"validation_from", "test_from"}:
         sound = {"validation_from": datetime.min, "test_from": datetime.max} | sound
@@ -130,7 +133,7 @@ def _problem(item: ErrorDetails, path: KeyPath, document: Document) -> Problem |
     if kind == "item":
         path = (*path, context["index"])
     elif path[0] == "data" and len(path) > 2 and isinstance(path[2], str):  # a branch of a union
-        path, rule = path[:2], "must be a column or a list of columns"
+        path, rule = path[:2], _COLUMNS
     elif kind in _RULES:
         rule = _RULES[kind](context)
     came = value_at(document, path)
@@ -141,7 +144,7 @@ def _problem(item: ErrorDetails, path: KeyPath, document: Document) -> Problem |
     also = ""
     if kind == "literal_error":
         rule, also = _choice(path, context["expected"], came)
-    elif kind == "string_type" and isinstance(came, int | float):
+    elif (kind == "string_type" or rule == _COLUMNS) and isinstance(came, int | float):
         also = "; quotes make it text"
     elif rule == _BLOCK and isinstance(came, str) and ":" in came:
         also = "; a colon needs a space after it"

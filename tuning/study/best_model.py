@@ -11,7 +11,7 @@ from lstm_model.files import read_bytes, read_json, write_folder
 from tuning.space.search_space import Value
 from tuning.study.storage import StoragePath, map_files, remove_tree, to_json_bytes
 from tuning.study.summary import summarize_data
-from tuning.study.trial import BestScore, State, Trial
+from tuning.study.trial import BestScore, State, Trial, objective_of
 from tuning.study.view import StudyView
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ class BestManifest(TypedDict):
 class BestModel:
     """Keeps the best trial's forecaster in best/.
 
-    The best trial is the one with the lowest validation RMSE of those that ended and did not fail;
-    of equals the first. Until one has ended, it is the one whose last checkpoint has the lowest.
+    The best trial is the one with the lowest objective on validation of those that ended and did
+    not fail; of equals the first. Until one has ended, it is the one whose last checkpoint has the
+    lowest.
     """
 
     def __init__(self, study: StudyView) -> None:
@@ -62,9 +63,11 @@ class BestModel:
     def score(self) -> BestScore | None:
         return self._manifest and self._manifest["saved"]
 
-    def needs_checkpoint(self, id: int, rmse: float) -> bool:
+    def needs_checkpoint(self, id: int, objective: float) -> bool:
         """Whether a trial that ends so has to leave a checkpoint: best/ is made from it."""
-        return math.isfinite(rmse) and (not self._any_trial_ended or self._is_best(id, rmse))
+        return math.isfinite(objective) and (
+            not self._any_trial_ended or self._is_best(id, objective)
+        )
 
     def take_checkpoint(self, trial: Trial) -> None:
         """A trial under way has a new checkpoint."""
@@ -82,16 +85,16 @@ class BestModel:
             self._manifest = self._uncalibrated_since = None
             remove_tree(self._folder)
 
-    def _is_best(self, id: int, rmse: float) -> bool:
+    def _is_best(self, id: int, objective: float) -> bool:
         """Whether this trial would be the best; of equals the lower number is."""
         best = self._manifest
-        return best is None or (rmse, id) < (best["saved"]["rmse"], best["trial"])
+        return best is None or (objective, id) < (objective_of(best["saved"]), best["trial"])
 
     def _keep_if_best(self, trial: Trial) -> None:
         """Take the forecaster out of the trial's last checkpoint if none before was better."""
         if trial.checkpoint is None or trial.saved is None:
             return
-        if not self._is_best(trial.id, trial.saved["rmse"]):
+        if not self._is_best(trial.id, objective_of(trial.saved)):
             return
         manifest: BestManifest = {
             "study": self._study.name,
@@ -132,10 +135,10 @@ class BestModel:
         from lstm_model.inference.warm_start import WarmUpProbe
         from lstm_model.training.evaluator import HoldoutEvaluator
 
-        study, fold = self._study, self._study.series.folds[-1]  # whose model it is
+        study, fold = self._study, self._study.table.folds[-1]  # whose model it is
         if self._probe is None:
-            before_test = study.dataset.frame.iloc[: len(fold.times)]
-            self._probe = WarmUpProbe(before_test, fold.encoder, study.space.data.target)
+            dataset, target = study.dataset, study.space.data.target
+            self._probe = WarmUpProbe.of_table(dataset.frame, dataset.index, fold, target)
         return forecaster.with_intervals(
             [(fold, HoldoutEvaluator(fold).forecast(forecaster.model))],
             self._probe,
@@ -179,7 +182,7 @@ class BestModel:
         ]
         if not ended:
             return []
-        lost = min(ended, key=lambda trial: (trial.rmse, trial.id))
+        lost = min(ended, key=lambda trial: (trial.objective, trial.id))
         lost.state, lost.checkpoint, lost.reason = "interrupted", None, None
         return [
             f"{self._folder} holds no model that can be read: trial {lost.id} runs again to make it"

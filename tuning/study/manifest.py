@@ -15,6 +15,7 @@ from lstm_model.configuration import DataSettings, Reading
 from lstm_model.data.sources import Dataset
 from lstm_model.errors import InputError, os_error_text
 from lstm_model.files import read_bytes, read_json, write_file
+from lstm_model.series_rules import SERIES_KEYS
 from tuning.space.search_space import Resources, SearchSpace, StudySettings, parse_space
 from tuning.study.storage import StoragePath, to_json_bytes
 from tuning.study.summary import summarize_data
@@ -59,7 +60,7 @@ def make_manifest(
         "resources": space.resources.model_dump(mode="json"),
         **space_as_json(space),
         "defaults": space.defaults,
-        "input_channels": list(study.series.encoder.channels),
+        "input_channels": list(study.table.channels),
         "seed": space.study.seed,
         "versions": library_versions(),
         "command": list(command),
@@ -116,7 +117,8 @@ def read_study_space(folder: StoragePath) -> SearchSpace:
             (StudySettings, manifest["settings"]),
             (Resources, manifest["resources"]),
         ):
-            if lacking := [name for name in kind.model_fields if name not in saved]:
+            known = (*saved, *SERIES_KEYS)  # the latter are left out where they say nothing
+            if lacking := [name for name in kind.model_fields if name not in known]:
                 raise KeyError(", ".join(lacking))  # defaults would make another study of it
         if not isinstance(manifest["space"], str) or not isinstance(
             manifest["data"]["sha256"], str

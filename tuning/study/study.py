@@ -195,9 +195,9 @@ class Study:
         numbers = [int(run.name) for run in folder.glob("*") if run.name.isdecimal()]
         return folder / str(max(numbers, default=-1) + 1)
 
-    def needs_checkpoint(self, id: int, rmse: float) -> bool:
+    def needs_checkpoint(self, id: int, objective: float) -> bool:
         """Whether a trial that ends so has to leave a checkpoint: best/ is made from it."""
-        return self._best.needs_checkpoint(id, rmse)
+        return self._best.needs_checkpoint(id, objective)
 
     def on_trial_start(self, id: int, config: Mapping[str, Value]) -> None:
         """A trial starts, or starts again from its last checkpoint."""

@@ -4,7 +4,8 @@ import csv
 import io
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from lstm_model.files import write_file
 from tuning.space.search_space import SearchSpace, Value
 from tuning.study.json_record import JsonRecord
 from tuning.study.storage import StoragePath, to_json_bytes
-from tuning.study.trial import Trial
+from tuning.study.trial import Trial, objective_of
 from tuning.study.view import Outcome, StudyView
 
 # Derived files are rewritten whole: at most this often while trials run, and less often where
@@ -38,6 +39,8 @@ class DataSummary(JsonRecord):
     Attributes:
         rows: of the whole table, the test's too.
         repairs, doubts, warning: what was done to the table, and what may be wrong with it.
+        series: how many, where there are several.
+        left_out: those that training does not learn from or validation does not score, and why.
     """
 
     source: str
@@ -49,6 +52,8 @@ class DataSummary(JsonRecord):
     repairs: tuple[Mapping[str, object], ...] = ()
     doubts: tuple[str, ...] = ()
     warning: str | None = None
+    series: int | None = None
+    left_out: tuple[Mapping[str, str], ...] | None = None
 
 
 def summarize_data(study: StudyView) -> DataSummary:
@@ -58,12 +63,21 @@ def summarize_data(study: StudyView) -> DataSummary:
         simulated=table.simulated,
         sha256=table.sha256,
         features=tuple(study.space.data.features),
-        input_channels=len(study.series.encoder.channels),
+        input_channels=len(study.table.channels),
         rows=len(table.frame),
         repairs=tuple(repair.to_json() for repair in table.repairs),
         doubts=tuple(table.doubts),
         warning=table.warning or None,
+        **_summarize_series(study),
     )
+
+
+def _summarize_series(study: StudyView) -> dict[str, Any]:
+    """Nothing of one series, whose records are what they were before there were several."""
+    count, left_out = len(study.dataset.index), study.table.left_out
+    if count == 1:
+        return {}
+    return {"series": count, "left_out": tuple(asdict(each) for each in left_out)}
 
 
 @dataclass(frozen=True)
@@ -134,8 +148,14 @@ def _summarize_best(study: StudyView) -> BestSummary | None:
             f"{name}_rmse": baseline.by_lead_time()["rmse"]
             for name, baseline in baselines.scores.items()
         }
+    if "by_series" in score:
+        validation["by_series"] = score["by_series"]
     errors = np.array(list(rmse_by_lead_time.values()), np.float64)
-    validation["skill_best_baseline"] = baselines.skill_beyond(errors)
+    validation["skill_best_baseline"] = (
+        1.0 - objective_of(score) / baselines.scores[baselines.best].objective
+        if "by_series" in score
+        else baselines.skill_beyond(errors)
+    )
     return BestSummary(
         study.best_trial.id,
         study.best_trial.config,

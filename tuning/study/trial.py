@@ -26,7 +26,7 @@ State = Literal["running", "finished", "stopped_early", "failed", "interrupted"]
 class BestScore(TypedDict):
     """The validation errors of an epoch: means over the lead times, in the target's unit.
 
-    `by_lead_time` has each metric by lead time, where there are several.
+    `by_lead_time` has each metric by lead time, and `by_series` by series, where there are several.
     """
 
     epoch: int
@@ -34,12 +34,20 @@ class BestScore(TypedDict):
     mae: float
     skill: float
     by_lead_time: NotRequired[dict[str, dict[str, float]]]
+    by_series: NotRequired[dict[str, dict[str, float]]]
+
+
+def objective_of(score: BestScore) -> float:
+    """What a search minimises, as lstm_model's Score has it: the RMSE, or of several series the
+    mean of theirs by persistence's.
+    """
+    return 1.0 - float(score["skill"]) if "by_series" in score else float(score["rmse"])
 
 
 class EpochReport(TypedDict):
     """What a worker says of one epoch.
 
-    `best` is of the epoch with the lowest RMSE so far, `seconds` the time of this one.
+    `best` is of the epoch with the lowest objective so far, `seconds` the time of this one.
     """
 
     epoch: int
@@ -68,7 +76,7 @@ class Trial:
         config: the searched hyperparameters that exist in it, and the fixed ones.
         state: `interrupted` is to go on when the study is resumed.
         seconds: time spent in training and evaluation.
-        best: of the epoch with the lowest validation RMSE: epoch, rmse, mae, skill, by_lead_time.
+        best: of the epoch with the lowest objective on validation.
         history: of every epoch: epoch, loss, rmse, mae, skill, learning_rate, gradient_norm.
         checkpoint: where its last one lies, relative to the study's folder.
         saved: what `best` was at that checkpoint: the model in it made these errors.
@@ -90,6 +98,11 @@ class Trial:
         return len(self.history)
 
     @property
+    def objective(self) -> float:
+        """What the search minimises, at the best epoch; infinite where there is none yet."""
+        return objective_of(self.best) if self.best else math.inf
+
+    @property
     def rmse(self) -> float:
         """Validation RMSE at the best epoch; infinite where there is none yet."""
         return float(self.best["rmse"]) if self.best else math.inf
@@ -100,9 +113,11 @@ class Trial:
         return self.state in ("running", "interrupted")
 
     @property
-    def best_rmse_by_epoch(self) -> list[float]:
-        """The lowest RMSE so far after each epoch: what samplers and schedulers go by."""
-        return list(accumulate((epoch["rmse"] for epoch in self.history), min))
+    def best_objective_by_epoch(self) -> list[float]:
+        """The lowest objective so far after each epoch: what samplers and schedulers go by."""
+        several = self.best is not None and "by_series" in self.best
+        values = (1.0 - epoch["skill"] if several else epoch["rmse"] for epoch in self.history)
+        return list(accumulate(values, min))
 
     def report(self, epoch: EpochReport) -> None:
         """Take in what the trainable said of one more epoch."""

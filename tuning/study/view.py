@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.sources import Dataset
 from lstm_model.evaluation.baselines import Baselines
 from tuning.space.search_space import SearchSpace
@@ -32,7 +32,7 @@ class StudyView:
     folder: StoragePath
     space: SearchSpace
     dataset: Dataset
-    series: EncodedSeries
+    table: EncodedTable
     baselines: Baselines
     begun: float
     trials: Mapping[int, Trial] = field(default_factory=dict)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     # With torch and Ray: mistakes are told, and the first trials begin, before their import.
     import pandas as pd
 
-    from lstm_model.data.series import EncodedSeries
+    from lstm_model.data.encoded_table import EncodedTable
     from lstm_model.data.sources import Dataset
     from tuning.comparison.backtest import ComparisonProtocol
     from tuning.comparison.pipeline import Evaluation
@@ -59,7 +59,7 @@ RESERVED = re.compile(
     "|".join(
         (
             *(each.name + ("_.*" if each.per_features else "") for each in BASELINES),
-            *("lightgbm_.*", "time", "lead_time", "observed"),
+            *("lightgbm_.*", "each_on_its_own_.*", "series", "time", "lead_time", "observed"),
         )
     )
 )
@@ -85,9 +85,9 @@ class ComparedModel:
     folder: StoragePath
     exists: bool
     dataset: "Dataset"
-    series: "EncodedSeries"
+    table: "EncodedTable"
     trials: "dict[int, Trial]"  # of a study that exists
-    windows: "Sequence[EncodedSeries]" = ()  # one for each of the protocol's
+    windows: "Sequence[EncodedTable]" = ()  # one for each of the protocol's
 
 
 def compare_studies(
@@ -134,7 +134,7 @@ def compare_studies(
         protocol = plan_test(models, finalists, seeds, test_years)
         if check:
             for model in models:
-                print_plan(model.space, model.dataset, model.series, options.budget, console)
+                print_plan(model.space, model.dataset, model.table, options.budget, console)
             return None
         from tuning.ray_backend.session import ray_session
 
@@ -159,7 +159,7 @@ def check_folder(folder: StoragePath) -> None:
 def plan_test(
     models: Sequence[ComparedModel], finalists: int, seeds: int, years: Sequence[int]
 ) -> "ComparisonProtocol":
-    """Where the models are tested; each gets its series of these windows.
+    """Where the models are tested; each gets its tables of these windows.
 
     Raises:
         InputError: a window can't be tested, which is told before hours of work.
@@ -173,12 +173,12 @@ def plan_test(
 
     windows = evaluation_windows(models[0].dataset, models[0].space.data, years)
     for model in models:
-        series = []
+        tables = []
         for window in windows:
-            series.append(series_for_window(model.dataset, model.space.data, window))
+            tables.append(series_for_window(model.dataset, model.space.data, window))
             step, seed = model.dataset.step, model.space.study.seed
-            check_test_observations(series[-1], window.label, step, seed)
-        model.windows = series
+            check_test_observations(tables[-1], window.label, step, seed)
+        model.windows = tables
     return ComparisonProtocol(finalists, seeds, tuple(windows))
 
 
@@ -262,9 +262,9 @@ def resolve_models(
     models: list[ComparedModel] = []
     printed: set[str] = set()
     for name, space, place, exists in _resolve_names(studies, spaces, changes, folder):
-        dataset, series = load_data(space, console, printed, frame)
+        dataset, table = load_data(space, console, printed, frame)
         trials = load_existing_trials(place, dataset, exists, space)
-        models.append(ComparedModel(name, space, place, exists, dataset, series, trials))
+        models.append(ComparedModel(name, space, place, exists, dataset, table, trials))
     check_equal_terms(models)
     return models
 
@@ -347,13 +347,14 @@ def check_equal_terms(models: Sequence[ComparedModel]) -> None:
         return
     # Features and ranges may differ, and so may what is fixed, and what features' cells mean.
     free = ("data.features", "data.source", "data.fallback", "search", "fixed", "initial_trials")
+    inputs = ("data.static", "data.neighbours")
     cells = ("data.missing", "data.fill", "data.types", "data.decimal")
     terms = []
     for model in models:
         settings = {
             key: value
             for key, value in collect_settings(model.space).items()
-            if key not in (*free, *cells)
+            if key not in (*free, *inputs, *cells)
         }
         data = model.space.data
         settings["data.missing"] = data.missing_in(data.target)
@@ -384,7 +385,7 @@ def ensure_finished(
         StudyUnfinished: it failed, or was interrupted.
     """
     study = prepare_study(
-        model.folder, model.space, model.dataset, model.series, begun, model.trials, console
+        model.folder, model.space, model.dataset, model.table, begun, model.trials, console
     )
     done = study.done
     if done >= model.space.study.trials:

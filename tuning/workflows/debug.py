@@ -3,13 +3,13 @@
 from rich.console import Console
 
 from lstm_model.configuration import HYPERPARAMETERS
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.wording import significant
 from tuning.reporting.tables import FIGURE_DIGITS
 from tuning.space.search_space import ParameterRange, SearchSpace, Value
 
 
-def debug_one_trial(space: SearchSpace, series: EncodedSeries, console: Console) -> None:
+def debug_one_trial(space: SearchSpace, table: EncodedTable, console: Console) -> None:
     """Train the first initial trial, epoch by epoch; defaults where it says nothing."""
     import torch
 
@@ -22,7 +22,7 @@ def debug_one_trial(space: SearchSpace, series: EncodedSeries, console: Console)
             point[name] = _default_or_first(entry)
     config = space.configuration(point)
     console.print(f"{config}", soft_wrap=True)
-    trainer = Trainer(config, series, max_epochs=space.study.max_epochs, seed=space.study.seed)
+    trainer = Trainer(config, table, max_epochs=space.study.max_epochs, seed=space.study.seed)
     for epoch in trainer:
         score = epoch.score
         rmse, mae = (significant(error, FIGURE_DIGITS) for error in (score.rmse, score.mae))

@@ -53,7 +53,7 @@ def add_earlier_trials(space: SearchSpace, folder: StoragePath) -> tuple[SearchS
     points: list[Mapping[str, Value]] = []
     taken: list[str] = []
     outside: Counter[str] = Counter()
-    for trial in sorted(ended, key=lambda trial: (trial.rmse, trial.id)):
+    for trial in sorted(ended, key=lambda trial: (trial.objective, trial.id)):
         try:
             point = project({**defaults, **trial.config}, space)
         except ValueError as error:

@@ -29,7 +29,7 @@ from tuning.workflows.resolve_study import StudyRequest
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lstm_model.data.series import EncodedSeries
+    from lstm_model.data.encoded_table import EncodedTable
     from lstm_model.data.sources import Dataset
     from tuning.ray_backend.session import Session
     from tuning.reporting.mlflow_listener import MLflowServer
@@ -100,7 +100,7 @@ def load_data(
     console: Console,
     printed: set[str] | None = None,
     frame: "pd.DataFrame | None" = None,
-) -> "tuple[Dataset, EncodedSeries]":
+) -> "tuple[Dataset, EncodedTable]":
     """The space's data. What was done to them is printed; what may be wrong with them is a warning
     on standard error, always.
 
@@ -108,7 +108,7 @@ def load_data(
         printed: lines of the command's other tables, to which this adds: none comes twice.
         frame: the table, where the source is a DataFrame.
     """
-    from lstm_model.data.series import EncodedSeries
+    from lstm_model.data.encoded_table import EncodedTable
     from lstm_model.data.sources import load_dataset
 
     dataset = load_dataset(space.data, frame, progress=not console.quiet)
@@ -124,7 +124,7 @@ def load_data(
         if doubt not in printed:
             print_stderr(f"warning: {doubt}")
     printed.update(map(str, dataset.repairs), dataset.doubts)
-    return dataset, EncodedSeries.from_table(dataset.frame, dataset.step, space.data)
+    return dataset, EncodedTable.from_table(dataset.frame, dataset.step, space.data, dataset.index)
 
 
 def load_existing_trials(
@@ -182,12 +182,12 @@ def run_requested_study(
     with ExitStack() as at_end:
         server = start_fork_server(at_end, not (options.address or plain_ray or check))
         check_cuda(space, options.address)
-        dataset, series = load_data(space, console, frame=frame)
+        dataset, table = load_data(space, console, frame=frame)
         read = check or options.wait or isinstance(folder, Path)
         again = space if options.wait else None
         existing = load_existing_trials(folder, dataset, asked.resumed, again, read=read)
         if check:
-            print_plan(space, dataset, series, options.budget, console)
+            print_plan(space, dataset, table, options.budget, console)
         if options.wait and is_complete(folder, existing, space.study.trials):
             console.print(
                 f"Study {folder.name}: nothing is left to do: {len(existing)} trials "
@@ -200,7 +200,7 @@ def run_requested_study(
 
             # Ray's workers import what they need, which takes seconds, beside the baselines.
             with ray_session(options.address, options.verbose, server, plain=plain_ray) as session:
-                facts = prepare_study(folder, space, dataset, series, begun, existing, console)
+                facts = prepare_study(folder, space, dataset, table, begun, existing, console)
                 result = run_study(
                     facts, session, options, console, resumed=asked.resumed, last=True
                 )
@@ -213,7 +213,7 @@ def prepare_study(
     folder: StoragePath,
     space: SearchSpace,
     dataset: "Dataset",
-    series: "EncodedSeries",
+    table: "EncodedTable",
     begun: float,
     trials: "dict[int, Trial]",
     console: Console,
@@ -223,12 +223,13 @@ def prepare_study(
     Args:
         begun: time.monotonic() at the command's start.
     """
-    from lstm_model.evaluation.baselines import count_ridge_columns, evaluate_baselines
+    from lstm_model.evaluation.baselines import evaluate_baselines
+    from lstm_model.evaluation.ridge import count_ridge_columns
     from tuning.study.view import StudyView
 
-    if (columns := count_ridge_columns(series)) >= MANY_COLUMNS:
+    if (columns := count_ridge_columns(table)) >= MANY_COLUMNS:
         console.print(f"The baselines first: ridge regression has {columns:,} columns")
-    return StudyView(folder, space, dataset, series, evaluate_baselines(series), begun, trials)
+    return StudyView(folder, space, dataset, table, evaluate_baselines(table), begun, trials)
 
 
 def run_study(

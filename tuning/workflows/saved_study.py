@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tuning.reporting.study_snapshot import StudySnapshot
 
 SinglePanel = Literal["history", "importances", "errors_by_lead_time", "errors_by_level"]
-SeveralPanels = Literal["forecasts", "gates"]
+SeveralPanels = Literal["forecasts", "gates", "skill_by_series"]
 
 
 @dataclass(frozen=True)
@@ -169,14 +169,16 @@ class SavedStudy:
 
         Args:
             figure: `history` or `importances` of the search; `errors_by_lead_time`,
-                `errors_by_level`, `forecasts` or `gates` of the best model.
+                `errors_by_level`, `forecasts`, `gates` or, of several series, `skill_by_series` of
+                the best model.
             ax: matplotlib's axes to draw on, as many as the figure has panels; without them
                 pyplot makes a figure, which a notebook shows.
             lead_time: in rows, of `forecasts` alone.
             frame: the table, where the study was run on a DataFrame and the figure is of its model.
 
         Returns:
-            The axes that were drawn on: an array of them for `forecasts` and `gates`.
+            The axes that were drawn on: an array of them for `forecasts`, `gates` and
+            `skill_by_series`.
 
         Raises:
             InputError: there is nothing to draw yet, the table is another one, or `ax` has too few
@@ -215,7 +217,9 @@ class SavedStudy:
             space,
             self.trials,
             {
-                name: facts[f"{name}_rmse"]
+                name: 1.0 - facts[f"{name}_skill"]
+                if f"{name}_skill" in facts
+                else facts[f"{name}_rmse"]
                 for name in dict.fromkeys(shown)
                 if f"{name}_rmse" in facts
             },
@@ -224,7 +228,7 @@ class SavedStudy:
 
     def _snapshot(self, frame: "pd.DataFrame | None") -> "StudySnapshot":
         """The best model beside its trial, with the study's table and its baselines."""
-        from lstm_model.data.series import EncodedSeries
+        from lstm_model.data.encoded_table import EncodedTable
         from lstm_model.data.sources import load_dataset
         from lstm_model.evaluation.baselines import evaluate_baselines
         from tuning.reporting.study_snapshot import StudySnapshot
@@ -234,15 +238,15 @@ class SavedStudy:
         space = self.space
         dataset = load_dataset(space.data, frame, progress=False)
         check_data(self.folder, dataset)
-        series = EncodedSeries.from_table(dataset.frame, dataset.step, space.data)
-        baselines = evaluate_baselines(series)
+        table = EncodedTable.from_table(dataset.frame, dataset.step, space.data, dataset.index)
+        baselines = evaluate_baselines(table)
         # The study may go on: the model and its trial are read until they belong together, and the
         # trials after them, so that this one is there.
         trial, model = self._best_trial(), self.best_model()
         while (now := self._best_trial()) != trial:
             trial, model = now, self.best_model()
         trials, begun = self.trials, time.monotonic()
-        view = StudyView(self.folder, space, dataset, series, baselines, begun, trials)
+        view = StudyView(self.folder, space, dataset, table, baselines, begun, trials)
         return StudySnapshot(replace(view, best_trial=trials[trial]), model)
 
     def _best_trial(self) -> int:
@@ -254,7 +258,9 @@ class SavedStudy:
 
     def _repr_html_(self) -> str:
         """In a notebook: the outcome, and the trials, the best first."""
-        table = self.trials_dataframe().sort_values("rmse").head(10).to_html()
+        trials, of_series = self.trials_dataframe(), self.summary["data"].get("series")
+        by, rising = ("skill", False) if of_series else ("rmse", True)
+        table = trials.sort_values(by, ascending=rising).head(10).to_html()
         return f"<p><b>{html.escape(self.name)}</b>: {html.escape(self._describe())}</p>{table}"
 
     def _describe(self) -> str:
@@ -266,4 +272,7 @@ class SavedStudy:
         if summary["best"] is None:
             return text
         best = self._best_of(summary)
-        return f"{text}; best: trial {best.trial}, RMSE {best.rmse:.4g}, skill {best.skill:.1%}"
+        found = f"RMSE {best.rmse:.4g}, skill {best.skill:.1%}"
+        if count := summary["data"].get("series"):
+            found = f"skill {best.skill:.1%} over {count} series, RMSE {best.rmse:.4g} (all rows)"
+        return f"{text}; best: trial {best.trial}, {found}"

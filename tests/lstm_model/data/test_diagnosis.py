@@ -5,8 +5,6 @@ Tables as people have them are in tests/test_field_tables.py; here are more kind
 
 import gzip
 import io
-import re
-import textwrap
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 import yaml
 
 from lstm_model.configuration import Reading
+from lstm_model.data.series_index import SeriesIndex
 from lstm_model.data.step import Step
 from lstm_model.data.table import ParsedTable, parse_table
 from lstm_model.errors import TableError
@@ -244,46 +243,47 @@ STORES = pd.concat([frame(store=at) for at in range(24)]).sort_values(["time", "
 
 
 @pytest.mark.parametrize(
-    ("file", "raw", "sentence", "written"),
+    ("raw", "sentence", "key"),
     [
-        ("o'hara.csv", csv(SITES), "3 series, one for each site (north, south, o'hara)", "north"),
-        ("turns.csv", csv(IN_TURNS), "3 series, one for each site", "north"),
-        ("north.csv", csv(IN_TURNS), "3 series, one for each site", "one-north"),
-        ("two.csv", csv(TWO_KEYS), "6 series, one for each site and product (", "north-tea"),
-        ("stores.csv", csv(STORES), "24 series, one for each store (0, 1, 2, 3, ...)", "0"),
-        ("turns.txt", csv(IN_TURNS, sep=";"), "3 series, one for each site", "north"),
-        ("a b.parquet", parquet(IN_TURNS), "3 series, one for each site", "north"),
-        ("stores.parquet", parquet(STORES), "24 series, one for each store", "0-0"),
-        ("wide.csv", csv(SITES).decode().encode("utf-16"), "3 series, one for each site", "north"),
+        (csv(SITES), "3 series, one for each site (north, south, o'hara)", "series: site"),
+        (csv(IN_TURNS), "3 series, one for each site", "series: site"),
+        (csv(TWO_KEYS), "6 series, one for each site and product (", "series: [site, product]"),
+        (csv(STORES), "24 series, one for each store (0, 1, 2, 3, ...)", "series: store"),
+        (csv(IN_TURNS, sep=";"), "3 series, one for each site", "series: site"),
+        (parquet(STORES), "24 series, one for each store", "series: store"),
+        (csv(SITES).decode().encode("utf-16"), "3 series, one for each site", "series: site"),
     ],
 )
-def test_of_several_series_one_is_taken(
-    home: Path, file: str, raw: bytes, sentence: str, written: str
-) -> None:
-    """By the Python in the message: it is run, and writes a table that reads."""
-    Path(file).write_bytes(raw)
-    message = refused(raw, file)
+def test_several_series_are_called_so(raw: bytes, sentence: str, key: str) -> None:
+    """And the key in the message reads them."""
+    message = refused(raw)
     assert sentence in message
-    code = textwrap.dedent("\n".join(re.findall(r"^    .*$", message, re.MULTILINE)))
-    exec(compile(code, file, "exec"), {})
-    assert Path(file).read_bytes() == raw
-    assert {each.name for each in home.iterdir()} == {file, f"{written}.csv"}
-    check_all_there(read(Path(f"{written}.csv").read_bytes()), "2021-03-01")
+    assert message.endswith(f": in the data block, {key}")
+    table = read(raw, **yaml.safe_load(key))
+    assert len(table.index) == int(sentence.split()[0])
+    for _, rows in table.index:
+        assert table.frame["load"].iloc[rows].to_list() == list(range(60))
+
+
+def test_another_column_tells_series_apart() -> None:
+    message = refused(csv(TWO_KEYS), series="site")
+    assert message.startswith("t.csv:3 (north): the clock stands still from")
+    assert "3 series, one for each product (tea, rice, salt): in the data block" in message
+    assert message.endswith("series: [site, product]")
+
+
+def test_files_of_the_same_times_are_series() -> None:
+    files = {f"{name}.csv": csv(frame()) for name in ("b", "a")}
+    asked: dict[str, Any] = {"target": "load", "features": ("load", "sky"), "horizon": 1}
+    with pytest.raises(TableError, match=r"its files seem to be 2 series.*block, series: file$"):
+        parse_table(files, Reading(time="time"), **asked)
+    table = parse_table(files, Reading(time="time", series="file"), **asked)
+    assert table.index == SeriesIndex(("a", "b"), (0, 60, 120))
 
 
 def test_series_with_gaps_are_called_series() -> None:
     message = refused(csv(SITES.sample(frac=0.8, random_state=1)))
     assert "3 series, one for each site" in message
-
-
-def test_no_python_reads_what_is_not_one_file(home: Path) -> None:
-    files = {"a.csv": csv(IN_TURNS[:90]), "b.csv": csv(IN_TURNS[90:])}
-    for name, raw in files.items():
-        Path(name).write_bytes(raw)
-    reading = Reading(time="time")
-    for given in ({"standard input": csv(SITES)}, files):
-        with pytest.raises(TableError, match=r"one for each site \(.*\), and one can be read$"):
-            parse_table(given, reading, target="load", features=("load", "sky"), horizon=1)
 
 
 def test_a_clock_in_parts_is_filled(home: Path) -> None:

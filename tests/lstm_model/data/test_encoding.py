@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from lstm_model.configuration import DataSettings
-from lstm_model.data.encoding import FeatureEncoder
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
+from lstm_model.data.encoding import FeatureEncoder, SeriesEncoders
 from lstm_model.data.step import Step
 from lstm_model.errors import TableError
 
@@ -17,19 +17,21 @@ HOUR = Step(3600)
 Settings = Callable[..., DataSettings]
 
 
-def test_inputs_are_filled_from_the_past(series: EncodedSeries, table: pd.DataFrame) -> None:
-    pm = series.encoder.channels.index("pm")
+def test_inputs_are_filled_from_the_past(series: EncodedTable, table: pd.DataFrame) -> None:
+    pm = series.series[0].encoder.channels.index("pm")
     assert series.inputs[50, pm] == series.inputs[49, pm]
     assert (series.inputs[120:123, pm] == series.inputs[119, pm]).all()
     assert (series.inputs[:2, pm] == 0).all(), "before the first value: the training mean"
-    wind = [i for i, name in enumerate(series.encoder.channels) if name.startswith("wind=")]
+    wind = [
+        i for i, name in enumerate(series.series[0].encoder.channels) if name.startswith("wind=")
+    ]
     assert (series.inputs[26, wind] == series.inputs[25, wind]).all()
     assert (series.inputs[26, wind] != series.inputs[27, wind]).any()
 
 
-def test_scaling_is_that_of_the_training_rows(series: EncodedSeries, table: pd.DataFrame) -> None:
+def test_scaling_is_that_of_the_training_rows(series: EncodedTable, table: pd.DataFrame) -> None:
     temp = table["temp"].to_numpy()[:300]
-    column = series.encoder.channels.index("temp")
+    column = series.series[0].encoder.channels.index("temp")
     np.testing.assert_allclose(
         series.inputs[:, column],
         (table["temp"].to_numpy()[:360] - temp.mean()) / temp.std(),
@@ -40,7 +42,7 @@ def test_scaling_is_that_of_the_training_rows(series: EncodedSeries, table: pd.D
 
 def test_skewed_column_is_read_as_logarithm() -> None:
     frame = pd.DataFrame({"rain": [0.0] * 9 + [99.0], "level": np.arange(10.0)})
-    encoder = FeatureEncoder.fit(frame, "level", [], HOUR)
+    (encoder,) = SeriesEncoders.fit([frame], "level", [], HOUR).each
     assert [channel.log1p for channel in encoder.numeric] == [True, False]
     # log1p: nine zeros and ln 100; mean ln(100)/10, sd 0.3 ln 100: so +3 and -1/3.
     frame.index = pd.date_range("2020-01-01", periods=10, freq="h")
@@ -49,8 +51,8 @@ def test_skewed_column_is_read_as_logarithm() -> None:
 
 def test_unseen_category_has_no_channel(table: pd.DataFrame, settings: Settings) -> None:
     table.loc[table.index[330], "wind"] = "NE"
-    series = EncodedSeries.from_table(table, HOUR, settings())
-    assert series.encoder.channels[:5] == ("pm", "temp", "wind=NW", "wind=SE", "wind=cv")
+    series = EncodedTable.from_table(table, HOUR, settings())
+    assert series.series[0].encoder.channels[:5] == ("pm", "temp", "wind=NW", "wind=SE", "wind=cv")
     assert series.inputs[330, 2:5].tolist() == [0, 0, 0]
     assert series.inputs[329, 2:5].sum() == 1
 
@@ -59,8 +61,8 @@ def test_calendar_channels_turn_once_in_their_period(
     table: pd.DataFrame, settings: Settings
 ) -> None:
     made = settings(calendar=["hour_of_day", "day_of_week", "day_of_year"])
-    series = EncodedSeries.from_table(table, HOUR, made)
-    assert series.encoder.channels[5:11] == (
+    series = EncodedTable.from_table(table, HOUR, made)
+    assert series.series[0].encoder.channels[5:11] == (
         *("hour_of_day:sin", "hour_of_day:cos", "day_of_week:sin", "day_of_week:cos"),
         *("day_of_year:sin", "day_of_year:cos"),
     )
@@ -71,11 +73,11 @@ def test_calendar_channels_turn_once_in_their_period(
     np.testing.assert_allclose(at_six[4], np.sin(2 * np.pi * 0.25 / 365.25), rtol=1e-6)
 
 
-def test_the_encoding_survives_json(series: EncodedSeries) -> None:
+def test_the_encoding_survives_json(series: EncodedTable) -> None:
     import json
 
-    saved = json.loads(json.dumps(series.encoder.to_json()))
-    assert FeatureEncoder.from_json(saved) == series.encoder
+    saved = json.loads(json.dumps(series.series[0].encoder.to_json()))
+    assert FeatureEncoder.from_json(saved) == series.series[0].encoder
 
 
 @pytest.mark.parametrize("constant", [12.0, 21.7, 0.1])
@@ -84,9 +86,9 @@ def test_constant_feature_is_zero_throughout(
 ) -> None:
     """Also one whose mean is rounded, so that its deviation is not 0."""
     table["temp"] = np.where(np.arange(400) < 300, constant, 40.0)
-    series = EncodedSeries.from_table(table, HOUR, settings())
+    series = EncodedTable.from_table(table, HOUR, settings())
     for channel in ("temp", "temp:mean24"):
-        assert (series.inputs[:, series.encoder.channels.index(channel)] == 0).all()
+        assert (series.inputs[:, series.series[0].encoder.channels.index(channel)] == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -121,10 +123,10 @@ def test_a_calendar_that_never_changes_is_refused(
     splits = {"validation_from": str(table.index[28]), "test_from": str(table.index[38])}
     asked = settings(calendar=calendar, folds=folds, **splits)
     if told is None:
-        EncodedSeries.from_table(table, step, asked)
+        EncodedTable.from_table(table, step, asked)
     else:
         with pytest.raises(TableError, match=f"^calendar must change from row to row, .* {told}"):
-            EncodedSeries.from_table(table, step, asked)
+            EncodedTable.from_table(table, step, asked)
 
 
 def test_the_targets_recent_past_is_an_input(settings: Settings) -> None:
@@ -136,9 +138,9 @@ def test_the_targets_recent_past_is_an_input(settings: Settings) -> None:
         {"pm": target}, index=pd.date_range("2020-01-01", periods=rows, freq="h", name="time")
     )
     frame.iloc[[0, 100], 0] = np.nan
-    series = EncodedSeries.from_table(frame, HOUR, settings(features=["pm"]))
-    assert series.encoder.channels == ("pm", "pm:level", "pm:mean24", "pm:mean168")
-    assert series.encoder.without_means == slice(1)
+    series = EncodedTable.from_table(frame, HOUR, settings(features=["pm"]))
+    assert series.series[0].encoder.channels == ("pm", "pm:level", "pm:mean24", "pm:mean168")
+    assert series.series[0].encoder.without_means == slice(1)
     filled = target.copy()
     filled[100] = filled[99]
 
@@ -161,7 +163,7 @@ def test_the_targets_recent_past_is_an_input(settings: Settings) -> None:
 def test_means_cover_days_and_weeks_at_any_step(settings: Settings) -> None:
     frame = pd.DataFrame({"pm": np.arange(40.0) % 9})
     names = {
-        step: FeatureEncoder.fit(frame, "pm", [], Step.of(pd.Timedelta(step))).channels
+        step: SeriesEncoders.fit([frame], "pm", [], Step.of(pd.Timedelta(step))).each[0].channels
         for step in ("15min", "1D", "7D")
     }
     assert names["15min"] == ("pm", "pm:mean96", "pm:mean672")
@@ -170,8 +172,8 @@ def test_means_cover_days_and_weeks_at_any_step(settings: Settings) -> None:
 
 
 def test_numeric_feature_has_mean_over_a_day(table: pd.DataFrame, settings: Settings) -> None:
-    series = EncodedSeries.from_table(table, HOUR, settings(features=["pm", "temp", "wind"]))
-    assert series.encoder.channels[-3:] == ("pm:mean24", "pm:mean168", "temp:mean24")
+    series = EncodedTable.from_table(table, HOUR, settings(features=["pm", "temp", "wind"]))
+    assert series.series[0].encoder.channels[-3:] == ("pm:mean24", "pm:mean168", "temp:mean24")
     temp = table["temp"].ffill().to_numpy()
     naive = np.array([temp[max(0, row - 23) : row + 1].mean() for row in range(len(temp))])
     expected = (naive - naive[:300].mean()) / naive[:300].std()

@@ -41,7 +41,8 @@ def test_files_that_cannot_be_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     message = (
-        f"{source}: can't be read: {reason}; data come from beijing, simulated, or a table's path"
+        f"{source}: can't be read: {reason}; "
+        "data come from beijing, beijing_stations, simulated, or a table's path"
     )
     with pytest.raises(TableError, match=f"^{re.escape(message)}$"):
         load_dataset(settings(source, fallback="simulated"))

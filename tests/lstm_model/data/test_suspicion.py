@@ -76,7 +76,7 @@ def test_what_is_only_unusual_is_not(values: Any) -> None:
 
 def test_the_simulated_air_raises_no_doubt() -> None:
     air = simulate(seed=0)
-    assert find_doubts(air.drop(columns=["year", "month", "day", "hour"]), HOUR, "pm2.5") == []
+    assert find_doubts([air.drop(columns=["year", "month", "day", "hour"])], HOUR, "pm2.5") == []
 
 
 def test_rows_that_repeat_are_counted() -> None:
@@ -116,7 +116,7 @@ def test_the_hints_are_keys_that_work() -> None:
     name = "gust: m/s"
     times = pd.date_range("2021-01-01", periods=600, freq="h")
     frame = pd.DataFrame({"load": mixed(np.tile(LEVEL, 2)[:600], -200), name: showers().to_numpy()})
-    sentinel, empty = find_doubts(frame.set_axis(times), HOUR, "load")
+    sentinel, empty = find_doubts([frame.set_axis(times)], HOUR, "load")
     assert keys_of(sentinel) == {"missing": {"load": [-200]}}
     assert keys_of(empty) == {"fill": {name: 0}}
     assert yaml_text(name) in empty
@@ -138,6 +138,6 @@ def test_measurement_is_no_sentinel() -> None:
 def test_many_columns_are_told_of_at_once() -> None:
     times = pd.date_range("2021-01-01", periods=500, freq="h")
     frame = pd.DataFrame({f"c{at}": mixed(LEVEL, -200) for at in range(40)}, index=times)
-    (sentence,) = find_doubts(frame, HOUR, "c0")
+    (sentence,) = find_doubts([frame], HOUR, "c0")
     assert sentence.startswith("each of 40 columns (c0, c1, c2, c3, c4, ...) is -200 in 5 rows")
     assert keys_of(sentence) == {"missing": {name: [-200] for name in frame}}

@@ -15,7 +15,7 @@ from lstm_model.data.step import Step, format_times
 from lstm_model.data.table import ParsedTable, parse_table
 from lstm_model.data.zones import WELL_KNOWN, fitting_zones, localize
 from lstm_model.errors import TableError
-from lstm_model.inference.intervals import Forecasts
+from lstm_model.inference.forecasts import Forecasts
 
 BERLIN = "Europe/Berlin"
 # A year of each, in which its clock changes if it ever does.

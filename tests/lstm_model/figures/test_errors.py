@@ -127,3 +127,19 @@ def test_residuals_of_one_row_and_of_none_are_drawn() -> None:
     nothing = plot_residuals_by_level({"a": np.full(2, np.nan)}, only, quantity="x")
     assert nothing.axes[0].get_xticklabels()[0].get_text() == r"\$_" "\n0 h"
     render_png(nothing)
+
+
+@pytest.mark.parametrize("leads", [[1], [1, 2]])
+def test_measure_without_a_unit_is_named_once(leads: list[int]) -> None:
+    less = [-0.1] * len(leads)
+    figure = plot_error_by_lead_time(
+        {"a": [0.9] * len(leads)},
+        leads,
+        quantity=QUANTITY,
+        measure="relative error",
+        difference=("a - b", less, less, less),
+    )
+    left, right = (" ".join(texts(axes)) for axes in figure.axes)
+    assert "relative error" in left
+    assert not any(word in left + right for word in ("RMSE", "ug/m3"))
+    assert right.startswith("a - b:\nwith its 95% interval")

@@ -85,3 +85,14 @@ def test_a_history_of_few_trials_or_none_is_drawn(rmse: list[float | None]) -> N
     assert legend(figure)[-2:] == ["persistence 4.000", r" _\$ 5.000"]
     assert any("best so far" in each for each in legend(figure)) == bool(count)
     render_png(figure)
+
+
+def test_history_of_a_measure_without_a_unit() -> None:
+    figure = plot_optimisation_history(
+        [0], [0.9], [False], {}, study="s", quantity=QUANTITY, measure="relative error"
+    )
+    assert texts(figure.axes[0]) == [
+        "s: validation relative error of 1 trials",
+        "trial",
+        "relative error",
+    ]

@@ -6,7 +6,7 @@ from lstm_model.figures.errors import (
     plot_error_by_level,
 )
 from lstm_model.figures.forecasts import plot_episode
-from lstm_model.figures.style import assign_styles
+from lstm_model.figures.style import assign_styles, label
 from tests.lstm_model.figures.contents import MODELS, TIMES
 
 
@@ -30,3 +30,17 @@ def test_styles_keep_colours_of_any_study() -> None:
         TIMES, np.ones(48), {"second": np.ones(48)}, lead_time="1 h", quantity="x", styles=looks
     )
     assert figure.axes[0].lines[1].get_color() == looks["second"].colour
+
+
+def test_rivals_of_many_series_have_their_models_hue_and_a_look_of_their_own() -> None:
+    rivals = [f"{name}_sites" for name in ("ridge", "pooled_ridge", "lightgbm", "each_on_its_own")]
+    looks = assign_styles(["sites", *rivals])
+    assert len({look.colour for name, look in looks.items() if name.endswith("sites")}) == 5
+    assert len({looks[name].marker for name in rivals}) == 4
+    # They are none of the models that have a hue for themselves.
+    assert (
+        assign_styles(["sites", *rivals, "other"])["other"]
+        == assign_styles(["sites", "other"])["other"]
+    )
+    assert label("each_on_its_own_my_sites") == "each on its own my sites"
+    assert label("my_sites") == "my_sites"

@@ -14,7 +14,7 @@ import torch
 import lstm_model
 from lstm_model.arrays import Float64Array
 from lstm_model.configuration import Configuration, DataSettings, Reading
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.simulation import simulate
 from lstm_model.data.step import Step
 from lstm_model.data.time_forms import CLOCK_PARTS
@@ -49,7 +49,7 @@ def points(model: TrainedForecaster, table: pd.DataFrame) -> Float64Array:
 
 def test_docstring_example() -> None:
     tests = doctest.DocTestFinder().find(lstm_model.fit, "fit", globs={})
-    assert sum(len(test.examples) for test in tests) == 5
+    assert sum(len(test.examples) for test in tests) == 8
     for test in tests:
         assert doctest.DocTestRunner().run(test).failed == 0
 
@@ -69,7 +69,7 @@ def test_fit_is_what_the_parts_come_to(air: pd.DataFrame) -> None:
         }
     )
     frame["cbwd"] = frame["cbwd"].astype("str")
-    series = EncodedSeries.from_table(frame, Step(3600), settings)
+    series = EncodedTable.from_table(frame, Step(3600), settings)
     trainer = Trainer(Configuration(hidden_size=4), series, max_epochs=2, seed=0)
     epochs = list(trainer)
     best = epochs[-1].best

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import lstm_model
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.inference.intervals import calibrate
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.training.evaluator import HoldoutEvaluator
@@ -18,7 +18,7 @@ from tests.lstm_model.air import SETTINGS
 
 
 def test_coverage_of_stationary_hours(
-    air_model: tuple[EncodedSeries, TrainedForecaster], air_table: pd.DataFrame
+    air_model: tuple[EncodedTable, TrainedForecaster], air_table: pd.DataFrame
 ) -> None:
     """Three years that no model and no residual comes from: within two points, at each side too."""
     found = air_model[1].forecast(air_table[air_table.index >= SETTINGS.test_from])
@@ -38,7 +38,7 @@ def test_coverage_of_stationary_hours(
 
 
 def test_ensemble_is_the_mean_of_its_members(
-    air_model: tuple[EncodedSeries, TrainedForecaster], saved: Path, air_table: pd.DataFrame
+    air_model: tuple[EncodedTable, TrainedForecaster], saved: Path, air_table: pd.DataFrame
 ) -> None:
     both = lstm_model.load(saved)
     assert sorted(file.name for file in saved.iterdir()) == ["model.json", "model.safetensors"]
@@ -57,7 +57,7 @@ def test_ensemble_is_the_mean_of_its_members(
 
 
 def test_intervals_are_of_the_mean_forecast(
-    air_model: tuple[EncodedSeries, TrainedForecaster],
+    air_model: tuple[EncodedTable, TrainedForecaster],
 ) -> None:
     series, both = air_model
     check = HoldoutEvaluator(series)
@@ -71,19 +71,19 @@ def test_intervals_are_of_the_mean_forecast(
 
 
 def test_never_negative_target_has_no_negative_bound(
-    air_model: tuple[EncodedSeries, TrainedForecaster], air_table: pd.DataFrame
+    air_model: tuple[EncodedTable, TrainedForecaster], air_table: pd.DataFrame
 ) -> None:
     both, part = air_model[1], air_table.iloc[20000:20400]
     assert both.intervals is not None
     wide = {claim: 50 * quantiles for claim, quantiles in both.intervals.score_quantiles.items()}
     both = replace(both, intervals=replace(both.intervals, score_quantiles=wide))
     assert (both.forecast(part).bounds[0.95][0] == 0).all()
-    other = replace(both, never_negative=False)
+    other = replace(both, never_negative=(False,))
     assert (other.forecast(part).bounds[0.95][0] < 0).all()
 
 
 def test_year_is_forecast_at_reading_speed(
-    air_model: tuple[EncodedSeries, TrainedForecaster], air_table: pd.DataFrame
+    air_model: tuple[EncodedTable, TrainedForecaster], air_table: pd.DataFrame
 ) -> None:
     part = air_table.iloc[: 8760 + air_model[1].rows_needed - 1]
     inputs = torch.from_numpy(air_model[1].encoder.transform(part))
@@ -102,7 +102,7 @@ def test_year_is_forecast_at_reading_speed(
 
 
 def test_whole_numbers_categories_and_other_columns_do(
-    air_model: tuple[EncodedSeries, TrainedForecaster], air_table: pd.DataFrame
+    air_model: tuple[EncodedTable, TrainedForecaster], air_table: pd.DataFrame
 ) -> None:
     part = air_table.iloc[20000:20400].assign(temp=lambda t: t["temp"].round())
     part.iloc[5, 2] = np.nan

@@ -109,10 +109,10 @@ def test_a_later_table_is_read_as_the_first_was(reader: TrainedForecaster) -> No
     table = several()
     table["wind"] = "1,500"
     table["holiday"] = table["holiday"].mask(table["holiday"] == "")
-    read = reader.read_table(table)
+    read = reader.read_table(table).frame
     assert (read["wind"] == 1.5).all()
     assert (read["holiday"] == "none").sum() > 400
-    assert reader.read_table(table.assign(wind=1.5))["wind"].equals(read["wind"])
+    assert reader.read_table(table.assign(wind=1.5)).frame["wind"].equals(read["wind"])
 
 
 def test_what_pandas_takes_for_missing_is_told() -> None:
@@ -184,7 +184,7 @@ def test_bounds_are_cut_at_zero(shift: float) -> None:
     times = pd.date_range("2021-01-01", periods=rows, freq="h")
     frame = pd.DataFrame({"time": times, "load": price.round(2)})
     model = trained_on(frame.to_csv(index=False), "load", (480, 700), time="time")
-    assert model.never_negative == (shift == 0)
+    assert model.never_negative == (shift == 0,)
     found = model.forecast(frame)
     low, high = found.bounds[0.95]
     assert (low >= 0).all() == (shift == 0)

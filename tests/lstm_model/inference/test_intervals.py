@@ -11,9 +11,13 @@ import pandas as pd
 import pytest
 
 from lstm_model.arrays import Float64Array
-from lstm_model.data.series import EncodedSeries
+from lstm_model.configuration import DataSettings
+from lstm_model.data.encoded_table import EncodedTable
+from lstm_model.data.series_index import SeriesIndex
 from lstm_model.data.step import Step
-from lstm_model.inference.intervals import Forecasts, Intervals, calibrate
+from lstm_model.evaluation.holdout import Holdout
+from lstm_model.inference.forecasts import Forecasts
+from lstm_model.inference.intervals import Intervals, calibrate, calibrate_series
 from lstm_model.training.evaluator import HoldoutEvaluator
 
 
@@ -178,9 +182,9 @@ def test_they_come_back_as_they_were() -> None:
     assert len(json.dumps(found.to_json())) < 4 * 800
 
 
-def test_validations_are_put_together(series: EncodedSeries) -> None:
+def test_validations_are_put_together(series: EncodedTable) -> None:
     """Observed validation hours of each fold count, those of training do not."""
-    check = HoldoutEvaluator(series)
+    check = HoldoutEvaluator(series).holdout
     wrong = np.where(check.scored, 2.0, 1e6)  # every forecast is 2 too high, where it counts
     changes = np.nan_to_num(check.changes) + wrong
     found = calibrate([(series, changes), (series, changes)])
@@ -188,8 +192,62 @@ def test_validations_are_put_together(series: EncodedSeries) -> None:
         np.testing.assert_allclose(low, 58.0, rtol=1e-5)
         np.testing.assert_allclose(high, 58.0, rtol=1e-5)
     # Two folds have twice the rows, and so twice the knots.
-    rows = series.valid_mask.sum(axis=0).min()
+    rows = series.series[0].valid_mask.sum(axis=0).min()
     assert found.knots.shape == (3, 2 * rows // 50)
+
+
+def test_series_with_few_forecasts_are_pooled_in_their_units() -> None:
+    """Every forecast is two of its series' typical changes too high, and in `many` one more."""
+    rng = np.random.default_rng(6)
+    rows = {"many": 700, "few": 560, "tiny": 3}
+    levels = {"many": 100.0, "few": 1.0, "tiny": 5.0}
+    frame = pd.concat(
+        pd.DataFrame(
+            {"pm": levels[name] * (5 + rng.normal(size=count))},
+            index=pd.date_range("2020-01-01", periods=count, freq="h", name="time"),
+        )
+        for name, count in rows.items()
+    )
+    settings = DataSettings.model_validate(
+        {
+            "target": "pm",
+            "features": ["pm"],
+            "horizon": 2,
+            "validation_from": "2020-01-20",
+            "test_from": "2021-01-01",
+        }
+    )
+    index = SeriesIndex(tuple(rows), tuple(np.cumsum([0, *rows.values()]).tolist()))
+    table = EncodedTable.from_table(frame, Step(3600), settings, index)
+    assert table.learned == (True, True, False)
+    holdout = Holdout(table)
+    high = np.where(np.arange(len(holdout.changes)) < holdout.bounds[1], 3.0, 2.0)[:, None]
+    changes = np.nan_to_num(holdout.changes) + high * holdout.scales
+    pooled, own = calibrate_series([(table, changes)])
+    assert list(own) == ["many"]  # with 244 forecasts, and `few` has 104
+    scales = {name: table.change_scales[number] for number, name in enumerate(rows)}
+    level = np.full((1, 2), 500.0)
+    for low, high_bound in own["many"].bounds(level).values():
+        np.testing.assert_allclose(low, level - 3 * scales["many"], rtol=1e-4)
+        np.testing.assert_allclose(high_bound, low)
+    assert pooled is not None
+    units = np.array([[7.0, 9.0]])
+    low, _ = pooled.bounds_in_units(5 * units, units)[0.95]
+    np.testing.assert_allclose(low, 5 * units - 3 * units, rtol=0.1)
+    assert np.isnan(pooled.bounds_in_units(units, 0 * units)[0.8][0]).all()
+    # Two periods have twice the forecasts: enough for `few` too.
+    assert list(calibrate_series([(table, changes)] * 2)[1]) == ["many", "few"]
+
+
+def test_bounds_in_units_are_those_of_the_units() -> None:
+    rng = np.random.default_rng(5)
+    forecasts = rng.uniform(1, 9, (300, 2))
+    found = Intervals.fit(forecasts, forecasts + rng.normal(size=(300, 2)))
+    units = np.array([[10.0, 1000.0]])
+    for claim, (low, high) in found.bounds(forecasts, 4.0).items():
+        scaled = found.bounds_in_units(forecasts * units, np.tile(units, (300, 1)), 4.0 * units)
+        np.testing.assert_allclose(scaled[claim][0], low * units)
+        np.testing.assert_allclose(scaled[claim][1], high * units)
 
 
 def test_table_has_a_row_per_origin_and_lead_time() -> None:

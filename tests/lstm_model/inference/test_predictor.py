@@ -8,7 +8,7 @@ import pytest
 
 from lstm_model import files
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.step import Step
 from lstm_model.errors import InputError
 from lstm_model.inference.predictor import TrainedForecaster
@@ -18,7 +18,7 @@ SMALL = Configuration(hidden_size=6, num_layers=2, chunk_length=20, context_leng
 
 
 @pytest.fixture
-def forecaster(series: EncodedSeries) -> TrainedForecaster:
+def forecaster(series: EncodedTable) -> TrainedForecaster:
     fit = Trainer(SMALL, series, max_epochs=2, seed=1)
     for _ in fit:
         pass
@@ -41,14 +41,14 @@ def test_it_comes_back_as_it_was(
 
 
 def test_forecasts_of_the_table_score_as_in_training(
-    forecaster: TrainedForecaster, table: pd.DataFrame, series: EncodedSeries
+    forecaster: TrainedForecaster, table: pd.DataFrame, series: EncodedTable
 ) -> None:
     """The saved forecaster reads the raw table; its errors on validation are the reported ones."""
     forecasts = forecaster.forecast(table)
     first = table.index.get_loc(forecasts.origins[0])
     assert isinstance(first, int)
     for lead in range(1, 4):
-        rows = np.flatnonzero(series.valid_mask[:, lead - 1])
+        rows = np.flatnonzero(series.series[0].valid_mask[:, lead - 1])
         observed = table["pm"].to_numpy()[rows + lead]
         error = np.sqrt(np.mean((forecasts.point[rows - first, lead - 1] - observed) ** 2))
         assert forecaster.validation_score is not None
@@ -122,7 +122,7 @@ def test_interrupted_rename_leaves_the_old_folder(
         ),
         (lambda f: rewrite(f, whole=False, rows_needed=0), r"model\.json is damaged: its hash"),
         (lambda f: rewrite(f, validation={"rmse": None}), "holds no forecaster that can be used"),
-        (lambda f: rewrite(f, format=99), "the format must be 4 or 3, but got 99"),
+        (lambda f: rewrite(f, format=99), "the format must be 5 or 4, but got 99"),
         (lambda f: rewrite(f, encoding={}), "holds no forecaster that can be used"),
         (lambda f: rewrite(f, members=2), "holds no forecaster that can be used"),
         (lambda f: rewrite(f, members=0), "it has no members"),

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.errors import TableError
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.inference.table_checks import OutOfRangeWarning
@@ -39,7 +39,7 @@ from lstm_model.inference.table_checks import OutOfRangeWarning
     ],
 )
 def test_what_a_model_cannot_do_it_says(
-    air_model: tuple[EncodedSeries, TrainedForecaster],
+    air_model: tuple[EncodedTable, TrainedForecaster],
     air_table: pd.DataFrame,
     spoil: Callable[[pd.DataFrame], pd.DataFrame],
     told: str,
@@ -49,7 +49,7 @@ def test_what_a_model_cannot_do_it_says(
 
 
 def test_another_unit_is_warned_of_and_a_record_is_not(
-    air_model: tuple[EncodedSeries, TrainedForecaster], air_table: pd.DataFrame
+    air_model: tuple[EncodedTable, TrainedForecaster], air_table: pd.DataFrame
 ) -> None:
     part = air_table.iloc[20000:20400]
     channel = next(each for each in air_model[1].encoder.numeric if each.column == "temp")

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from lstm_model.data.encoding import FeatureEncoder
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
+from lstm_model.data.encoding import SeriesEncoders
 from lstm_model.data.step import Step
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.inference.warm_start import TOLERANCE, WarmUpProbe
@@ -18,7 +18,7 @@ from tests.lstm_model.air import SMALL
 
 
 def test_more_past_than_rows_needed_changes_little(
-    air_model: tuple[EncodedSeries, TrainedForecaster], air_table: pd.DataFrame
+    air_model: tuple[EncodedTable, TrainedForecaster], air_table: pd.DataFrame
 ) -> None:
     """The same origin forecast from a table cut short before it, and from a long one."""
     both = air_model[1]
@@ -32,7 +32,8 @@ def test_more_past_than_rows_needed_changes_little(
             short = replace(both, rows_needed=min(rows, known)).forecast(cut)
             assert short.origins[-1] == air_table.index[row]
             differences.append(short.point[-1] - long.point[row - known + 1])
-        return float(np.max(np.sqrt(np.mean(np.square(differences), axis=0)) / both.change_scale))
+        size = np.sqrt(np.mean(np.square(differences), axis=0))
+        return float(np.max(size / both.change_scales[0]))
 
     assert 10 < known < 336
     assert moved(known) < 1.3 * TOLERANCE  # other starts than those that it was measured from
@@ -40,7 +41,7 @@ def test_more_past_than_rows_needed_changes_little(
 
 
 def test_probe_agrees_with_naive_reading(
-    air_model: tuple[EncodedSeries, TrainedForecaster], air_table: pd.DataFrame
+    air_model: tuple[EncodedTable, TrainedForecaster], air_table: pd.DataFrame
 ) -> None:
     """On a table of 60 rows: 20 before, 20 after each start."""
     both, part = air_model[1], air_table.iloc[100:160]
@@ -65,7 +66,7 @@ def test_probe_agrees_with_naive_reading(
 
 @pytest.mark.parametrize(("far", "needed"), [([], 1), ([0], 2), ([0, 1, 7], 9), ([19], 20)])
 def test_settled_is_after_the_last_row_that_moves(
-    air_model: tuple[EncodedSeries, TrainedForecaster],
+    air_model: tuple[EncodedTable, TrainedForecaster],
     air_table: pd.DataFrame,
     monkeypatch: pytest.MonkeyPatch,
     far: list[int],
@@ -83,7 +84,7 @@ def test_probe_covers_a_weeks_mean(air_table: pd.DataFrame, minutes: int, week: 
     step = Step(60 * minutes)
     frame = air_table.iloc[:10_000].ffill()[["pm"]]
     frame.index = pd.date_range("2020-01-01", periods=len(frame), freq=step.duration)
-    encoder = FeatureEncoder.fit(frame, "pm", (), step)
+    [encoder] = SeriesEncoders.fit([frame], "pm", (), step).each
     model = LSTMForecaster.seeded(len(encoder.channels), SMALL, 1, seed=0)
     followed = len(WarmUpProbe(frame, encoder, "pm").differences([model]))
     assert followed == week + SETTLING_ROWS

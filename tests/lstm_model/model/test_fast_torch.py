@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lstm_model.configuration import Configuration, DataSettings
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.step import Step
 from lstm_model.model import fast_torch
 from lstm_model.model.fast_torch import AdamW, AdamWTensors
@@ -34,7 +34,7 @@ def unchecked() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def series() -> EncodedSeries:
+def series() -> EncodedTable:
     clock = pd.date_range("2020-01-01", periods=600, freq="h")
     table = pd.DataFrame({"pm": 50 + 20 * np.sin(np.arange(600.0) / 5)}, clock)
     settings = DataSettings(
@@ -44,10 +44,10 @@ def series() -> EncodedSeries:
         validation_from=datetime(2020, 1, 17),
         test_from=datetime(2020, 1, 22),
     )
-    return EncodedSeries.from_table(table, Step(3600), settings)
+    return EncodedTable.from_table(table, Step(3600), settings)
 
 
-def trained(series: EncodedSeries) -> list[Tensor]:
+def trained(series: EncodedTable) -> list[Tensor]:
     fit = Trainer(Configuration(hidden_size=8), series, max_epochs=2, seed=0)
     for _ in range(2):
         fit.run_epoch()
@@ -60,7 +60,7 @@ def test_this_torch_has_both_private_calls() -> None:
 
 
 def test_a_training_comes_to_the_same_either_way(
-    series: EncodedSeries, monkeypatch: pytest.MonkeyPatch
+    series: EncodedTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = trained(series)
     by_way = []
@@ -147,7 +147,7 @@ def other_arguments(fused: Callable[..., None]) -> Callable[..., None]:
     [without_divisor, with_divisor_as_factor, without_decay, counting_from_zero, other_arguments],
 )
 def test_another_meaning_of_the_fused_step_is_not_used(
-    series: EncodedSeries,
+    series: EncodedTable,
     change: Callable[[Callable[..., None]], Callable[..., None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -198,7 +198,7 @@ def test_another_engine_is_not_used(
 
 
 def test_missing_names_are_done_without(
-    series: EncodedSeries, monkeypatch: pytest.MonkeyPatch
+    series: EncodedTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = trained(series)
     for check in (fast_torch.engine_works, fast_torch.fused_adamw_works):

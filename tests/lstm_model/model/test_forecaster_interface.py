@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.model.forecaster import Forecaster, LSTMForecaster
 from lstm_model.training.state import read_state, write_state
 from lstm_model.training.trainer import Trainer
@@ -129,7 +129,7 @@ def test_gates_have_a_value_for_each_row(model: Forecaster) -> None:
         assert values.shape == (12, CONFIG.hidden_size)
 
 
-def test_it_learns_in_the_trainer(model_class: type[Forecaster], sine: EncodedSeries) -> None:
+def test_it_learns_in_the_trainer(model_class: type[Forecaster], sine: EncodedTable) -> None:
     config = CONFIG.model_copy(update={"learning_rate": 0.03, "hidden_size": 16})
     trainer = Trainer(config, sine, max_epochs=8, seed=0, model_class=model_class)
     assert isinstance(trainer.last.model, model_class)
@@ -138,7 +138,7 @@ def test_it_learns_in_the_trainer(model_class: type[Forecaster], sine: EncodedSe
 
 
 def test_trainings_are_reproducible_and_resume(
-    model_class: type[Forecaster], series: EncodedSeries, tmp_path: Path
+    model_class: type[Forecaster], series: EncodedTable, tmp_path: Path
 ) -> None:
     """To the last bit, with dropout, whatever torch's generator holds; and it is left alone."""
     config = CONFIG.model_copy(update={"output_dropout": 0.3})

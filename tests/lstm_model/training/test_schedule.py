@@ -1,12 +1,12 @@
 import pytest
 
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.training.schedule import MIN_LR_FRACTION, learning_rate_at
 from lstm_model.training.trainer import Trainer
 from tests.lstm_model.training.small import SMALL
 
 
-def test_schedule_depends_on_progress_alone(series: EncodedSeries) -> None:
+def test_schedule_depends_on_progress_alone(series: EncodedTable) -> None:
     config = SMALL.model_copy(update={"learning_rate": 0.01, "warm_up": 0.25})
     assert learning_rate_at(0.0, config) == pytest.approx(0.01 * MIN_LR_FRACTION)
     assert learning_rate_at(0.25, config) == pytest.approx(0.01)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lstm_model.configuration import DataSettings
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.step import Step
 from lstm_model.errors import InputError
 from lstm_model.training.state import by_prefix, read_state, write_state
@@ -14,7 +14,7 @@ from lstm_model.training.trainer import Trainer
 from tests.lstm_model.training.small import SMALL
 
 
-def test_saved_between_epochs_ends_in_the_same_bits(series: EncodedSeries, tmp_path: Path) -> None:
+def test_saved_between_epochs_ends_in_the_same_bits(series: EncodedTable, tmp_path: Path) -> None:
     config = SMALL.model_copy(update={"num_layers": 2, "dropout": 0.3})
     whole = Trainer(config, series, max_epochs=5, seed=5)
     errors = [epoch.score.rmse for epoch in whole]
@@ -35,7 +35,7 @@ def test_saved_between_epochs_ends_in_the_same_bits(series: EncodedSeries, tmp_p
 def test_folds_saved_between_epochs_end_in_the_same_bits(
     table: pd.DataFrame, settings: Callable[..., DataSettings], tmp_path: Path
 ) -> None:
-    folds = EncodedSeries.from_table(table, Step(3600), settings(folds=2))
+    folds = EncodedTable.from_table(table, Step(3600), settings(folds=2))
     errors = [epoch.score.rmse for epoch in Trainer(SMALL, folds, max_epochs=3, seed=5)]
     first = Trainer(SMALL, folds, max_epochs=3, seed=5)
     first.run_epoch()
@@ -45,7 +45,7 @@ def test_folds_saved_between_epochs_end_in_the_same_bits(
     assert [epoch.score.rmse for epoch in second] == errors[1:]
 
 
-def test_a_training_saved_before_its_first_epoch(series: EncodedSeries, tmp_path: Path) -> None:
+def test_a_training_saved_before_its_first_epoch(series: EncodedTable, tmp_path: Path) -> None:
     write_state(tmp_path, *Trainer(SMALL, series, max_epochs=2, seed=5).state())
     again = Trainer(SMALL, series, max_epochs=2, seed=6)
     again.load_state(*read_state(tmp_path))

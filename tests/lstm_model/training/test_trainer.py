@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lstm_model.configuration import DataSettings
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.step import Step
 from lstm_model.errors import TrainingFailed
 from lstm_model.model.forecaster import LSTMForecaster
@@ -21,7 +21,7 @@ from tests.lstm_model.training.small import SMALL, trained
 HOUR = Step(3600)
 
 
-def test_a_batch_without_targets_is_no_step(series: EncodedSeries) -> None:
+def test_a_batch_without_targets_is_no_step(series: EncodedTable) -> None:
     """Its gradient is zero, but AdamW would shrink the weights, and go on where it was going."""
     target = series.target.copy()
     target[20:300] = np.nan
@@ -32,7 +32,7 @@ def test_a_batch_without_targets_is_no_step(series: EncodedSeries) -> None:
 
 
 def test_the_head_reads_what_the_masks_leave(
-    series: EncodedSeries, monkeypatch: pytest.MonkeyPatch
+    series: EncodedTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where they leave nothing the head's weights stay zero."""
     config = SMALL.model_copy(update={"output_dropout": 0.5})
@@ -49,7 +49,7 @@ def test_the_head_reads_what_the_masks_leave(
 
 
 def test_weights_do_not_depend_on_what_is_gathered(
-    series: EncodedSeries, monkeypatch: pytest.MonkeyPatch
+    series: EncodedTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = []
     chunk = 26 * 8 + 20 * 3  # numbers
@@ -66,7 +66,7 @@ def test_weights_do_not_depend_on_what_is_gathered(
     assert all(torch.equal(weights[0], other) for other in weights)
 
 
-def test_same_seed_same_numbers_to_the_last_bit(series: EncodedSeries) -> None:
+def test_same_seed_same_numbers_to_the_last_bit(series: EncodedTable) -> None:
     runs = []
     for before in (1, 2):  # whatever torch's generator held
         torch.manual_seed(before)
@@ -82,7 +82,7 @@ def test_same_seed_same_numbers_to_the_last_bit(series: EncodedSeries) -> None:
     )
 
 
-def test_training_leaves_torchs_generator_alone(series: EncodedSeries) -> None:
+def test_training_leaves_torchs_generator_alone(series: EncodedTable) -> None:
     torch.manual_seed(9)
     expected = torch.rand(3)
     torch.manual_seed(9)
@@ -90,7 +90,7 @@ def test_training_leaves_torchs_generator_alone(series: EncodedSeries) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_the_best_epochs_weights_are_kept(series: EncodedSeries) -> None:
+def test_the_best_epochs_weights_are_kept(series: EncodedTable) -> None:
     # A learning rate far too high spoils the model after its best epoch.
     fit = Trainer(SMALL, series, max_epochs=12, seed=5)
     scores = []
@@ -104,7 +104,7 @@ def test_the_best_epochs_weights_are_kept(series: EncodedSeries) -> None:
     assert HoldoutEvaluator(series).score(again).rmse == min(scores)
 
 
-def test_it_learns_a_rule_that_persistence_misses(sine: EncodedSeries) -> None:
+def test_it_learns_a_rule_that_persistence_misses(sine: EncodedTable) -> None:
     fit = Trainer(
         SMALL.model_copy(update={"learning_rate": 0.03, "output_dropout": 0.0, "hidden_size": 16}),
         sine,
@@ -118,13 +118,13 @@ def test_it_learns_a_rule_that_persistence_misses(sine: EncodedSeries) -> None:
 
 
 @pytest.mark.parametrize("loss", ["mse", "huber", "mae"])
-def test_reported_loss_is_the_mean_over_targets(series: EncodedSeries, loss: str) -> None:
+def test_reported_loss_is_the_mean_over_targets(series: EncodedTable, loss: str) -> None:
     """At a learning rate that moves nothing, against the loss of persistence on the rows."""
     # All rows in one chunk: a mean of several batches' means would weigh the rows unequally.
     config = SMALL.model_copy(update={"loss": loss, "learning_rate": 1e-6, "chunk_length": 5000})
     fit = Trainer(config, series, max_epochs=1, seed=0)
     reported = fit.run_epoch().loss
-    errors = (series.changes / series.change_scale)[series.train_mask]
+    errors = (series.series[0].changes / series.series[0].change_scale)[series.series[0].train_mask]
     size = np.abs(errors)
     expected = {
         "mse": size**2,
@@ -134,25 +134,25 @@ def test_reported_loss_is_the_mean_over_targets(series: EncodedSeries, loss: str
     assert reported == pytest.approx(expected, rel=1e-3)
 
 
-def test_a_loss_that_is_not_finite_ends_the_training(series: EncodedSeries) -> None:
-    inputs = series.inputs.copy()
+def test_a_loss_that_is_not_finite_ends_the_training(series: EncodedTable) -> None:
+    inputs = series.padded_inputs.copy()
     inputs[100] = np.inf
     with pytest.raises(TrainingFailed, match="the loss of epoch 1 is not finite"):
-        Trainer(SMALL, replace(series, inputs=inputs), max_epochs=1, seed=0).run_epoch()
+        Trainer(SMALL, replace(series, padded_inputs=inputs), max_epochs=1, seed=0).run_epoch()
 
 
-def test_forecasts_that_are_not_finite_end_the_training(series: EncodedSeries) -> None:
-    inputs = series.inputs.copy()
+def test_forecasts_that_are_not_finite_end_the_training(series: EncodedTable) -> None:
+    inputs = series.padded_inputs.copy()
     inputs[310] = np.nan  # in validation alone
     with pytest.raises(TrainingFailed, match="the forecasts of epoch 1 are not finite"):
-        Trainer(SMALL, replace(series, inputs=inputs), max_epochs=1, seed=0).run_epoch()
+        Trainer(SMALL, replace(series, padded_inputs=inputs), max_epochs=1, seed=0).run_epoch()
 
 
 def test_chunks_without_targets_do_no_harm(
     table: pd.DataFrame, settings: Callable[..., DataSettings]
 ) -> None:
     table.loc[table.index[100:200], "pm"] = np.nan
-    series = EncodedSeries.from_table(table, Step(3600), settings())
+    series = EncodedTable.from_table(table, Step(3600), settings())
     fit = Trainer(
         SMALL.model_copy(update={"batch_size": 1, "chunk_length": 5}), series, max_epochs=1, seed=0
     )
@@ -170,7 +170,7 @@ def test_chunks_without_targets_do_no_harm(
     ],
 )
 def test_the_edges_of_the_legal_ranges_train(
-    series: EncodedSeries, changes: dict[str, object]
+    series: EncodedTable, changes: dict[str, object]
 ) -> None:
     fit = trained(series, epochs=2, **changes)
     assert fit.epoch == 2
@@ -179,16 +179,16 @@ def test_the_edges_of_the_legal_ranges_train(
         fit.run_epoch()
 
 
-def test_without_averaging_the_last_weights_forecast(series: EncodedSeries) -> None:
+def test_without_averaging_the_last_weights_forecast(series: EncodedTable) -> None:
     fit = trained(series, epochs=2, weight_averaging=0.0)
     for name, tensor in fit.last.model.state_dict().items():
         assert torch.equal(tensor, fit.last.averaged.state_dict()[name])
 
 
 @pytest.fixture
-def folds(table: pd.DataFrame, settings: Callable[..., DataSettings]) -> EncodedSeries:
+def folds(table: pd.DataFrame, settings: Callable[..., DataSettings]) -> EncodedTable:
     """Validation of 60 hours from hour 300, and of as many from hour 240."""
-    return EncodedSeries.from_table(table, HOUR, settings(folds=2))
+    return EncodedTable.from_table(table, HOUR, settings(folds=2))
 
 
 def figures(epoch: Epoch) -> npt.NDArray[np.float64]:
@@ -199,7 +199,7 @@ def figures(epoch: Epoch) -> npt.NDArray[np.float64]:
     )
 
 
-def test_folds_advance_in_step_and_report_their_mean(folds: EncodedSeries) -> None:
+def test_folds_advance_in_step_and_report_their_mean(folds: EncodedTable) -> None:
     apart = [list(Trainer(SMALL, fold, max_epochs=4, seed=5)) for fold in folds.folds]
     together = list(Trainer(SMALL, folds, max_epochs=4, seed=5))
     for epoch, first, second in zip(together, *apart, strict=True):
@@ -214,14 +214,14 @@ def test_folds_advance_in_step_and_report_their_mean(folds: EncodedSeries) -> No
         assert torch.equal(tensor, together[-1].best.weights[name])
 
 
-def test_a_training_needs_the_training_rows_alone(series: EncodedSeries) -> None:
+def test_a_training_needs_the_training_rows_alone(series: EncodedTable) -> None:
     """What the final models learn is what a validated training learns, epoch for epoch."""
     fit = Trainer(SMALL, series, max_epochs=3, seed=5)
     alone = FoldTrainer(SMALL, series.training_only, max_epochs=3, seed=5)
     assert (
         len(series.training_only.target)
         == len(series.training_only.inputs)
-        == series.validation_start
+        == series.series[0].validation_start
     )
     for _ in range(2):
         epoch, passed = fit.run_epoch(), alone.train_epoch()

@@ -1,11 +1,17 @@
 """Errors and comparisons that are made up, for tests of what is said and shown of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lstm_model.arrays import Float64Array
+from lstm_model.configuration import DataSettings
+from lstm_model.data.encoded_table import EncodedTable
+from lstm_model.data.series_index import SeriesIndex
+from lstm_model.data.sources import Dataset
+from lstm_model.data.step import Step
 from lstm_model.evaluation.baselines import PERSISTENCE, Baselines
 from lstm_model.evaluation.metrics import Score
 from tuning.comparison.backtest import ForecastErrors
@@ -39,8 +45,55 @@ def make_errors(errors: dict[str, Any], horizon: int = 1) -> ForecastErrors:
     )
 
 
+def make_dataset(
+    series: Mapping[str, Float64Array], begins: Mapping[str, int] | None = None
+) -> Dataset:
+    """Targets "pm" of these hours from 2020 on, by series; a series may begin some rows later."""
+    begins = begins or {}
+    frames = [
+        pd.DataFrame(
+            {"pm": values},
+            index=pd.date_range(
+                pd.Timestamp("2020-01-01") + pd.Timedelta(hours=begins.get(name, 0)),
+                periods=len(values),
+                freq="h",
+                name="time",
+            ),
+        )
+        for name, values in series.items()
+    ]
+    bounds = np.cumsum([0, *map(len, frames)])
+    index = SeriesIndex(tuple(series), tuple(bounds.tolist()))
+    frame = pd.concat(frames)
+    return Dataset(frame, Step(3600), "made.csv", False, "0" * 64, index=index)
+
+
+def make_settings(validation_row: int, test_row: int = 10**6, horizon: int = 1) -> DataSettings:
+    """Of make_dataset(), with the splits at these rows of a series that begins with 2020."""
+    first = pd.Timestamp("2020-01-01")
+    return DataSettings(
+        target="pm",
+        features=("pm",),
+        horizon=horizon,
+        validation_from=first + pd.Timedelta(hours=validation_row),
+        test_from=first + pd.Timedelta(hours=test_row),
+    )
+
+
+def make_table(
+    series: Mapping[str, Float64Array],
+    validation_row: int,
+    horizon: int = 1,
+    begins: Mapping[str, int] | None = None,
+) -> EncodedTable:
+    """make_dataset() encoded, with its rows from `validation_row` on to be scored."""
+    dataset = make_dataset(series, begins)
+    settings = make_settings(validation_row, horizon=horizon)
+    return EncodedTable.from_table(dataset.frame, dataset.step, settings, dataset.index)
+
+
 def make_score(rmse: float, mae: float, skill: float = 0.0) -> Score:
-    return Score(*(np.array([value]) for value in (rmse, mae, skill)))
+    return Score(np.array([rmse]), np.array([mae]), np.array([skill]))
 
 
 def make_finalist(

@@ -1,6 +1,8 @@
 """Groups of test hours that are made up here, against answers worked out by hand."""
 
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,14 +10,16 @@ import pytest
 
 from lstm_model.arrays import Float64Array
 from lstm_model.data.beijing import AQI_BREAKPOINTS
+from lstm_model.data.series_index import SeriesIndex
 from lstm_model.evaluation.baselines import PERSISTENCE
-from tests.tuning.comparison.builders import make_errors
+from tests.tuning.comparison.builders import make_errors, make_table
 from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.breakdowns import (
     break_down,
     find_largest_errors,
     find_level_edges,
     measure_coverage,
+    measure_coverage_by_series,
 )
 
 
@@ -62,12 +66,10 @@ def test_largest_errors_come_with_their_hours() -> None:
 
 
 def test_level_edges_are_quantiles_of_training() -> None:
-    class Final:
-        target = np.concatenate([np.arange(1.0, 102.0), [9999.0]])
-        validation_start = 101
-
-    assert find_level_edges(Final(), AQI_BREAKPOINTS) == [35, 75, 115, 150, 250]  # type: ignore[arg-type]
-    assert find_level_edges(Final(), None) == [21, 41, 61, 81, 96]  # type: ignore[arg-type]
+    target = np.concatenate([np.arange(1.0, 102.0), [9999.0, 1.0, 2.0, 3.0]])
+    table = make_table({"": target}, validation_row=101)
+    assert find_level_edges(table, AQI_BREAKPOINTS) == [35, 75, 115, 150, 250]
+    assert find_level_edges(table, None) == [21, 41, 61, 81, 96]
 
 
 def simple(forecasts: Float64Array, observed: Float64Array) -> ForecastErrors:
@@ -93,7 +95,11 @@ def test_coverage_counted_by_hand() -> None:
         intervals = True
 
         def prediction_intervals(
-            self, values: Float64Array, floor: Float64Array
+            self,
+            values: Float64Array,
+            floor: Float64Array,
+            series: str,
+            scales: Float64Array | None,
         ) -> dict[float, tuple[Float64Array, Float64Array]]:
             np.testing.assert_allclose(values[:4], forecasts[:4])
             return {0.8: (values - 10, values + 10), 0.95: (values - 20, values + 20)}
@@ -117,3 +123,59 @@ def test_coverage_counted_by_hand() -> None:
         (0.95, 2, "100 and more"): (1, 0.0),
     }
     assert [one.mean_width for one in found[:2]] == pytest.approx([20.0, 20.0])
+
+
+def of_two_series(forecasts: Float64Array, observed: Float64Array) -> ForecastErrors:
+    """The first three hours are of A, the others of B, which training never saw."""
+    window = simple(forecasts, observed)
+    scales = {"B": np.full((len(observed) - 3, 2), 7.0)}
+    return replace(window, index=SeriesIndex(("A", "B"), (0, 3, len(observed))), scales=scales)
+
+
+def test_largest_errors_name_their_series() -> None:
+    observed = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    forecasts = np.repeat((observed + [1, -9, 2, 30, 3])[:, None], 2, axis=1)
+    largest = find_largest_errors(of_two_series(forecasts, observed), "m", 1)
+    assert [(each.series, each.error) for each in largest[:2]] == [("B", 30.0), ("A", -9.0)]
+    assert find_largest_errors(simple(forecasts, observed), "m", 1)[0].series is None
+
+
+def test_coverage_of_several_series_is_over_all_and_by_each() -> None:
+    """A's bounds are +-10, B's +-its scale of 7; one hour has none, and is not counted."""
+    observed = np.array([50.0, 62.0, 75.0, 50.0, 60.0, 70.0])
+    forecasts = np.full((6, 2), 55.0)
+
+    class Model:
+        def prediction_intervals(
+            self,
+            values: Float64Array,
+            floor: Float64Array,
+            series: str,
+            scales: Float64Array | None,
+        ) -> dict[float, tuple[Float64Array, Float64Array]]:
+            if series == "A":
+                assert scales is None
+                return {0.8: (values - 10, values + 10)}
+            assert scales is not None
+            units = scales.copy()
+            units[2] = np.nan
+            return {0.8: (values - units, values + units)}
+
+    model: Any = Model()
+    errors = of_two_series(forecasts, observed)
+    [first, second] = [
+        each for each in measure_coverage(errors, "m", model, [0.0]) if each.forecast_level == "all"
+    ]
+    assert (first.lead_time, first.rows, first.covered) == (1, 5, 0.8)
+    assert first.mean_width == pytest.approx((3 * 20 + 2 * 14) / 5)
+    assert second.lead_time == 2
+    by_series = measure_coverage_by_series(errors, {"m": model})
+    assert by_series is not None
+    assert {
+        name: [(each.lead_time, each.rows, each.covered) for each in found]
+        for name, found in by_series.items()
+    } == {
+        "A": [(1, 3, pytest.approx(2 / 3)), (2, 3, pytest.approx(2 / 3))],
+        "B": [(1, 2, 1.0), (2, 2, 1.0)],
+    }
+    assert measure_coverage_by_series(simple(forecasts, observed), {"m": model}) is None

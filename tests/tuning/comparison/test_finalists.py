@@ -11,7 +11,7 @@ import typer
 
 from lstm_model.command import report_errors
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.sources import load_dataset
 from lstm_model.errors import TrainingFailed
 from lstm_model.evaluation.metrics import Score
@@ -33,7 +33,7 @@ from tuning.ray_backend.stopping import StopRequest
 from tuning.space.search_space import SearchSpace, read_space
 from tuning.study.trial import Trial
 
-Made = tuple[SearchSpace, EncodedSeries]
+Made = tuple[SearchSpace, EncodedTable]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,8 +46,8 @@ def session() -> Iterator[None]:
 @pytest.fixture
 def made(space: Callable[..., Path]) -> Made:
     loaded = read_space(str(space(max_epochs=3, horizon=2)))
-    table = load_dataset(loaded.data)
-    return loaded, EncodedSeries.from_table(table.frame, table.step, loaded.data)
+    dataset = load_dataset(loaded.data)
+    return loaded, EncodedTable.from_table(dataset.frame, dataset.step, loaded.data)
 
 
 def trial(number: int, rmse: float, hidden_size: int = 8, state: str = "finished") -> Trial:
@@ -55,10 +55,10 @@ def trial(number: int, rmse: float, hidden_size: int = 8, state: str = "finished
     return Trial(number, config, state, best={"epoch": 1, "rmse": rmse})  # type: ignore[arg-type]
 
 
-def run(seed: int, epoch: int, forecast: float, series: EncodedSeries) -> SeedRun:
+def run(seed: int, epoch: int, forecast: float, series: EncodedTable) -> SeedRun:
     """One that forecasts the same change everywhere."""
     check = HoldoutEvaluator(series)
-    forecasts = np.full_like(check.changes, forecast)
+    forecasts = np.full_like(check.holdout.changes, forecast)
     return SeedRun(seed, epoch, check.score_of(forecasts), [forecasts])
 
 
@@ -97,7 +97,8 @@ def test_seeds_are_none_that_a_trial_had(made: Made) -> None:
 def test_the_mean_forecast_decides(made: Made) -> None:
     """Trial 1's seeds err by much each, in opposite directions: together they are perfect."""
     _, series = made
-    right = float(np.nanmean(series.changes[series.valid_mask]))
+    [only] = series.series
+    right = float(np.nanmean(only.changes[only.valid_mask]))
     runs = [run(1, 1, right + 2, series), run(2, 3, right + 2, series)]
     runs += [run(1, 4, right + 9, series), run(2, 2, right - 9, series)]
     ranked = rank_retrained(series, [trial(0, 1.0), trial(1, 2.0)], runs)
@@ -161,7 +162,7 @@ def test_final_models_learn_from_all_that_came_before(made: Made) -> None:
         training.train_epoch()
     for name, tensor in training.averaged.state_dict().items():
         assert torch.equal(tensor, models[1].model.state_dict()[name])
-    assert models[1].encoder == series.encoder
+    assert models[1].encoder == series.encoders.each[0]
     assert models[1].target == "pm"
 
 

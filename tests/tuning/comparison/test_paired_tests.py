@@ -1,15 +1,24 @@
 """Tests of pairs of models whose errors are made up, against answers worked out by hand."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from lstm_model.data.encoded_table import EncodedTable
+from lstm_model.data.series_index import SeriesIndex
 from lstm_model.data.step import Step
 from lstm_model.errors import TableError
 from lstm_model.evaluation.baselines import PERSISTENCE
-from tests.tuning.comparison.builders import make_errors
-from tuning.comparison.paired_tests import check_test_observations, paired_tests, reference_tests
+from tests.tuning.comparison.builders import make_errors, make_table
+from tuning.comparison.paired_tests import (
+    check_test_observations,
+    paired_metrics,
+    paired_tests,
+    reference_tests,
+)
 from tuning.comparison.significance import holm
 from tuning.comparison.verdict import direction, significant_signs
 
@@ -60,29 +69,36 @@ def test_short_period_shortens_blocks_of_both_tests() -> None:
 
 
 def test_hardly_observed_period_is_refused() -> None:
-    class Final:
-        horizon = 2
-        validation_start = 100
-        target = np.zeros(1100)
-        changes = np.zeros((1100, 2))
-
+    table = make_table({"": np.arange(1100.0)}, validation_row=100, horizon=2)
     hour = Step(3600)
-    final: Any = Final()
-    check_test_observations(final, "2014", hour, 0)
-    final.changes[300:] = np.nan  # 200 hours, and nothing for the 800 after them
+    check_test_observations(table, "2014", hour, 0)
+
+    def until(row: int) -> EncodedTable:
+        """Nothing is observed from this row on."""
+        return replace(table, target=np.where(np.arange(1100) < row, table.target, np.nan))
+
     with pytest.raises(
         TableError,
         match=r"the test period 2014 can't be used, 1 rows ahead: every resample must hold an "
         r"observed hour, but \d+ of 4000 hold none: 201 of 1000 h are observed, too few or too "
         r"close together; move test_from, or leave the year out of --test-years",
     ):
-        check_test_observations(final, "2014", hour, 0)
-    final.changes[101:] = np.nan
+        check_test_observations(until(301), "2014", hour, 0)
     with pytest.raises(TableError, match="1 rows ahead: every resample"):
-        check_test_observations(final, "2014", hour, 0)
-    final.changes[:] = np.nan
+        check_test_observations(until(102), "2014", hour, 0)
     with pytest.raises(TableError, match="two hours or more must be observed, but got 0"):
-        check_test_observations(final, "2014", hour, 0)
+        check_test_observations(until(100), "2014", hour, 0)
+
+
+def test_a_time_counts_where_any_series_was_observed() -> None:
+    """One series ends early in the test, another one begins there; the first alone is refused."""
+    first, second = np.arange(1100.0), np.arange(1100.0)
+    first[301:], second[100:301] = np.nan, np.nan
+    hour = Step(3600)
+    with pytest.raises(TableError, match="every resample must hold an observed hour"):
+        check_test_observations(make_table({"": first}, validation_row=100), "2014", hour, 0)
+    table = make_table({"A": first, "B": second}, validation_row=100)
+    check_test_observations(table, "2014", hour, 0)
 
 
 def test_holm_covers_the_lead_times_of_one_question() -> None:
@@ -127,3 +143,41 @@ def test_reference_tests_are_corrected_apart() -> None:
     plain = [test.p_value_bootstrap for test in tests]
     assert [test.p_value_bootstrap_holm for test in tests] == holm(plain)
     assert reference_tests(few, ["m"], **keys) == []
+
+
+def test_several_series_are_tested_in_their_mean_ratio() -> None:
+    """Model a is better in the small series and worse in the large one, which RMSE alone sees."""
+    rng = np.random.default_rng(7)
+    rows, sizes = 600, np.repeat([1.0, 2.0, 500.0], 600)
+    persistence = rng.normal(0, 1, (1, 1800, 1)) * sizes[:, None]
+    share = np.repeat([0.7, 0.7, 1.1], rows)[:, None]
+    other = rng.normal(0, 0.1, (2, 1, 1800, 1)) * sizes[:, None]
+    window = replace(
+        make_errors({"a": share * persistence + other[0], PERSISTENCE: persistence}),
+        times=pd.DatetimeIndex(np.tile(pd.date_range("2020", periods=rows, freq="h"), 3)),
+        index=SeriesIndex(("A", "B", "C"), (0, 600, 1200, 1800)),
+    )
+    metrics = paired_metrics(window)
+    assert metrics == ("relative_rmse", "relative_mae")
+    tests = paired_tests(window, [("a", PERSISTENCE)], metrics, block=24, seed=0)
+    ratios = [
+        np.sqrt(np.mean(window.errors["a"][0, part] ** 2) / np.mean(persistence[0, part] ** 2))
+        for part in (slice(0, 600), slice(600, 1200), slice(1200, 1800))
+    ]
+    assert tests[0].difference == pytest.approx(np.mean(ratios) - 1)
+    assert direction(significant_signs(tests, "a", PERSISTENCE)) == "better"
+    assert tests[0].dm_statistic < -2
+    assert window.scores()["a"].rmse[1] > window.scores()[PERSISTENCE].rmse[1]
+    assert paired_metrics(make_errors({PERSISTENCE: persistence})) == ("rmse", "mae")
+
+
+def test_references_of_several_series_are_tested_in_the_same_metric() -> None:
+    rng = np.random.default_rng(8)
+    names = ("m", PERSISTENCE, "training_mean")
+    window = replace(
+        make_errors({name: rng.normal(0, 1, (1, 400, 1)) for name in names}),
+        times=pd.DatetimeIndex(np.tile(pd.date_range("2020", periods=200, freq="h"), 2)),
+        index=SeriesIndex(("A", "B"), (0, 200, 400)),
+    )
+    [test] = reference_tests(window, ["m"], block=20, seed=0)
+    assert (test.b, test.metric) == ("training_mean", "relative_rmse")

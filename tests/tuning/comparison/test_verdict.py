@@ -169,3 +169,103 @@ def test_coverage_is_told_at_the_first_and_last_lead_time() -> None:
         "observations 77.9% (80% claimed) and 92.9% (95% claimed) 1 h ahead; "
         "75.6% (80% claimed) and 90.6% (95% claimed) 24 h ahead."
     )
+
+
+# --- several series
+
+
+def of_series(skills: dict[str, list[float]], p: float = 0.001, own: float | None = None) -> str:
+    """The verdict on a model whose skill by series, and b's, are as given, at one lead time.
+
+    Args:
+        skills: [a's, b's] by series.
+        own: the mean skill of the series' own models, each as far below it in every series.
+    """
+    a, b = "multivariate", "univariate"
+    of = {
+        a: {name: ours for name, (ours, _) in skills.items()},
+        b: {name: theirs for name, (_, theirs) in skills.items()},
+    }
+    of |= {PERSISTENCE: dict.fromkeys(skills, 0.0), f"ridge_{a}": dict.fromkeys(skills, 0.0)}
+    of[f"ridge_{b}"] = of[f"ridge_{a}"]
+    if own is not None:
+        of[f"each_on_its_own_{a}"] = dict.fromkeys(skills, own)
+    mean = {model: sum(each.values()) / len(each) for model, each in of.items()}
+
+    def scores(skill: float, model: str = a) -> ModelScores:
+        rmse = {1: 20 * (1 - skill)}
+        best = {1: f"ridge_{model}"}
+        return ModelScores(
+            rmse, rmse, {1: skill}, best_baseline=best, skill_best_baseline={1: skill}
+        )
+
+    pairs = [(a, b), *((m, r) for m in (a, b) for r in (PERSISTENCE, f"ridge_{m}"))]
+    pairs += [(a, f"each_on_its_own_{a}")] if own is not None else []
+
+    def test(one: str, other: str) -> PairedTest:
+        difference = mean[other] - mean[one]
+        ends = (difference - 0.01, difference + 0.01)
+        return PairedTest(one, other, "relative_rmse", 1, difference, ends, p, 0.0, p, p, p)
+
+    comparison = replace(
+        make_comparison(),
+        models={model: scores(skill, model) for model, skill in mean.items()},
+        tests=[test(*pair) for pair in pairs],
+        finalists={name: make_finalist(0, 20.0, ["pm2.5"] * n, {}) for name, n in ((a, 2), (b, 1))},
+        breakdowns=[],
+        years={},
+        by_series={
+            model: {name: scores(skill) for name, skill in each.items()}
+            for model, each in of.items()
+        },
+    )
+    return write_verdict(comparison)
+
+
+def test_answer_of_several_series_is_of_their_mean_skill() -> None:
+    verdict = of_series({"A": [0.3, 0.1], "B": [0.2, 0.25], "C": [0.4, 0.1]})
+    assert verdict == (
+        "multivariate (2 features) forecasts pm2.5 1 h ahead better than univariate (1 feature): "
+        "mean skill 30.0% against 15.0%, a difference of 15.00 points [14.00, 16.00], better in 2 "
+        "of 3 series (not in B). 1 h ahead, repeating the last value has over all rows an RMSE of "
+        "20.00: multivariate's mean skill is 30.0%, and its error is 30.0% lower than that of "
+        "ridge regression on the same features, whose mean skill is 0.0%, the strongest baseline "
+        "on validation (beyond luck); univariate's mean skill is 15.0%, and its error is 15.0% "
+        "lower than that of ridge regression on the same features, whose mean skill is 0.0%, the "
+        "strongest baseline on validation (beyond luck)."
+    )
+
+
+def test_the_series_that_lose_most_are_named_and_the_others_counted() -> None:
+    skills = {f"s{n}": [0.1, 0.1 + n / 100] for n in range(1, 7)} | {"good": [0.9, 0.1]}
+    assert "better in 1 of 7 series (not in s6, s5, s4 and 3 more)." in of_series(skills)
+
+
+def test_the_loser_of_most_series_is_named_second() -> None:
+    verdict = of_series({"A": [0.1, 0.3], "B": [0.1, 0.2]})
+    assert verdict.startswith("univariate (1 feature) forecasts pm2.5 1 h ahead better than multi")
+    assert "a difference of 15.00 points [14.00, 16.00], better in 2 of 2 series. " in verdict
+
+
+def test_one_model_for_all_is_held_against_one_for_each() -> None:
+    skills = {"A": [0.3, 0.1], "B": [0.2, 0.1]}
+    assert of_series(skills, own=0.22).endswith(
+        "One model for all series is better than one for each (multivariate): 1 h ahead mean skill "
+        "25.0% against 22.0%, a difference of 3.00 points [2.00, 4.00], better in 1 of 2 series "
+        "(not in B)."
+    )
+    assert "One model for each series is better than one for all (multivariate): 1 h ahead" in (
+        of_series(skills, own=0.35)
+    )
+    assert "No difference is shown between one model for all series and one for each (mult" in (
+        of_series(skills, p=0.4, own=0.22)
+    )
+
+
+def test_a_baseline_that_is_better_on_average_is_told() -> None:
+    verdict = of_series({"A": [-0.1, 0.3], "B": [0.0, 0.1]})
+    assert (
+        "; but less than multivariate err repeating the last value (mean skill 0.0% against -5.0%) "
+        "and ridge regression on the same features (mean skill 0.0% against -5.0%). " in verdict
+    )
+    assert "but less than univariate" not in verdict

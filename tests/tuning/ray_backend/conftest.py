@@ -1,12 +1,14 @@
 """Small studies, with and without a Ray of this process's own to run them on."""
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.builders import study_view
@@ -41,8 +43,11 @@ def create_study(space: Callable[..., Path], tmp_path: Path) -> Callable[..., St
         trials: int | None = None,
         scheduler: str = "none",
         folder: str = "air",
+        series: int = 1,
     ) -> Study:
         path = space(trials=trials or len(hidden_sizes), max_epochs=max_epochs, scheduler=scheduler)
+        if series > 1:
+            write_sites(path, series)
         first = "  - {hidden_size: 8, num_layers: 1, learning_rate: 1e-2, loss: mse}\n"
         initial = "".join(first.replace("8", str(size), 1) for size in hidden_sizes)
         path.write_text(path.read_text().replace(first, initial))
@@ -51,3 +56,17 @@ def create_study(space: Callable[..., Path], tmp_path: Path) -> Callable[..., St
         return study
 
     return create
+
+
+def write_sites(space: Path, count: int) -> None:
+    """Make a space's table one of several series, each larger and later than the one before."""
+    text = space.read_text()
+    source = re.search(r"source: (.+)", text)
+    assert source is not None
+    air, sites = pd.read_csv(source[1]), []
+    for number in range(count):
+        site = air.iloc[100 * number :].assign(site=f"site {number}")
+        sites.append(site.assign(pm=site["pm"] * 10**number))
+    pd.concat(sites).to_csv(space.with_name("sites.csv"), index=False)
+    keys = f"source: {space.with_name('sites.csv')}\n  series: site\n  neighbours: true"
+    space.write_text(text.replace(source[0], keys))

@@ -86,7 +86,7 @@ def test_no_report_is_lost_where_writing_one_fails(create_study: Callable[..., S
     callback = StudyCallback(study, stop)
     callback.on_trial_start(ray_trial(0))
     reports = [report(epoch) for epoch in (1, 2, 3)]
-    callback.on_trial_result(ray_trial(0), {"epoch": 3, "rmse": 9.0, "reports": reports})
+    callback.on_trial_result(ray_trial(0), {"epoch": 3, "objective": 9.0, "reports": reports})
     callback.flush()
     assert study.trials[0].epochs == 3
     assert "no space" in str(stop.failure)
@@ -132,7 +132,7 @@ def test_stopped_trial_stays_stopped_after_timeout(create_study: Callable[..., S
     for trial in trials:
         callback.on_trial_start(trial)
     for trial in trials:
-        trial.last_result = {"epoch": 1, "rmse": math.inf, "done": True}
+        trial.last_result = {"epoch": 1, "objective": math.inf, "done": True}
         callback.on_trial_result(trial, trial.last_result)
         stop.stop_all_failed()
         callback.on_trial_complete(trial)

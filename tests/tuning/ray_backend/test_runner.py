@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -160,7 +161,7 @@ def assert_own_epochs(study: Study) -> None:
         settings = study.space.study
         config = Configuration.model_validate(trial.config)
         alone = Trainer(
-            config, study.view.series, max_epochs=settings.max_epochs, seed=settings.seed
+            config, study.view.table, max_epochs=settings.max_epochs, seed=settings.seed
         )
         assert [row["loss"] for row in trial.history] == [epoch.loss for epoch in alone]
 
@@ -281,17 +282,19 @@ class StopsAt(Listener):
             self._stop.on_signal(signal.SIGINT)
 
 
+@pytest.mark.parametrize("series", [1, 3])
 def test_stopped_study_ends_as_uninterrupted_one(
+    series: int,
     create_study: Callable[..., Study],
-    tmp_path: Path,
     changes: Changes,
 ) -> None:
     """One worker, stopped at three moments and resumed each time: the same to the last bit."""
-    whole = create_study([8, 12], max_epochs=6, trials=5, scheduler="asha", folder="whole")
+    create = partial(create_study, [8, 12], max_epochs=6, trials=5, scheduler="asha", series=series)
+    whole = create(folder="whole")
     run_trials(whole, StopRequest(), concurrency=lambda: 1, verbose=False, changes=changes)
     whole.finish("finished")
 
-    parts = create_study([8, 12], max_epochs=6, trials=5, scheduler="asha", folder="parts")
+    parts = create(folder="parts")
     states = []
     for moment in ((0, 2), (1, 3), (2, 1), None):  # trial and epoch; it ends with the next one
         stop = StopRequest()
@@ -311,6 +314,9 @@ def test_stopped_study_ends_as_uninterrupted_one(
             assert getattr(resumed, facts) == getattr(uninterrupted, facts)
     assert whole.view.best_trial is not None
     assert parts.view.best_trial is not None
+    best = whole.trials[0].best
+    assert best is not None
+    assert len(best.get("by_series", {})) == (series if series > 1 else 0)
     assert whole.view.best_trial.id == parts.view.best_trial.id
     weights = [study.folder / "best" / "model.safetensors" for study in (whole, parts)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
@@ -328,7 +334,7 @@ def test_trial_resumed_at_its_very_end_is_finished(
     best = study.trials[0].best
 
     config = study.space.configuration(study.space.initial_trials[0])
-    trainer = Trainer(config, study.view.series, max_epochs=3, seed=0)
+    trainer = Trainer(config, study.view.table, max_epochs=3, seed=0)
     for _ in trainer:
         pass
     assert isinstance(study.folder, Path)

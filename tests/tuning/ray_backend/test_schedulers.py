@@ -43,7 +43,7 @@ def lives(
         scheduler.on_trial_add(controller, trial)
         for epoch in range(1, epochs + 1):
             # Time counts in the project's epochs, whatever Tune's own iteration is.
-            result = {"epoch": epoch, "rmse": error, "training_iteration": 1, "done": False}
+            result = {"epoch": epoch, "objective": error, "training_iteration": 1, "done": False}
             decision = scheduler.on_trial_result(controller, trial, result)
             assert decision in (TrialScheduler.STOP, TrialScheduler.CONTINUE)
             if decision == TrialScheduler.STOP or epoch == epochs:
@@ -96,37 +96,39 @@ def test_scheduler_from_records_decides_as_before(name: str) -> None:
 def test_resumed_trial_counts_as_it_was_at_the_rung() -> None:
     settings = StudySettings(scheduler="asha", max_epochs=20)
     scheduler = create_scheduler(settings)
-    good = Mock(trial_id="good", config={"best_rmse_by_epoch": [20.0] * 12}, status="RUNNING")
+    good = Mock(trial_id="good", config={"best_objective_by_epoch": [20.0] * 12}, status="RUNNING")
     scheduler.on_trial_add(Mock(), good)
-    result = {"epoch": 13, "rmse": 15.0}  # better since: what counts is the 20 at epoch 10
+    result = {"epoch": 13, "objective": 15.0}  # better since: what counts is the 20 at epoch 10
     assert scheduler.on_trial_result(Mock(), good, result) == TrialScheduler.CONTINUE
     for number, (error, decision) in enumerate(
         [(30.0, TrialScheduler.STOP), (19.0, TrialScheduler.CONTINUE)]
     ):
         trial = Mock(trial_id=str(number), config={}, status="RUNNING")
         scheduler.on_trial_add(Mock(), trial)
-        assert scheduler.on_trial_result(Mock(), trial, {"epoch": 10, "rmse": error}) == decision
+        result = {"epoch": 10, "objective": error}
+        assert scheduler.on_trial_result(Mock(), trial, result) == decision
 
 
 def test_the_median_rule_goes_on_with_a_resumed_trial() -> None:
     """It has what the trial had, and judges what is new."""
     settings = StudySettings(scheduler="median", max_epochs=20)
     scheduler = create_scheduler(settings)
-    bad = Mock(trial_id="bad", config={"best_rmse_by_epoch": [30.0] * 12}, status="RUNNING")
+    bad = Mock(trial_id="bad", config={"best_objective_by_epoch": [30.0] * 12}, status="RUNNING")
     for number, error in enumerate((20.0, 21.0, 22.0)):
         trial = Mock(trial_id=str(number), config={}, status="RUNNING")
         scheduler.on_trial_add(None, trial)
         for epoch in range(1, 21):
-            result = {"epoch": epoch, "rmse": error}
+            result = {"epoch": epoch, "objective": error}
             assert scheduler.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE
         scheduler.on_trial_complete(None, trial, result)
     scheduler.on_trial_add(None, bad)
-    stopped = scheduler.on_trial_result(None, bad, {"epoch": 13, "rmse": 29.0})
+    stopped = scheduler.on_trial_result(None, bad, {"epoch": 13, "objective": 29.0})
     assert stopped == TrialScheduler.STOP
     # Its worker dies before it could be stopped: it comes again, and is judged again.
     scheduler.on_trial_add(None, bad)
-    assert scheduler.on_trial_result(None, bad, {"epoch": 13, "rmse": 29.0}) == TrialScheduler.STOP
-    better = scheduler.on_trial_result(None, trial, {"epoch": 13, "rmse": 20.5})
+    again = scheduler.on_trial_result(None, bad, {"epoch": 13, "objective": 29.0})
+    assert again == TrialScheduler.STOP
+    better = scheduler.on_trial_result(None, trial, {"epoch": 13, "objective": 20.5})
     assert better == TrialScheduler.CONTINUE
 
 
@@ -138,7 +140,7 @@ def test_the_median_rule_decides_as_tunes_own(seed: int) -> None:
     settings = StudySettings(scheduler="median", max_epochs=epochs)
     ours = create_scheduler(settings)
     theirs = MedianStoppingRule(
-        time_attr="epoch", metric="rmse", mode="min", grace_period=grace_period(epochs)
+        time_attr="epoch", metric="objective", mode="min", grace_period=grace_period(epochs)
     )
     controller = Mock(get_live_trials=list)  # nobody waits, so theirs pauses nobody
     running: dict[Mock, tuple[int, float]] = {}
@@ -154,7 +156,7 @@ def test_the_median_rule_decides_as_tunes_own(seed: int) -> None:
         epoch, lowest = running[trial]
         lowest = min(lowest, draw.gauss(20 + 20 / (1 + epoch), 4))
         running[trial] = epoch + 1, lowest
-        result = {"epoch": epoch + 1, "rmse": lowest}
+        result = {"epoch": epoch + 1, "objective": lowest}
         if epoch + 1 == epochs:  # Tune asks nothing then
             for rule in (ours, theirs):
                 rule.on_trial_complete(controller, trial, result)
@@ -177,13 +179,14 @@ def test_trials_without_a_finite_rmse_stop() -> None:
     scheduler = create_scheduler(StudySettings(scheduler="median", max_epochs=8))
     trials = [Mock(trial_id=str(number), config={}) for number in range(6)]
     decisions = [
-        scheduler.on_trial_result(None, trial, {"epoch": 6, "rmse": error})
+        scheduler.on_trial_result(None, trial, {"epoch": 6, "objective": error})
         for trial, error in zip(trials, (20.0, math.inf, math.nan, 30.0, 40.0, 31.0), strict=True)
     ]
     assert decisions == ["CONTINUE", "CONTINUE", "CONTINUE", "CONTINUE", "CONTINUE", "STOP"]
-    assert scheduler.on_trial_result(None, trials[2], {"epoch": 7, "rmse": math.nan}) == "CONTINUE"
+    result = {"epoch": 7, "objective": math.nan}
+    assert scheduler.on_trial_result(None, trials[2], result) == "CONTINUE"
     for trial in (trials[1], trials[2]):
-        assert scheduler.on_trial_result(None, trial, {"epoch": 6, "rmse": math.inf}) == "STOP"
+        assert scheduler.on_trial_result(None, trial, {"epoch": 6, "objective": math.inf}) == "STOP"
 
 
 def test_the_median_rule_counts_an_epoch_once() -> None:
@@ -194,12 +197,12 @@ def test_the_median_rule_counts_an_epoch_once() -> None:
     for trial, error in zip(trials, (20.0, 30.0, 40.0), strict=False):
         scheduler.on_trial_add(None, trial)
         for epoch in (*range(1, 7), 4, 5, 5, 5):
-            result = {"epoch": epoch, "rmse": error + (10 if epoch == 5 else 0)}
+            result = {"epoch": epoch, "objective": error + (10 if epoch == 5 else 0)}
             scheduler.on_trial_result(None, trial, result)
     # The median of 23.3, 33.3 and 43.3.
-    assert scheduler.on_trial_result(None, trials[3], {"epoch": 6, "rmse": 33.2}) == "CONTINUE"
+    assert scheduler.on_trial_result(None, trials[3], {"epoch": 6, "objective": 33.2}) == "CONTINUE"
     # Behind the others again, they still have come as far: of 23.3, 33.3, 33.2 and 43.3.
-    assert scheduler.on_trial_result(None, trials[4], {"epoch": 6, "rmse": 33.4}) == "STOP"
+    assert scheduler.on_trial_result(None, trials[4], {"epoch": 6, "objective": 33.4}) == "STOP"
 
 
 def test_trial_without_an_epoch_is_no_sample() -> None:
@@ -209,7 +212,7 @@ def test_trial_without_an_epoch_is_no_sample() -> None:
     scheduler.on_trial_add(None, stopped)
     scheduler.on_trial_complete(None, stopped, {})
     trial = Mock(trial_id="trial", config={})
-    assert scheduler.on_trial_result(None, trial, {"epoch": 5, "rmse": 20.0}) == "CONTINUE"
+    assert scheduler.on_trial_result(None, trial, {"epoch": 5, "objective": 20.0}) == "CONTINUE"
 
 
 def test_no_scheduler_stops_nothing() -> None:

@@ -77,7 +77,7 @@ class Study:
         number = suggestion["trial"]
         record = self.records.setdefault(number, Trial(number, suggestion["hyperparameters"]))
         assert record.state in ("running", "interrupted")
-        assert suggestion.get("best_rmse_by_epoch", []) == record.best_rmse_by_epoch
+        assert suggestion.get("best_objective_by_epoch", []) == record.best_objective_by_epoch
         record.state = "running"
         trial = RunningTrial(trial_id, suggestion, record)
         self.scheduler.on_trial_add(None, trial)
@@ -88,12 +88,12 @@ class Study:
         record, epoch = trial.record, trial.record.epochs + 1
         if record.id == FAILS and epoch == 2:
             record.state = "failed"
-            self.end(trial, {"epoch": 1, "rmse": math.nan, "reason": "NaN", "done": True})
+            self.end(trial, {"epoch": 1, "objective": math.nan, "reason": "NaN", "done": True})
             return True
         rmse = made_up_rmse(record.config, epoch)
         record.best = {"epoch": epoch, "rmse": rmse, "mae": 1.0, "skill": 0.1}
         record.history.append({"epoch": epoch, "rmse": rmse})
-        result: TrialResult = {"epoch": epoch, "rmse": rmse, "done": epoch == EPOCHS}
+        result: TrialResult = {"epoch": epoch, "objective": rmse, "done": epoch == EPOCHS}
         if epoch == EPOCHS:
             record.state = "finished"
             self.end(trial, result)

@@ -36,7 +36,7 @@ class MadeUpTrainer:
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock, self._seconds = clock, seconds
         self.epoch = 0
-        self.best = SimpleNamespace(score=SimpleNamespace(rmse=20.0))
+        self.best = SimpleNamespace(score=SimpleNamespace(objective=20.0))
 
     def run_epoch(self) -> SimpleNamespace:
         self.epoch += 1
@@ -53,7 +53,7 @@ def create_trainable(trainer: Any, **settings: Any) -> Trainable:
 
     trial = WithTrainer.__new__(WithTrainer)
     usual = {
-        "series": None,
+        "table": None,
         "folder": Path(),
         "target": "pm2.5",
         "reading": AS_IT_STANDS,
@@ -174,9 +174,10 @@ def test_first_checkpoints_come_soon(
 
 
 def test_new_trial_has_its_own_trainer_and_timer() -> None:
-    trainer = SimpleNamespace(epoch=EPOCHS, best=SimpleNamespace(score=SimpleNamespace(rmse=9.0)))
+    best = SimpleNamespace(score=SimpleNamespace(objective=9.0))
+    trainer = SimpleNamespace(epoch=EPOCHS, best=best)
     trial = create_trainable(trainer)
-    assert trial.step() == {"epoch": EPOCHS, "rmse": 9.0, "reports": [], "done": True}
+    assert trial.step() == {"epoch": EPOCHS, "objective": 9.0, "reports": [], "done": True}
     assert trial.reset_config({"trial": 1, "hyperparameters": {}, "checkpoint_soon": True})
     trainer.epoch = EPOCHS + 1
     assert trial.suggestion["trial"] == 1

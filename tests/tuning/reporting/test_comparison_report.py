@@ -16,7 +16,7 @@ from tests.tuning.reporting.pages import Page, read, table
 from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.breakdowns import measure_coverage
 from tuning.comparison.result import ModelScores
-from tuning.reporting.comparison_report import ComparisonTables
+from tuning.reporting.comparison_tables import ComparisonTables
 
 Written = Callable[..., tuple[str, Page]]
 
@@ -153,7 +153,7 @@ def test_coverage_is_counted_from_the_test_hours(written: Written) -> None:
         """A model whose bounds are 5.5 and 15.5 from its forecast, to either side."""
 
         def prediction_intervals(
-            self, forecasts: Float64Array, floor: Float64Array
+            self, forecasts: Float64Array, floor: Float64Array, **of_series: object
         ) -> dict[float, tuple[Float64Array, Float64Array]]:
             return {c: (forecasts - w, forecasts + w) for c, w in ((0.8, 5.5), (0.95, 15.5))}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.tuning.comparison.builders import make_comparison
-from tuning.reporting.comparison_report import ComparisonTables
+from tuning.reporting.comparison_tables import ComparisonTables
 from tuning.reporting.comparison_terminal import print_comparison
 from tuning.reporting.terminal import Terminal
 

@@ -324,7 +324,7 @@ from tuning.study.trial import Trial
 
 from lstm_model.evaluation.baselines import Baselines
 
-score = lambda rmse: SimpleNamespace(rmse=rmse, skill=1 - rmse / 24.86)
+score = lambda rmse: SimpleNamespace(rmse=rmse, objective=rmse, skill=1 - rmse / 24.86)
 study = SimpleNamespace(
     name="air",
     trials={},
@@ -333,6 +333,7 @@ study = SimpleNamespace(
     best_trial=None,
     wall_seconds=75,
     dataset=SimpleNamespace(simulated=False),
+    table=SimpleNamespace(index=[""]),
     baselines=Baselines({"persistence": score(24.86), "ridge": score(23.64)}, {}),
     space=SimpleNamespace(
         search={"hidden_size": None, "loss": None},

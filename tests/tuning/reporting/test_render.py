@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.tuning.comparison.builders import make_comparison
 from tests.tuning.reporting.pages import Page, read, table
-from tuning.reporting.comparison_report import ComparisonTables
+from tuning.reporting.comparison_tables import ComparisonTables
 from tuning.reporting.render import ReportFigure
 
 Written = Callable[..., tuple[str, Page]]

@@ -14,7 +14,7 @@ from tuning.study.trial import EpochReport, State
 def train(study: Study, id: int, config: Mapping[str, Value], state: State = "finished") -> None:
     """A trial as Ray's workers would report it."""
     study.on_trial_start(id, config)
-    space, series = study.space, study.view.series
+    space, series = study.space, study.view.table
     trainer = Trainer(
         space.configuration(config), series, max_epochs=space.study.max_epochs, seed=id
     )

@@ -31,7 +31,7 @@ def test_tpe_finds_the_better_region(tiny: SearchSpace) -> None:
     errors = []
     for number in range(30):
         errors.append(made_up_rmse(suggest(searcher, number)["hyperparameters"]))
-        searcher.on_trial_complete(str(number), {"rmse": errors[-1], "epoch": 10})
+        searcher.on_trial_complete(str(number), {"objective": errors[-1], "epoch": 10})
     assert sum(errors[20:]) / 10 < sum(errors[1:11]) / 10
 
 
@@ -43,7 +43,7 @@ def test_tpe_with_joint_space_suggests_as_optunas_own(monkeypatch: pytest.Monkey
         for number in range(30):
             suggestions.append(suggestion := suggest(searcher, number))
             rmse = made_up_rmse(suggestion["hyperparameters"])
-            searcher.on_trial_complete(str(number), {"rmse": rmse, "epoch": 30 - number % 2})
+            searcher.on_trial_complete(str(number), {"objective": rmse, "epoch": 30 - number % 2})
         return suggestions
 
     ours = suggestions()
@@ -77,7 +77,7 @@ def test_long_history_shows_the_best_and_every_nth(
         10: (10, math.nan),  # failed
         11: (5, 31.0),
     }.items():
-        searcher.on_trial_complete(str(number), {"rmse": rmse, "epoch": epoch})
+        searcher.on_trial_complete(str(number), {"objective": rmse, "epoch": epoch})
     # The best: two that finished, one that got further than the others, the best of those. Of all
     # twelve every third. And what is under way.
     assert [trial.number for trial in searcher.history] == [0, 3, 5, 6, 7, 9, 12, 13]

@@ -40,9 +40,9 @@ def test_checkpoints_come_soon_until_a_trial_ended(tiny: SearchSpace) -> None:
     first, second = suggest(searcher, "a"), suggest(searcher, "b")
     assert first["checkpoint_soon"]
     assert second["checkpoint_soon"]
-    searcher.on_trial_complete("a", {"rmse": math.nan, "epoch": 3})
+    searcher.on_trial_complete("a", {"objective": math.nan, "epoch": 3})
     assert suggest(searcher, "c")["checkpoint_soon"], "one that failed leaves no model"
-    searcher.on_trial_complete("b", {"rmse": 30.0, "epoch": 10})
+    searcher.on_trial_complete("b", {"objective": 30.0, "epoch": 10})
     assert "checkpoint_soon" not in suggest(searcher, "d")
     again = create_searcher(tiny, past=(ended_trial(0, first["hyperparameters"]),))
     assert "checkpoint_soon" not in suggest(again, "a")
@@ -59,7 +59,7 @@ def test_suggestions_lie_in_the_space(tiny: SearchSpace) -> None:
             if name in config:
                 assert parameter.problem(config[name]) is None
         tiny.configuration({k: v for k, v in config.items() if k in tiny.search})
-        searcher.on_trial_complete(str(number), {"rmse": made_up_rmse(config), "epoch": 10})
+        searcher.on_trial_complete(str(number), {"objective": made_up_rmse(config), "epoch": 10})
     assert layers == {1, 2}
     assert searcher.suggest("one more") == Searcher.FINISHED
 
@@ -69,7 +69,7 @@ def test_no_more_than_the_slots_are_under_way(tiny: SearchSpace) -> None:
     assert searcher.suggest("a")
     assert searcher.suggest("b")
     assert searcher.suggest("c") is None
-    searcher.on_trial_complete("a", {"rmse": 20.0, "epoch": 10})
+    searcher.on_trial_complete("a", {"objective": 20.0, "epoch": 10})
     assert searcher.suggest("c")
 
 
@@ -81,11 +81,11 @@ def test_stop_request_ends_the_search(tiny: SearchSpace) -> None:
 @pytest.mark.parametrize(
     ("result", "error", "state", "value"),
     [
-        ({"rmse": 21.5, "epoch": 10}, False, TrialState.COMPLETE, 21.5),
-        ({"rmse": 21.5, "epoch": 4}, False, TrialState.PRUNED, 21.5),
-        ({"rmse": math.nan, "epoch": 4}, False, TrialState.FAIL, None),
-        ({"rmse": math.inf, "epoch": 10}, False, TrialState.FAIL, None),
-        ({"rmse": 21.5, "epoch": 4}, True, TrialState.FAIL, None),
+        ({"objective": 21.5, "epoch": 10}, False, TrialState.COMPLETE, 21.5),
+        ({"objective": 21.5, "epoch": 4}, False, TrialState.PRUNED, 21.5),
+        ({"objective": math.nan, "epoch": 4}, False, TrialState.FAIL, None),
+        ({"objective": math.inf, "epoch": 10}, False, TrialState.FAIL, None),
+        ({"objective": 21.5, "epoch": 4}, True, TrialState.FAIL, None),
         (None, True, TrialState.FAIL, None),
         (None, False, TrialState.FAIL, None),
     ],
@@ -113,8 +113,8 @@ def test_end_told_twice_counts_once(tiny: SearchSpace) -> None:
     searcher = create_searcher(tiny)
     suggest(searcher, "a")
     for _ in range(2):
-        searcher.on_trial_complete("a", {"rmse": 21.5, "epoch": 10})
-    searcher.on_trial_complete("never suggested", {"rmse": 1.0, "epoch": 10})
+        searcher.on_trial_complete("a", {"objective": 21.5, "epoch": 10})
+    searcher.on_trial_complete("never suggested", {"objective": 1.0, "epoch": 10})
     assert [trial.value for trial in searcher.history] == [21.5]
 
 
@@ -135,7 +135,7 @@ def test_search_from_records_goes_on_as_before(
             suggestion = suggest(searcher, len(records))
             number, config = suggestion["trial"], suggestion["hyperparameters"]
             record = records[number] = ended_trial(number, config, states[number % 4])
-            result: TrialResult = {"rmse": record.rmse, "epoch": record.epochs}
+            result: TrialResult = {"objective": record.rmse, "epoch": record.epochs}
             searcher.on_trial_complete(str(number), None if record.state == "failed" else result)
 
     whole: dict[int, Trial] = {}
@@ -151,7 +151,7 @@ def test_interrupted_trial_comes_first(tiny: SearchSpace) -> None:
     records = []
     for number in range(3):
         records.append(ended_trial(number, suggest(searcher, number)["hyperparameters"]))
-        searcher.on_trial_complete(str(number), {"rmse": records[-1].rmse, "epoch": 10})
+        searcher.on_trial_complete(str(number), {"objective": records[-1].rmse, "epoch": 10})
     records[1].state = "interrupted"
     records[1].checkpoint = "checkpoints/0/1/checkpoint_000002"
     records[1].history = [{"rmse": 30.0}, {"rmse": 28.0}, {"rmse": 29.0}]
@@ -161,10 +161,10 @@ def test_interrupted_trial_comes_first(tiny: SearchSpace) -> None:
         "trial": 1,
         "hyperparameters": records[1].config,
         "checkpoint": "checkpoints/0/1/checkpoint_000002",
-        "best_rmse_by_epoch": [30.0, 28.0, 28.0],
+        "best_objective_by_epoch": [30.0, 28.0, 28.0],
     }
     assert suggest(again, "b")["trial"] == 3
-    again.on_trial_complete("a", {"rmse": 27.0, "epoch": 10})
+    again.on_trial_complete("a", {"objective": 27.0, "epoch": 10})
     values = {trial.params["learning_rate"]: trial.value for trial in again.history[:3]}
     assert values[records[1].config["learning_rate"]] == 27.0
 
@@ -184,6 +184,6 @@ def test_spent_budget_still_ends_what_was_under_way(space: Callable[..., Path]) 
         "trial": 0,
         "hyperparameters": CONFIG,
         "checkpoint": None,
-        "best_rmse_by_epoch": [],
+        "best_objective_by_epoch": [],
     }
     assert searcher.suggest("b") == Searcher.FINISHED

@@ -39,7 +39,7 @@ def test_each_problem_is_told_once(case: str, whole: bool, lines: list[str]) -> 
 
 
 def test_there_are_cases_of_every_kind() -> None:
-    assert len(list(cases())) == 142
+    assert len(list(cases())) == 147
     assert space_of(completed("")).study.trials == 5
 
 

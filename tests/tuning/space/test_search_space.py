@@ -31,8 +31,12 @@ def test_contracts_example() -> None:
         "fill": {},
         "types": {},
         "decimal": None,
+        "series": None,
+        "targets": (),
         "target": "pm2.5",
         "features": ("pm2.5", "DEWP", "TEMP", "PRES", "cbwd", "Iws", "Is", "Ir"),
+        "static": (),
+        "neighbours": False,
         "calendar": (),
         "horizon": 1,
         "validation_from": datetime(2013, 1, 1),
@@ -86,15 +90,24 @@ def test_defaults_are_the_contracts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "features", "horizon", "calendar"),
+    ("name", "source", "features", "horizon", "calendar", "years"),
     [
-        ("univariate", 1, 1, ()),
-        ("multivariate", 8, 1, ()),
-        ("day_ahead", 8, 24, ("hour_of_day", "day_of_year", "day_of_week")),
+        ("univariate", "beijing", 1, 1, (), (2013, 2014)),
+        ("multivariate", "beijing", 8, 1, (), (2013, 2014)),
+        (
+            *("day_ahead", "beijing", 8, 24),
+            *(("hour_of_day", "day_of_year", "day_of_week"), (2013, 2014)),
+        ),
+        ("stations", "beijing_stations", 12, 1, (), (2015, 2016)),
     ],
 )
 def test_the_shipped_files_are_read(
-    name: str, features: int, horizon: int, calendar: tuple[str, ...]
+    name: str,
+    source: str,
+    features: int,
+    horizon: int,
+    calendar: tuple[str, ...],
+    years: tuple[int, int],
 ) -> None:
     space = read_space(name)
     assert space == read_space(f"{name}.yaml")
@@ -102,8 +115,8 @@ def test_the_shipped_files_are_read(
     assert space.text == shipped_spaces()[f"{name}.yaml"].read_text()
     assert len(space.data.features) == features
     assert (space.data.horizon, space.data.calendar) == (horizon, calendar)
-    assert (space.data.source, space.data.fallback) == ("beijing", "simulated")
-    assert (space.data.validation_from.year, space.data.test_from.year) == (2013, 2014)
+    assert (space.data.source, space.data.fallback) == (source, "simulated")
+    assert (space.data.validation_from.year, space.data.test_from.year) == years
     assert space.fixed == {"loss": "huber", "huber_delta": 0.3, "context_length": 24}
     assert list(space.search) == [
         "hidden_size",
@@ -118,6 +131,19 @@ def test_the_shipped_files_are_read(
         assert set(trial) == {n for n, entry in space.search.items() if entry.active(trial)}
 
 
+def test_every_file_that_ships_is_tested() -> None:
+    assert list(shipped_spaces()) == [
+        *("day_ahead.yaml", "multivariate.yaml", "stations.yaml", "univariate.yaml")
+    ]
+
+
+def test_the_stations_are_series_with_neighbours() -> None:
+    data = read_space("stations").data
+    assert (data.series, data.target, data.neighbours) == ("station", "PM2.5", True)
+    assert data.features[0] == "PM2.5"
+    assert "station" not in data.features
+
+
 def test_local_file_before_shipped_one() -> None:
     Path("multivariate.yaml").write_text(GOOD)
     assert read_space("multivariate.yaml").study.trials == 5
@@ -129,7 +155,10 @@ def test_folder_does_not_hide_shipped_file() -> None:
     assert read_space("multivariate").name == "multivariate.yaml"
 
 
-SHIPPED = "Give a file's path, or one of day_ahead.yaml, multivariate.yaml, univariate.yaml"
+SHIPPED = (
+    "Give a file's path, or one of day_ahead.yaml, multivariate.yaml, stations.yaml, "
+    "univariate.yaml"
+)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +211,8 @@ def test_csv_is_looked_for_beside_the_file_first(folder: Path) -> None:
     (folder / "spaces").mkdir()
     (folder / "here.csv").touch()
     (folder / "spaces" / "beside.csv").touch()
-    (folder / "spaces" / "simulated").touch()
+    for name in ("simulated", "beijing_stations"):
+        (folder / "spaces" / name).touch()
 
     def source(written: str) -> str:
         text = changed("features:", f"source: {written}\n  features:")
@@ -193,6 +223,7 @@ def test_csv_is_looked_for_beside_the_file_first(folder: Path) -> None:
     assert source("here.csv") == "here.csv"
     assert source("nowhere.csv") == "nowhere.csv"
     assert source("simulated") == "simulated"
+    assert source("beijing_stations") == "beijing_stations"
     assert source(f"{folder}/here.csv") == f"{folder}/here.csv"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import lstm_model
 from lstm_model.configuration import Configuration
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.sources import load_dataset
 from lstm_model.inference.intervals import Intervals, calibrate
 from lstm_model.inference.predictor import TrainedForecaster
@@ -49,11 +49,11 @@ def same(a: Intervals | None, b: Intervals) -> bool:
 def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit = Trainer(CHEAP, study.view.series, max_epochs=2, seed=1)
+    fit = Trainer(CHEAP, study.view.table, max_epochs=2, seed=1)
     *_, last = fit
     folder = folder_of(study) / "checkpoints" / "0" / "0" / "checkpoint_000000"
     of = TrainedForecaster.from_weights(
-        study.view.series, "pm", CHEAP, last.best.weights, last.best.score
+        study.view.table, "pm", CHEAP, last.best.weights, last.best.score
     )
     of.save(folder / "best")
     study.on_trial_start(0, CONFIG)
@@ -71,8 +71,8 @@ def test_the_best_model_knows_its_errors_on_validation_its_past_and_its_clock(
     best = lstm_model.load(folder_of(study) / "best")
     assert best.validation_score is not None
     assert best.validation_score.rmse == last.best.score.rmse
-    forecast = HoldoutEvaluator(study.view.series).forecast(best.model)
-    assert same(best.intervals, calibrate([(study.view.series, forecast)]))
+    forecast = HoldoutEvaluator(study.view.table).forecast(best.model)
+    assert same(best.intervals, calibrate([(study.view.table, forecast)]))
     assert best.reading.time == "time"
     assert not best.simulated
     assert best.rows_needed < 336
@@ -99,7 +99,7 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     (tmp_path / "folds.yaml").write_text(text)
     settled = read_space(str(tmp_path / "folds.yaml")).overridden({"data.horizon": 2})
     table = load_dataset(settled.data)
-    series = EncodedSeries.from_table(table.frame, table.step, settled.data)
+    series = EncodedTable.from_table(table.frame, table.step, settled.data)
     assert len(series.folds) == 2
     runs = [train_with_seed(CHEAP, series, 2, seed, "cpu") for seed in (1, 2)]
     assert all(runs)
@@ -112,7 +112,7 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
         refit_with_seed(CHEAP, final.training_only, "pm", 2, 2, seed, "cpu") for seed in (1, 2)
     ]
     study = StudyView(tmp_path / "air", settled, table, series, None, 0.0)  # type: ignore[arg-type]
-    model = with_intervals(TrainedForecaster.ensemble(members), study, span, finalist)
+    model = with_intervals(TrainedForecaster.ensemble(members), study, final, finalist)
 
     means = [np.mean([run.forecasts[fold] for run in runs], axis=0) for fold in range(2)]  # type: ignore[union-attr]
     assert same(model.intervals, calibrate(list(zip(series.folds, means, strict=True))))
@@ -128,7 +128,7 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     check = HoldoutEvaluator(final)
     mean = np.mean([check.forecast(one.model) for one in members], axis=0)
     found = loaded.forecast(table.frame)
-    expected = final.last_observed[check.first :, None] + mean
+    expected = check.holdout.last_observed[:, None] + mean
     np.testing.assert_allclose(found.point[-len(expected) :], expected, atol=1e-3)
 
 
@@ -247,9 +247,9 @@ def test_where_none_has_ended_the_best_is_one_that_was_cut_off(study: Study) -> 
 def trained(study: Study) -> TrainedForecaster:
     space = study.space
     config = space.configuration(space.initial_trials[0])
-    model = LSTMForecaster.seeded(len(study.view.series.encoder.channels), config, 1, seed=1)
+    model = LSTMForecaster.seeded(len(study.view.table.channels), config, 1, seed=1)
     return TrainedForecaster.from_weights(
-        study.view.series, space.data.target, config, model.state_dict()
+        study.view.table, space.data.target, config, model.state_dict()
     )
 
 

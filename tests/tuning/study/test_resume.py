@@ -53,7 +53,7 @@ def test_what_was_under_way_goes_back_to_its_checkpoint(study: Study) -> None:
 
     again = reopened(study)
     assert [trial.state for trial in again.trials.values()] == ["interrupted", "interrupted"]
-    assert again.trials[0].best_rmse_by_epoch == [9.0, 8.0]
+    assert again.trials[0].best_objective_by_epoch == [9.0, 8.0]
     assert again.trials[0].best == epoch_report(2, 8.0)["best"], "the better one came after it"
     assert again.trials[1].epochs == 0, "without a checkpoint it starts anew"
 

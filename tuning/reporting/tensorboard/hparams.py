@@ -55,7 +55,7 @@ def declare_columns(shown_first: Sequence[str]) -> Summary:
         hparams=[
             HParam("study", description="the study's name"),
             HParam("state", Discrete(get_args(State), dtype=str)),
-            HParam("data", description="beijing, simulated, or a CSV's path"),
+            HParam("data", description="beijing, beijing_stations, simulated, or a table's path"),
             *(_column(hyperparameter) for hyperparameter in HYPERPARAMETERS.values()),
         ],
         metrics=[Metric(tag, display_name=name) for name, tag in HPARAMS_METRICS.items()],

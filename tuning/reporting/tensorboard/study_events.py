@@ -18,8 +18,14 @@ from contextlib import ExitStack, closing
 
 from lstm_model.evaluation.baselines import BASELINES
 from lstm_model.evaluation.metrics import Score
-from lstm_model.wording import significant
+from lstm_model.wording import number_format, significant
 from tuning.reporting.figure_thread import FigureThread
+from tuning.reporting.series_words import (
+    describe_left_out,
+    has_several,
+    rank_series,
+    rows_by_rank,
+)
 from tuning.reporting.tables import best_rows
 from tuning.reporting.tensorboard.events import Events, Mirror
 from tuning.reporting.tensorboard.hparams import (
@@ -29,7 +35,7 @@ from tuning.reporting.tensorboard.hparams import (
     write_row,
 )
 from tuning.study.summary import summarize_data, summarize_study
-from tuning.study.trial import Trial
+from tuning.study.trial import BestScore, Trial
 from tuning.study.view import Listener, StudyView
 from tuning.wording import format_setting
 
@@ -45,6 +51,10 @@ CURVES = {
 METRICS = ("rmse", "mae", "skill")
 # The lowest RMSE so far by the number of trials that have ended.
 BEST_SO_FAR_TAG = "whole_study/lowest_rmse"
+# With several series the lowest objective: the mean of their RMSE by persistence's.
+OBJECTIVE_TAG = "whole_study/lowest_objective"
+POOLED = "pooled_ridge"
+RANKED = ("finished", "stopped_early")  # trials that may be the best
 # Charts of Custom Scalars by category, each with the expression that its tags match.
 CHARTS = {
     "Studies beside one another": {
@@ -53,16 +63,14 @@ CHARTS = {
         "Training loss by epoch": "^training/loss$",
     },
 }
+SERIES_CHARTS = {
+    "Studies of several series": {
+        "Lowest RMSE / persistence's by trials that have ended": f"^{OBJECTIVE_TAG}$",
+        "Validation skill by epoch, the mean over series": "^validation/skill$",
+    },
+}
 # HPARAMS shows so many hyperparameters at first, those that are said to differ before the others.
 SHOWN_FIRST = 5
-# Over this many runs TensorBoard's pages, but for the first, select none by themselves.
-HOW_TO_LOOK = f"""
-HPARAMS has a row for each trial. Of more than 40 runs Scalars, Images and Text select none by
-themselves, until the filter above their list of runs leaves fewer:
-`best|{"|".join(dict.fromkeys(baseline.name.partition("_")[0] for baseline in BASELINES))}`
-for the best trial beside the baselines, `running` for what is under way; `^air.*best` for one study
-of many, here `air`.
-"""
 
 
 class TensorBoard(Listener):
@@ -95,7 +103,7 @@ class TensorBoard(Listener):
         # Parallel coordinates leave out trials that lack what is shown: nothing conditional.
         always = [name for name, entry in study.space.search.items() if not entry.when]
         self._root.add(declare_columns(["state", *always][:SHOWN_FIRST]))
-        self._root.charts(CHARTS)
+        self._root.charts(CHARTS | SERIES_CHARTS if has_several(study) else CHARTS)
         self._root.text("settings", _settings(study))
         self._write_outcome(study)
         self._write_baselines(study)
@@ -123,7 +131,7 @@ class TensorBoard(Listener):
         self._move(trial, "running", "trials")
         self._ended += not trial.under_way
         if study.best_trial:
-            self._root.scalars({BEST_SO_FAR_TAG: study.best_trial.rmse}, self._ended)
+            self._root.scalars(_best_so_far(study, study.best_trial), self._ended)
         self._redraw_if_due(study)
 
     def on_study_end(self, study: StudyView) -> None:
@@ -183,8 +191,11 @@ class TensorBoard(Listener):
             self._mirror.remove(name)  # a study may go on with more trials
             with closing(Events(self._folder / name)) as events:
                 _write_constant_lines(events, score, "validation", range(1, epochs + 1))
+                lowest = {BEST_SO_FAR_TAG: score.rmse}
+                if has_several(study):
+                    lowest[OBJECTIVE_TAG] = score.objective
                 for ended in range(1, trials + 1):
-                    events.scalars({BEST_SO_FAR_TAG: score.rmse}, ended)
+                    events.scalars(lowest, ended)
 
     def _write_best(self, study: StudyView) -> None:
         if (
@@ -200,10 +211,20 @@ class TensorBoard(Listener):
 
     def _write_outcome(self, study: StudyView) -> None:
         self._root.text("outcome", _outcome(study))
+        if study.best_score and "by_series" in study.best_score:
+            self._root.text("skill by series", _skill_by_series(study, study.best_score))
 
 
 def _number(trial: Trial) -> str:
     return f"{trial.id:04d}"
+
+
+def _best_so_far(study: StudyView, best: Trial) -> dict[str, float]:
+    if not has_several(study):
+        return {BEST_SO_FAR_TAG: best.rmse}
+    # The trial with the lowest objective need not have the lowest RMSE over all rows.
+    ended = [each.rmse for each in study.trials.values() if each.state in RANKED]
+    return {BEST_SO_FAR_TAG: min(ended, default=best.rmse), OBJECTIVE_TAG: best.objective}
 
 
 def _curves(epoch: Mapping[str, float]) -> dict[str, float]:
@@ -221,7 +242,11 @@ def _settings(study: StudyView) -> str:
     """Markdown: what was asked for."""
     space = study.space
     searched = {name: entry.describe() for name, entry in space.search.items()}
-    data = summarize_data(study).to_json() | space.data.model_dump(mode="json")
+    data = summarize_data(study).to_json()
+    data.pop("left_out", None)  # the outcome tells it
+    if (count := data.pop("series", None)) is not None:  # which is a setting's name too
+        data["number_of_series"] = count
+    data |= space.data.model_dump(mode="json")
     parts = [
         "What was asked for:",
         _table(space.study.model_dump(), ("budget", "")),
@@ -243,25 +268,78 @@ def _outcome(study: StudyView) -> str:
     )
     heading = f"### {study.name}: {study.outcome}. {counts}."
     if (best := study.best_score) is None or study.best_trial is None:
-        nothing = f"{heading}\n\nNo trial has ended with a result yet.\n{HOW_TO_LOOK}"
+        nothing = f"{heading}\n\nNo trial has ended with a result yet.\n{_how_to_look(study)}"
         return _with_simulation_notice(study, nothing)
     trial = study.best_trial
-    differences = []
+    several, differences = has_several(study), []
     for name, baseline in study.baselines.leading.items():
         less = 1 - best["rmse"] / baseline.rmse
-        where = "below" if less > 0 else "above"
-        differences.append(f"{abs(less):.1%} {where} {study.baselines.title(name)}")
+        where, share = "below" if less > 0 else "above", f"{abs(less):.1%}"
+        if several:
+            more = 100 * (best["skill"] - baseline.skill)
+            where, share = "above" if more > 0 else "below", f"{abs(more):.1f} points"
+        differences.append(f"{share} {where} {study.baselines.title(name)}")
+    reached = f"validation RMSE is {significant(best['rmse'])}"
+    if several:
+        count = len(best.get("by_series", ()))
+        reached = f"mean validation skill over {count} series is {best['skill']:.1%}"
     won = (
-        f"**Trial {trial.id} is the best**: its validation RMSE is {significant(best['rmse'])}, "
+        f"**Trial {trial.id} is the best**: its {reached}, "
         f"{' and '.join(differences)}, at epoch {best['epoch']} of {trial.epochs}."
     )
-    rows = [f"| {' | '.join(row)} |" for row in best_rows(study)]
-    table = "\n".join(["| model | RMSE | MAE | skill | epochs |", "|---|--:|--:|--:|--:|", *rows])
+    left_out = "".join(
+        f"\n\nLeft out: {_cell(why)}." for why in describe_left_out(study.table.left_out)
+    )
+    headings, rows = best_rows(study)
+    lines = [f"| {' | '.join(row)} |" for row in (headings, *rows)]
+    table = "\n".join([lines[0], "|---|--:|--:|--:|--:|", *lines[1:]])
     values = {name: format_setting(value) for name, value in trial.config.items()}
     config = _table(values, (f"trial {trial.id}", ""))
     # Tables that follow one another would stand as one.
-    sections = (heading, won, table, "What the best trial was given:", config, HOW_TO_LOOK)
+    sections = (
+        heading,
+        won + left_out,
+        table,
+        "What the best trial was given:",
+        config,
+        _how_to_look(study),
+    )
     return _with_simulation_notice(study, "\n\n".join(sections))
+
+
+def _skill_by_series(study: StudyView, best: BestScore) -> str:
+    """Markdown: how the model in best/ does in each series, or in the best and the worst ones."""
+    scores = best["by_series"]
+    ranked = rank_series({name: score["skill"] for name, score in scores.items()})
+    form = number_format(scores[name][error] for name in ranked for error in ("rmse", "mae"))
+    lines = ["| rank | series | skill | RMSE | MAE |", "|--:|---|--:|--:|--:|"]
+    for row in rows_by_rank(ranked):
+        if row is None:
+            lines.append("| ... | | | | |")
+            continue
+        rank, name = row
+        figures = f"{scores[name]['skill']:.1%} | {scores[name]['rmse']:{form}}"
+        lines.append(f"| {rank} | {_cell(name)} | {figures} | {scores[name]['mae']:{form}} |")
+    better = sum(scores[name]["skill"] > 0 for name in ranked)
+    heading = (
+        f"The best trial is better than persistence in {better} of {len(ranked)} series that are "
+        "scored on validation."
+    )
+    return _with_simulation_notice(study, "\n\n".join([heading, "\n".join(lines)]))
+
+
+def _how_to_look(study: StudyView) -> str:
+    """Over 40 runs TensorBoard's pages, but for the first, select none by themselves."""
+    # What reads all series is no baseline of one.
+    names = [each.name for each in BASELINES if has_several(study) or each.name != POOLED]
+    prefixes = "|".join(dict.fromkeys(name.partition("_")[0] for name in names))
+    return f"""
+HPARAMS has a row for each trial. Of more than 40 runs Scalars, Images and Text select none by
+themselves, until the filter above their list of runs leaves fewer:
+`best|{prefixes}`
+for the best trial beside the baselines, `running` for what is under way; `^air.*best` for one study
+of many, here `air`.
+"""
 
 
 def _with_simulation_notice(study: StudyView, markdown: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lstm_model.data.series import EncodedSeries
+from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.training import evaluator
 from lstm_model.training.evaluator import HoldoutEvaluator
 from lstm_model.training.trainer import Trainer
@@ -14,7 +14,7 @@ from tests.lstm_model.training.small import SMALL
 
 
 def test_what_all_trainings_read_is_made_once(
-    series: EncodedSeries, monkeypatch: pytest.MonkeyPatch
+    series: EncodedTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Trainer(SMALL, series, max_epochs=1, seed=5)
 
@@ -30,13 +30,13 @@ def test_what_all_trainings_read_is_made_once(
 
 
 def test_what_was_made_of_a_series_goes_with_it(
-    series: EncodedSeries, monkeypatch: pytest.MonkeyPatch
+    series: EncodedTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that is sent one series after another keeps none of them."""
     evaluators = []
 
     class Watched(HoldoutEvaluator):
-        def __init__(self, series: EncodedSeries, device: torch.device | str) -> None:
+        def __init__(self, series: EncodedTable, device: torch.device | str) -> None:
             super().__init__(series, device)
             evaluators.append(weakref.ref(self))
 

@@ -1,0 +1,84 @@
+"""The rows of a table that validation scores: of all series, one after the other.
+
+Letters: V origins of all N series, L lead times.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from lstm_model.arrays import Float64Array
+from lstm_model.data.encoded_table import EncodedTable, scored_lead_times
+from lstm_model.evaluation.metrics import Score, rmse, score, score_series
+
+
+class Holdout:
+    """What happened in a table's validation, and the scores of what was forecast for it.
+
+    Attributes:
+        names: of the series.
+        first: by series, the row of the first origin: `horizon` rows before the first row that is
+            scored.
+        bounds: (N + 1,) where each series' origins begin.
+        changes, scored: (V, L) what happened, and which of it counts.
+        persistence_rmse: (L,) on the same rows.
+        scales: (V, L) the units of the model's output, in the target's.
+        min_changes: (V, 1) what a forecast may not fall below.
+        last_observed: (V,) what a forecast is a change from.
+    """
+
+    def __init__(self, table: EncodedTable) -> None:
+        first, changes, scored, scales, lowest, last = [], [], [], [], [], []
+        for series in table.each_series():
+            start = max(0, series.validation_start - series.horizon)
+            mask = series.valid_mask[start:]
+            if len(table.index) > 1:
+                mask = mask & scored_lead_times(series)
+            first.append(start)
+            changes.append(series.changes[start:])
+            scored.append(mask)
+            scales.append(series.scales[start:])
+            lowest.append(series.min_changes[start:, None])
+            last.append(series.last_observed[start:])
+        self.names, self.first = table.index.names, tuple(first)
+        self.bounds = np.cumsum([0, *map(len, changes)])
+        self.changes, self.scored = np.concatenate(changes), np.concatenate(scored)
+        self.scales, self.min_changes = np.concatenate(scales), np.concatenate(lowest)
+        self.last_observed = np.concatenate(last)
+        self.persistence_rmse = rmse(self.changes, self.scored)
+
+    @property
+    def rows(self) -> list[slice]:
+        """By series, its origins among the V."""
+        return [slice(start, stop) for start, stop in pairwise(self.bounds.tolist())]
+
+    def gather(self, changes: Sequence[Float64Array]) -> Float64Array:
+        """(T, L) changes of every series -> (V, L) of its origins here."""
+        return np.concatenate(
+            [each[first:] for each, first in zip(changes, self.first, strict=True)]
+        )
+
+    def score_of(self, forecast: Float64Array) -> Score:
+        """The metrics of (V, L) changes that were forecast."""
+        errors = forecast - self.changes
+        if len(self.names) == 1:
+            return score(errors, self.scored, self.persistence_rmse)
+        return score_series(errors, self.scored, self.names, self.bounds, self.changes)
+
+
+def score_table(table: EncodedTable, changes: Sequence[Float64Array]) -> Score:
+    """The metrics of what was forecast from every row: (T, L) changes of each series."""
+    first, *others = table.series
+    if not others:
+        reference = rmse(first.changes, first.valid_mask)
+        return score(changes[0] - first.changes, first.valid_mask, reference)
+    scored = [series.valid_mask & scored_lead_times(series) for series in table.series]
+    happened = np.concatenate([series.changes for series in table.series])
+    return score_series(
+        np.concatenate(changes) - happened,
+        np.concatenate(scored),
+        table.index.names,
+        np.array(table.index.bounds),
+        happened,
+    )

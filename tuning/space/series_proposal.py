@@ -1,0 +1,210 @@
+"""Which series a table holds: by columns, by files, or by the like columns of a wide one."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from glob import has_magic
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from lstm_model.arrays import IntArray
+from lstm_model.configuration import Reading
+from lstm_model.data.diagnosis import SHARED, is_time_of_day, series_keys
+from lstm_model.data.panel import SeriesRows, melt, name_file, read_series
+from lstm_model.data.places import Places
+from lstm_model.data.table_file import Table
+from lstm_model.data.time_forms import Clock
+from lstm_model.errors import InputError
+from lstm_model.series_rules import FILE, MELTED
+
+# Columns are like each other where their names differ in digits alone.
+DIGITS = re.compile(r"\d+")
+# Of the rows of a series as many may be there twice, as those of an hour that a wall clock repeats.
+FEW_TWICE = 0.01
+MAX_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class FoundSeries:
+    """The series of a table.
+
+    Attributes:
+        key: of the data block, that says which they are.
+        columns: what it names.
+        rows: whose each row is.
+    """
+
+    key: Literal["series", "targets"]
+    columns: tuple[str, ...]
+    rows: SeriesRows
+
+    @property
+    def value(self) -> str | tuple[str, ...]:
+        """Of the key."""
+        alone = self.key == "series" and len(self.columns) == 1
+        return self.columns[0] if alone else self.columns
+
+    @property
+    def description(self) -> str:
+        """How many series there are, and of how many rows: `8 series of 35,064 rows each`."""
+        rows = np.bincount(self.rows.numbers, minlength=len(self.rows.names))
+        low, high = int(rows.min()), int(rows.max())
+        if len(rows) == 1:
+            return f"1 series of {high:,} rows"
+        each = f"{high:,} rows each" if low == high else f"{low:,} to {high:,} rows"
+        return f"{len(rows):,} series of {each}"
+
+    @property
+    def longest(self) -> IntArray:
+        """The rows, by number, of the series that has most."""
+        return max(self.rows.by_series, key=len)
+
+
+def match_columns(text: str, header: Sequence[str], file: str) -> tuple[str, ...]:
+    """The columns that `--target` names: one, or `MT_001,MT_002` or `MT_*`.
+
+    A name that no column has stays, for who says so.
+
+    Raises:
+        InputError: no column is like a pattern.
+    """
+    if text in header:
+        return (text,)
+    names: dict[str, None] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        found = [part]
+        if part not in header and has_magic(part):
+            found = [name for name in header if fnmatchcase(name, part)]
+            if not found:
+                raise InputError(
+                    f"{file}: no column is like {part!r}; there are {shorten(list(header))}"
+                )
+        names |= dict.fromkeys(found)
+    return tuple(names) or (text,)
+
+
+def find_likes(names: Sequence[str], header: Sequence[str]) -> list[str]:
+    """The other columns whose names differ from one of these in digits alone: MT_002 of MT_001."""
+    forms = {DIGITS.sub("0", name) for name in names if DIGITS.search(name)}
+    return [name for name in header if name not in names and DIGITS.sub("0", name) in forms]
+
+
+def name_all(name: str, likes: Sequence[str]) -> str:
+    """What `--target` takes for a column and those like it.
+
+    >>> name_all("MT_001", ["MT_002"]), name_all("load [1]", ["load [2]"])
+    ('MT_*', 'load [1],load [2]')
+    """
+    return ",".join((name, *likes)) if has_magic(name) else DIGITS.sub("*", name)
+
+
+def melt_columns(
+    table: Table, targets: Sequence[str], shared: Sequence[str]
+) -> tuple[Table, FoundSeries, str]:
+    """A wide table in long form, its series, and what the column of their values is called.
+
+    Args:
+        shared: the columns that all series have.
+    """
+    target, number = MELTED, 2
+    while target in table.header:
+        target, number = f"{MELTED}_{number}", number + 1
+    cells, rows = melt(table.cells[[*shared, *targets]], targets, target)
+    count = len(table.cells)
+
+    def locate(row: int) -> str:
+        return table.places.locate(row % count)
+
+    starts = (np.arange(len(targets))[:, None] * count + table.first_rows).ravel()
+    long = replace(
+        table,
+        cells=cells,
+        places=Places(table.places.name, locate),
+        first_rows=tuple(map(int, starts)),
+    )
+    return long, FoundSeries("targets", tuple(targets), rows), target
+
+
+def read_named_series(table: Table, files: Sequence[str], columns: Sequence[str]) -> FoundSeries:
+    """The series that somebody named the columns of.
+
+    Args:
+        files: the names of those that the table is from.
+
+    Raises:
+        TableError: a row is of none.
+    """
+    cells = table.cells
+    if FILE in columns and FILE not in cells:
+        names = pd.Index(list(map(name_file, files)))
+        lengths = np.diff((*table.first_rows, len(cells)))
+        cells = cells.assign(**{FILE: names.take(np.repeat(np.arange(len(names)), lengths))})
+    reading = Reading(series=tuple(columns))
+    return FoundSeries("series", tuple(columns), read_series(cells, reading, table.places))
+
+
+def find_series(
+    table: Table, files: Sequence[str], apart: Sequence[str], names: Sequence[str], clock: Clock
+) -> FoundSeries | None:
+    """The series that a table of these times seems to hold; None where it is one.
+
+    Args:
+        apart: columns that tell no series apart: what is forecast, and from what.
+        names: the clock's columns.
+    """
+    times = pd.Series(clock.times, index=table.cells.index)
+    if times.duplicated(keep=False).mean() < SHARED:
+        return None
+    others = table.cells.drop(columns=list({*names, *apart} & set(table.cells)))
+    others = others.drop(columns=[name for name in others if is_time_of_day(others[name])])
+    if keys := series_keys(others, times) or series_keys(others, times, FEW_TWICE):
+        return read_named_series(table, files, keys)
+    if _are_files_series(table, times):
+        return read_named_series(table, files, [FILE])
+    return None
+
+
+def _are_files_series(table: Table, times: "pd.Series[pd.Timestamp]") -> bool:
+    """Whether each file has its times once, and they are no copies of each other."""
+    ends = (*table.first_rows[1:], len(times))
+    files = [times.iloc[first:end] for first, end in zip(table.first_rows, ends, strict=True)]
+    if len(files) < 2 or any(file.duplicated().any() for file in files):
+        return False
+    return bool(table.cells.duplicated().sum() < times.duplicated().sum())
+
+
+def never_changes_within(values: "pd.Series[Any]", numbers: IntArray) -> bool:
+    """Whether a column's known values are the same in all rows of each series.
+
+    Args:
+        numbers: of each row's series.
+    """
+    codes, kinds = pd.factorize(values)
+    known = codes >= 0
+    owners = numbers[known]
+    pairs = owners * len(kinds) + codes[known]
+    return bool(len(pd.unique(pairs)) == len(pd.unique(owners)))
+
+
+def reason_static_is_useless(values: "pd.Series[Any]") -> str | None:
+    """Why a column that never changes within a series can't help a forecast, or None.
+
+    Args:
+        values: (N,) of the series, NaN where one has none.
+    """
+    known = values.dropna()
+    if known.nunique() < 2:
+        return "never changes, and is the same in all series: nothing to learn from"
+    if known.dtype == np.float64 and len(known) > 2:
+        numbers = np.sort(known.to_numpy())
+        if numbers[0].is_integer() and (np.diff(numbers) == 1).all():
+            return "numbers the series"
+    return None
+
+
+def shorten(names: Sequence[str]) -> str:
+    """The first names of many."""
+    return ", ".join(names[:MAX_SHOWN]) + (", ..." if len(names) > MAX_SHOWN else "")
