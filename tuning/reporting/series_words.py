@@ -38,6 +38,8 @@ def describe_series(index: SeriesIndex) -> str:
     '3, of 10 rows at least, 20 in the median and 1,500 at most'
     """
     rows = [part.stop - part.start for _, part in index]
+    if min(rows) == max(rows):
+        return f"{len(rows):,}, of {rows[0]:,} rows each"
     return (
         f"{len(rows):,}, of {min(rows):,} rows at least, {median_low(rows):,} in the median and "
         f"{max(rows):,} at most"

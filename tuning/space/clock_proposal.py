@@ -1,7 +1,7 @@
 """Which columns of a table are its clock, and the keys of the data block that read it."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -38,6 +38,7 @@ NAMES_A_CLOCK = re.compile(
     re.IGNORECASE,
 )
 DIGITS_ALONE = (*EPOCH_UNITS, COMPACT, YEARS)
+SAMPLED_ROWS = 1000  # that a format must read before all are tried
 # Forms with months in words, and what else is common, as strptime has them.
 FORMATS = (
     "%Y%m%d%H",
@@ -149,16 +150,23 @@ def find_clocks(table: Table) -> Iterator[tuple[str, ...]]:
     """What may be the clock: each column of times, alone or with one of times of day, and parts."""
     names = list(map(str, table.cells))
     days = [name for name in names if is_time_of_day(table.cells[name])]
-    for name in names:
-        if _may_be_clock(table.cells[name]):
-            yield from ((name, day) for day in days if day != name and _stands_still(table, name))
-            yield (name,)
     spelled = {name.casefold(): name for name in names}
     parts = tuple(spelled[part] for part in takewhile(spelled.__contains__, CLOCK_PARTS))
-    if len(parts) >= 2:
+    parts = parts if len(parts) >= 2 else ()
+
+    def alone(columns: Iterable[str]) -> Iterator[tuple[str, ...]]:
+        for name in columns:
+            if _may_be_clock(table.cells[name]):
+                others = (day for day in days if day != name and _stands_still(table, name))
+                yield from ((name, day) for day in others)
+                yield (name,)
+
+    yield from alone(name for name in names if name not in parts)
+    if parts:
         yield parts
     if {"year", "quarter"} <= spelled.keys():  # 1980 and Q1
         yield spelled["year"], spelled["quarter"]
+    yield from alone(parts)  # last: a year beside a month is no clock by itself, most likely
 
 
 def _stands_still(table: Table, name: str) -> bool:
@@ -246,9 +254,12 @@ def _readable(table: Table, names: tuple[str, ...]) -> Iterator[tuple[str | None
     except TableError as error:
         refused = error
     readable = False
+    nowhere = Places("", str)
+    some = cells.iloc[:: max(1, len(cells) // SAMPLED_ROWS)]
     for dates in (*NEEDS_DATES, *FORMATS):
         try:
-            clock = read_clock(cells, dates, Places("", str))
+            read_clock(some, dates, nowhere)  # most formats fail here, and soon
+            clock = read_clock(cells, dates, nowhere)
         except TableError:
             continue
         readable = True
