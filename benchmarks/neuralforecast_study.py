@@ -46,6 +46,12 @@ def main() -> None:
         default="robust",
         help="of each window; robust is its own default. identity scales the whole series instead",
     )
+    parser.add_argument(
+        "--series",
+        type=int,
+        help="whose windows each step is drawn from, instead of a choice of 16 and 32: it lays out "
+        "all windows of so many series in every step",
+    )
     given = parser.parse_args()
 
     table = pd.read_csv(given.table, parse_dates=["ds"])
@@ -63,6 +69,8 @@ def main() -> None:
     space["scaler_type"] = given.scaler
     if given.max_steps:
         space["max_steps"] = given.max_steps
+    if given.series:
+        space["batch_size"] = given.series
     model = AutoLSTM(
         h=1,
         loss=LOSSES[given.loss](),
@@ -111,6 +119,7 @@ def main() -> None:
             "space": "AutoLSTM's default but for input_size",
             "input_size": given.context,
             "max_steps": given.max_steps or "500 or 1000",
+            "batch_size": given.series or "16 or 32",
             "loss": given.loss,
             "hist_exog_list": exogenous,
             "windows_batch_size": auto.model.windows_batch_size,

@@ -8,8 +8,10 @@ scored on the year after it. With --earlier all dates lie a year before: for wor
 the last year is for the figures that are told.
 
 (c) neuralforecast's AutoLSTM on Ray, ten random trials, a core each, on all stations by their
-    `unique_id`. Its time is that from the command's start until the best model has been chosen and
-    trained; its error is that model's.
+    `unique_id`. Each step draws its windows from one station's: by default it would lay out those
+    of all eight in every step, for as many drawn, and take eight times as long. Its time is that
+    from the command's start until the best model has been chosen and trained; its error is that
+    model's.
 (a) `python -m tuning.run` with stations.yaml for as long as (c) took. While it runs, its best/ is
     copied whenever it changes; each copy is scored afterwards.
 (p) the same with --search trials, however long it takes; (s) the same search on each station alone:
@@ -24,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,7 @@ from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.sources import Dataset, load_dataset
 from lstm_model.files import read_json
 from lstm_model.inference.predictor import TrainedForecaster
+from lstm_model.inference.table_checks import OutOfRangeWarning
 from tuning.space.search_space import SearchSpace, read_space
 
 SPACE = HERE.parent / "search_spaces" / "stations.yaml"
@@ -51,6 +55,8 @@ class Judge:
         target, start = space.data.target, pd.Timestamp(space.data.test_from)
         names = np.array(dataset.index.names)[dataset.index.numbers]
         self.frame = dataset.frame.assign(station=names)
+        # A model settles within days, and reads means of a week at most.
+        self._scored = self.frame[self.frame.index >= start - pd.Timedelta(days=60)]
         self._observed, self._persistence = {}, {}
         for name, rows in dataset.index:
             series = dataset.frame[target].iloc[rows]
@@ -70,7 +76,7 @@ class Judge:
 
     def of_model(self, folder: Path) -> dict[str, float]:
         """Of a model that was trained on all stations."""
-        forecasts = TrainedForecaster.load(folder).forecast(self.frame).table()
+        forecasts = TrainedForecaster.load(folder).forecast(self._scored).table()
         return self(
             {
                 str(name): rows.set_index("valid_time")["forecast"]
@@ -82,7 +88,7 @@ class Judge:
         """Of a model for each station."""
         forecasts = {}
         for name, folder in folders.items():
-            alone = self.frame[self.frame["station"] == name].drop(columns="station")
+            alone = self._scored[self._scored["station"] == name].drop(columns="station")
             found = TrainedForecaster.load(folder).forecast(alone).table()
             forecasts[name] = found.set_index("valid_time")["forecast"]
         return self(forecasts)
@@ -106,7 +112,7 @@ def rival(given: Any, judge: Judge, dataset: Dataset, space: SearchSpace, folder
         str(HERE / "neuralforecast_study.py"),
         *("table.csv", "study.json", "forecasts.csv"),
         *("--split", str(space.data.validation_from), "--end", str(space.data.test_from)),
-        *("--trials", str(given.trials)),
+        *("--trials", str(given.trials), "--series", "1"),
         *(("--max-steps", str(given.max_steps)) if given.max_steps else ()),
     ]
     begun = time.time()
@@ -151,6 +157,7 @@ def main() -> None:
     options.add_argument("--keep", type=Path, metavar="DIR", help="leave studies and logs there")
     given = options.parse_args()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    warnings.simplefilter("ignore", OutOfRangeWarning)
 
     text = SPACE.read_text()
     if given.earlier:

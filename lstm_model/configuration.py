@@ -28,6 +28,7 @@ from lstm_model.setting_values import (
     as_encoding,
     as_fill,
     as_missing,
+    as_one_or_tuple,
     as_tuple,
     as_zone,
     by_column,
@@ -192,7 +193,7 @@ class Reading(BaseModel):
     decimal: Annotated[Mark | dict[str, Mark] | None, BeforeValidator(as_decimal)] = Field(
         None, description="the decimal mark of numbers that are texts, '.' or ','; or by column"
     )
-    series: str | Names | None = Field(
+    series: Annotated[str | Names | None, BeforeValidator(as_one_or_tuple)] = Field(
         None, description="the columns that say which rows are of one series; file: of one file"
     )
     targets: Names = Field(

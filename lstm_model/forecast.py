@@ -64,7 +64,11 @@ def run(
         check_overwriting({"--data": None if data == "-" else data, "--out": out, "--plot": plot})
         out, plot = (file and Path(os.path.realpath(file)) for file in (out, plot))  # a link stays
         # Not before: torch takes seconds, and a mistake is to be told at once.
-        from lstm_model.inference.table_checks import LeftOutWarning, OutOfRangeWarning
+        from lstm_model.inference.table_checks import (
+            LeftOutWarning,
+            NewSeriesWarning,
+            OutOfRangeWarning,
+        )
 
         forecaster = load_model(model)
         if forecaster.simulated:
@@ -74,15 +78,20 @@ def run(
             )
         table = read_table(data, forecaster)
         with warnings.catch_warnings(record=True) as caught:
-            for kind in (LeftOutWarning, OutOfRangeWarning):
+            words: dict[type[Warning], str] = {
+                LeftOutWarning: "warning",
+                OutOfRangeWarning: "warning",
+                NewSeriesWarning: "note",
+            }
+            for kind in words:
                 warnings.simplefilter("always", kind)
             try:
                 forecasts = forecaster.forecast_table(table)
             except TableError as error:
                 raise TableError(prefix_lines(error, name_source(data))) from error
         for warning in caught:
-            if issubclass(warning.category, LeftOutWarning | OutOfRangeWarning):
-                print_stderr(f"warning: {name_source(data)}: {warning.message}")
+            if word := words.get(warning.category):
+                print_stderr(f"{word}: {name_source(data)}: {warning.message}")
         if not forecasts.bounds:
             print_stderr(f"warning: {model} was saved without intervals: no bounds")
         if pooled := len(forecasts.pooled):

@@ -11,7 +11,7 @@ from lstm_model.files import write_file
 
 if TYPE_CHECKING:
     # With torch, which takes seconds: a mistake is to be told at once.
-    from lstm_model.data.table import Panel
+    from lstm_model.data.table import SeriesTable
     from lstm_model.inference.forecasts import Forecasts
     from lstm_model.inference.predictor import TrainedForecaster
 
@@ -45,11 +45,11 @@ def prefix_lines(error: Exception, file: str) -> str:
     return "\n".join(f"{file}: {line}" for line in str(error).splitlines())
 
 
-def read_table(data: str, forecaster: "TrainedForecaster") -> "Panel":
+def read_table(data: str, forecaster: "TrainedForecaster") -> "SeriesTable":
     """The table, through the same door as in training."""
     from lstm_model.data.rows import RowRepair
     from lstm_model.data.sources import read_sources
-    from lstm_model.data.table import Panel, parse_table
+    from lstm_model.data.table import SeriesTable, parse_table
 
     if data == "-" and sys.stdin is None:
         raise TableError(f"{STANDARD_INPUT} must be there for --data -, but is closed")
@@ -72,7 +72,7 @@ def read_table(data: str, forecaster: "TrainedForecaster") -> "Panel":
             repair.kind == "number" and repair.column not in forecaster.reading.types
         ):
             print(f"note: {name_source(data)}: {repair}", file=sys.stderr)
-    return Panel(table.frame, table.index)
+    return SeriesTable(table.frame, table.index)
 
 
 def write_forecasts(out: Path | None, forecasts: "Forecasts") -> None:

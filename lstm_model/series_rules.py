@@ -16,7 +16,7 @@ SERIES_KEYS = ("series", "targets", "static", "neighbours")
 def broken_series_rules(settings: "DataSettings") -> Iterator[tuple[str, str]]:
     """The keys of a table of many series at fault, each with its rule as a clause."""
     clock = (settings.time,) if isinstance(settings.time, str) else settings.time or ()
-    given = dict.fromkeys(settings.features, "features") | dict.fromkeys(clock, "time")
+    owners = dict.fromkeys(settings.features, "features") | dict.fromkeys(clock, "time")
     if settings.series == "" or settings.series == ():
         yield "series", "must name a column, or stay away where the table is one series"
     if settings.series_columns and settings.targets:
@@ -36,8 +36,8 @@ def broken_series_rules(settings: "DataSettings") -> Iterator[tuple[str, str]]:
         ("targets", settings.targets, "as each is the target of one series"),
         ("static", settings.static, "as it does not change over time"),
     ):
-        if twice := [name for name in names if name in given and name != settings.target]:
-            came = ", ".join(f"{name}, which is in {given[name]}" for name in twice)
+        if twice := [name for name in names if name in owners and name != settings.target]:
+            came = ", ".join(f"{name}, which is in {owners[name]}" for name in twice)
             yield key, f"must name columns of its own, {why}, but got {came}"
     if settings.target in (*settings.series_columns, *settings.static):
         yield "target", f"must be no column of series or static, but got {settings.target}"

@@ -14,6 +14,12 @@ def as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def as_one_or_tuple(value: Any) -> Any:
+    """A list of one name is that name."""
+    names = as_tuple(value)
+    return names[0] if isinstance(names, tuple) and len(names) == 1 else names
+
+
 def as_time(value: Any) -> Any:
     """A date, or a date and time, as ISO 8601 writes it; without a zone, like the tables'."""
     time = value

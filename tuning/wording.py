@@ -2,6 +2,10 @@
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lstm_model.data.encoded_table import LeftOut
 
 KeyPath = tuple[str | int, ...]
 
@@ -64,6 +68,14 @@ def list_names(names: Sequence[str]) -> str:
         return f"{', '.join(names[:NAMES_SHOWN])} and {len(names) - NAMES_SHOWN:,} more"
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def group_left_out(left_out: "Iterable[LeftOut]") -> dict[tuple[str, str], list[str]]:
+    """The names of the series by split and reason."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for each in left_out:
+        groups.setdefault((each.split, each.reason), []).append(each.series)
+    return groups
 
 
 def key_name(path: KeyPath) -> str:

@@ -56,15 +56,15 @@ def diagnose_rows(
             f"{places.prefix}the time of day is in another column, {part}: in the data block, "
             f"time: [{both}]"
         )
-    if found := series_keys(others, times):
-        kinds = cells[found].drop_duplicates()
-        named = [" ".join(map(str, row)) for row in kinds[:MAX_NAMED].to_numpy()]
+    if columns := series_keys(others, times):
+        kinds = cells[columns].drop_duplicates()
+        some = [" ".join(map(str, row)) for row in kinds[:MAX_NAMED].to_numpy()]
         more = ", ..." if len(kinds) > MAX_NAMED else ""
-        keys = [*reading.series_columns, *found]
+        keys = [*reading.series_columns, *columns]
         series = yaml_text(keys[0]) if len(keys) == 1 else f"[{', '.join(map(yaml_text, keys))}]"
         return (
-            f"{places.prefix}it holds {len(kinds)} series, one for each {' and '.join(found)} "
-            f"({', '.join(named)}{more}): in the data block, series: {series}"
+            f"{places.prefix}it holds {len(kinds)} series, one for each {' and '.join(columns)} "
+            f"({', '.join(some)}{more}): in the data block, series: {series}"
         )
     if _are_files_series(times, first_rows) and not reading.series:
         return (

@@ -57,7 +57,8 @@ class EncodedTable:
         change_scales: by series, as EncodedSeries has them.
         encoders: how the inputs were made.
         never_negative: by series, as EncodedSeries has it.
-        left_out: what training does not learn from and validation does not score, and why.
+        left_out: what training does not learn from and validation does not score, and why, in any
+            of the folds.
         earlier_folds: the earliest first, each with scales of its own.
     """
 
@@ -128,6 +129,8 @@ class EncodedTable:
         step: Step,
         settings: DataSettings,
         index: SeriesIndex | None = None,
+        *,
+        check_scored: bool = True,
     ) -> Self:
         """The rows of `frame` before the test, encoded, with earlier folds where asked for.
 
@@ -135,6 +138,8 @@ class EncodedTable:
             frame: the features by time, regular in each series.
             step: time between rows.
             index: the series of the rows; without it they are one.
+            check_scored: False takes a table of one series also where validation has nothing to
+                score.
 
         Raises:
             TableError: training or validation has no row to learn from or to score, or a calendar
@@ -150,18 +155,25 @@ class EncodedTable:
         folds: list[Self] = []
         for back, fold in enumerate(reversed(before), start=1):
             try:
-                folds.insert(0, cls._fold(frame, index, step, fold))
+                folds.insert(0, cls._fold(frame, index, step, fold, check_scored))
             except TableError as error:
                 raise TableError(
                     f"folds must fit into the table, but the one with validation from "
                     f"{fold.validation_from} to before {fold.test_from} does not: {error}; ask for "
                     f"at most {back}"
                 ) from error
-        return replace(cls._fold(frame, index, step, final), earlier_folds=tuple(folds))
+        last = cls._fold(frame, index, step, final, check_scored)
+        left_out = dict.fromkeys(each for fold in (*folds, last) for each in fold.left_out)
+        return replace(last, earlier_folds=tuple(folds), left_out=tuple(left_out))
 
     @classmethod
     def _fold(
-        cls, frame: pd.DataFrame, index: SeriesIndex, step: Step, settings: DataSettings
+        cls,
+        frame: pd.DataFrame,
+        index: SeriesIndex,
+        step: Step,
+        settings: DataSettings,
+        check_scored: bool,
     ) -> Self:
         """One validation period with the rows before it."""
         left_out: list[LeftOut] = []
@@ -193,10 +205,11 @@ class EncodedTable:
             scales.append(change_scale_so_far(changes) if why else scale)
             learned.append(why is None)
         if not any(learned):
+            why = next(each.reason for each in left_out if each.series == names[0])
             raise TableError(
                 f"training must have a series that can be learned from, but of the first one, "
-                f"{names[0]}, {left_out[0].reason}, and of the others nothing can be learned "
-                "either; move validation_from"
+                f"{names[0]}, {why}, and of the others nothing can be learned either; move "
+                "validation_from"
             )
         trainings = [
             part.iloc[:start]
@@ -227,7 +240,7 @@ class EncodedTable:
             never_negative=tuple(map(is_never_negative, target)),
         )
         if len(index) == 1:
-            _check_only_series(table.series[0], settings.target)
+            _check_only_series(table.series[0], settings.target, check_scored)
         else:
             left_out += _not_scored(table)
             _check_scored(table, settings.target)
@@ -278,18 +291,21 @@ def _why_not_learned(training: Float64Array, scale: Float64Array) -> str | None:
 
 
 def _not_scored(table: EncodedTable) -> list[LeftOut]:
-    """The series that validation can't score at any lead time, and why."""
+    """The series that validation can't score, or not at all lead times, and why."""
     left_out = []
-    for series in table.series:
-        if not scored_lead_times(series).any():
-            observed = series.valid_mask.any()
-            reason = "it never changes in validation" if observed else "none of it is observed then"
-            left_out.append(LeftOut(series.name, "validation", reason))
+    for series in table.each_series():
+        scored, observed = scored_lead_times(series), series.valid_mask.any()
+        if scored.all():
+            continue
+        reason = "it never changes in validation" if observed else "none of it is observed then"
+        if scored.any():
+            reason = f"nothing can be scored at {(~scored).sum()} of {len(scored)} lead times"
+        left_out.append(LeftOut(series.name, "validation", reason))
     return left_out
 
 
 def _check_scored(table: EncodedTable, target: str) -> None:
-    scored = np.any([scored_lead_times(series) for series in table.series], axis=0)
+    scored = np.any([scored_lead_times(series) for series in table.each_series()], axis=0)
     if not scored.all():
         raise TableError(
             f"validation must have a series whose {target} is observed and changes, for every lead "
@@ -298,10 +314,11 @@ def _check_scored(table: EncodedTable, target: str) -> None:
         )
 
 
-def _check_only_series(series: EncodedSeries, target: str) -> None:
+def _check_only_series(series: EncodedSeries, target: str, check_scored: bool) -> None:
     """Raises TableError where there is nothing to learn from or to score."""
-    for name, mask in (("training", series.train_mask), ("validation", series.valid_mask)):
-        if not mask.any(axis=0).all():
+    splits = {"training": series.train_mask, "validation": series.valid_mask}
+    for name, mask in splits.items():
+        if not mask.any(axis=0).all() and (check_scored or name == "training"):
             raise TableError(
                 f"{name} must have an observed {target} for every lead time up to "
                 f"{series.horizon}, but none can be scored at lead time "
@@ -309,7 +326,7 @@ def _check_only_series(series: EncodedSeries, target: str) -> None:
             )
     if not (series.change_scale > 0).all():
         raise TableError(f"{target} must change in training, but never does: nothing to learn")
-    if not scored_lead_times(series).all():
+    if check_scored and not scored_lead_times(series).all():
         raise TableError(
             f"{target} must change in validation, but never does, and no skill can be told; "
             "move validation_from or test_from"

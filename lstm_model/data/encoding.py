@@ -226,7 +226,8 @@ class SeriesEncoders:
                 )
                 fitted = tuple(_fit_numeric(name, each, log1p) for each in values)
                 numeric.append(fitted)
-                low, high = min(c.min for c in fitted), max(c.max for c in fitted)
+                low = float(min((each.min() for each in known), default=0.0))
+                high = float(max((each.max() for each in known), default=0.0))
                 of_others.append(NumericChannel(name, log1p, 0.0, None, low, high))
             else:
                 kinds = {str(kind) for column in columns for kind in column.unique()}

@@ -5,9 +5,11 @@ from typing import TypedDict
 from zoneinfo import available_timezones
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from lstm_model.configuration import Kind, Reading
 from lstm_model.data.clock import clock_columns
+from lstm_model.data.columns import spell_cells
 from lstm_model.errors import TableError
 
 FRAME = "frame"  # data.source where the table is a DataFrame
@@ -98,7 +100,19 @@ def clock_cells(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return frame[list(names)].reset_index(drop=True)
 
 
-def encode_frame(frame: pd.DataFrame) -> bytes:
-    """The bytes of a CSV with every digit of the frame's numbers: what is hashed and parsed."""
+def encode_frame(
+    frame: pd.DataFrame, series: Sequence[str] = (), static: Sequence[str] = ()
+) -> bytes:
+    """The bytes of a CSV with every digit of the frame's numbers: what is hashed and parsed.
+
+    Args:
+        series: columns that say whose a row is, whose names are to be those that parse_frame()
+            has: a CSV writes whole numbers and dates in another way.
+        static: columns that do not change within a series: the same holds of categories.
+    """
+    header = list(frame.columns)
+    texts = [name for name in static if name in header and not is_numeric_dtype(frame.dtypes[name])]
+    once = [name for name in (*series, *texts) if header.count(name) == 1]
+    frame = frame.assign(**{name: spell_cells(frame[name], "category") for name in once})
     has_clock = isinstance(frame.index, pd.DatetimeIndex)
     return frame.to_csv(index=has_clock, index_label=CLOCK if has_clock else None).encode()

@@ -5,7 +5,7 @@ column for each series, is melted into long form first.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePath
 from typing import Any
@@ -30,6 +30,7 @@ from lstm_model.series_rules import FILE
 ENDINGS = {".csv", ".tsv", ".txt", ".parquet", ".pq", ".gz", ".zip"}
 # So many rows that all lie two steps apart, or three, are no accident.
 REGULAR_ROWS = 10
+WHOLE = r"^(-?\d+)\.0+$"  # a number that a float went by: what 1.0 names is called 1
 SHOWN = 5  # names of columns
 
 
@@ -88,38 +89,21 @@ def read_cells(
         must, may = (shared, reading.targets) if trained else ((*shared, *reading.targets), ())
         table = read_files(files, must, reading.encoding, may)
         there = find_targets(reading, table.header, table.places.prefix)
-        cells, series = melt(table.cells, there, target)
-        rows = len(table.cells)
-
-        def locate(row: int) -> str:
-            return table.places.locate(row % rows)
-
-        places = series.label(Places(table.places.name, locate))
-        starts = (np.arange(len(there))[:, None] * rows + table.first_rows).ravel()
-        return Table(cells, places, table.header, tuple(map(int, starts))), series
+        table, series = melt(table, there, target)
+        return replace(table, places=series.label(table.places)), series
     keys = tuple(name for name in reading.series_columns if name != FILE)
     optional = (FILE,) if keys != reading.series_columns else ()
     table = read_files(files, (*columns, *keys), reading.encoding, optional)
     if not reading.series_columns:
         return table, None
-    cells = table.cells
-    if optional and FILE not in cells:
-        names = [name_file(name) for name in files]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise TableError(
-                f"{table.places.prefix}with series: {FILE} each file must have a name of its own, "
-                f"but two are called {twice[0]}; give the rows of each a column, or rename one"
-            )
-        numbers = np.repeat(np.arange(len(names)), np.diff((*table.first_rows, len(cells))))
-        cells = cells.assign(**{FILE: pd.Index(names).take(numbers)})
-    series = read_series(cells, reading, table.places)
-    return Table(cells, series.label(table.places), table.header, table.first_rows), series
+    series = read_series(table, reading, [*files])
+    return replace(table, places=series.label(table.places)), series
 
 
-def name_file(path: str) -> str:
+def series_of_file(path: str) -> str:
     """What a file's series is called: its name without the folder and the ending.
 
-    >>> name_file("stations/MT_001.csv.gz"), name_file("shop no. 3.csv")
+    >>> series_of_file("stations/MT_001.csv.gz"), series_of_file("shop no. 3.csv")
     ('MT_001', 'shop no. 3')
     """
     name = PurePath(path)
@@ -128,12 +112,18 @@ def name_file(path: str) -> str:
     return name.name
 
 
-def read_series(cells: pd.DataFrame, reading: Reading, places: Places) -> SeriesRows:
+def read_series(table: Table, reading: Reading, files: Sequence[str] = ()) -> SeriesRows:
     """Whose each row of a table in long form is, the series sorted by their names.
+
+    Args:
+        files: the names of those that the table is from.
 
     Raises:
         TableError: a row names none, or two series would have one name.
     """
+    cells, places = table.cells, table.places
+    if files and FILE in reading.series_columns and FILE not in cells:
+        cells = cells.assign(**{FILE: _series_of_files(table, files)})
     if lacking := [name for name in reading.series_columns if name not in cells]:
         raise TableError(
             f"{places.prefix}the table must have {', '.join(lacking)}, which series says whose "
@@ -146,9 +136,9 @@ def read_series(cells: pd.DataFrame, reading: Reading, places: Places) -> Series
         if numbers is None:
             numbers, names = codes, kinds
             continue
-        pairs, found = pd.factorize(numbers * len(kinds) + codes)
-        names = [f"{names[pair // len(kinds)]}/{kinds[pair % len(kinds)]}" for pair in found]
-        numbers = pairs.astype(np.int64)
+        codes, pairs = pd.factorize(numbers * len(kinds) + codes)
+        names = [f"{names[pair // len(kinds)]}/{kinds[pair % len(kinds)]}" for pair in pairs]
+        numbers = codes.astype(np.int64)
     assert numbers is not None
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -163,12 +153,25 @@ def read_series(cells: pd.DataFrame, reading: Reading, places: Places) -> Series
     return SeriesRows(tuple(names[at] for at in order), place[numbers])
 
 
+def _series_of_files(table: Table, files: Sequence[str]) -> "pd.Index[str]":
+    """Each row's file, by the name of its series."""
+    names = list(map(series_of_file, files))
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise TableError(
+            f"{table.places.prefix}with series: {FILE} each file must have a name of its own, "
+            f"but two are called {twice[0]}; give the rows of each a column, or rename one"
+        )
+    lengths = np.diff((*table.first_rows, len(table.cells)))
+    return pd.Index(names).take(np.repeat(np.arange(len(names)), lengths))
+
+
 def _read_names(
     column: "pd.Series[Any]", reading: Reading, places: Places
 ) -> tuple[IntArray, list[str]]:
     """The number of each row's name, and the names."""
     codes, kinds = pd.factorize(column)
-    texts = spell_cells(pd.Series(kinds), "category").to_list()
+    spelled = spell_cells(pd.Series(kinds), "category").str.strip()
+    texts = spelled.str.replace(WHOLE, r"\1", regex=True).to_list()
     missing = ["", *(cell for cell in reading.missing_in(str(column.name)) if cell in texts)]
     empty = np.array([*(text in missing for text in texts), True])[codes]  # the last is -1's
     if empty.any():
@@ -193,20 +196,25 @@ def find_targets(reading: Reading, header: Iterable[str], prefix: str = "") -> l
     )
 
 
-def melt(
-    cells: pd.DataFrame, targets: Sequence[str], target: str
-) -> tuple[pd.DataFrame, SeriesRows]:
-    """A wide table in long form, one series after the other.
+def melt(table: Table, targets: Sequence[str], target: str) -> tuple[Table, SeriesRows]:
+    """A wide table in long form, one series after the other, and whose its rows are.
 
     Args:
         targets: a column for each series.
         target: what the column of their values is called.
     """
+    cells, rows = table.cells, len(table.cells)
     shared = [name for name in cells if name not in targets]
     columns = {name: pd.concat([cells[name]] * len(targets), ignore_index=True) for name in shared}
     values = pd.concat([cells[name] for name in targets], ignore_index=True)
-    numbers = np.repeat(np.arange(len(targets)), len(cells))
-    long = pd.DataFrame({**columns, target: values}, copy=False)
+    numbers = np.repeat(np.arange(len(targets)), rows)
+    starts = (np.arange(len(targets))[:, None] * rows + table.first_rows).ravel()
+    long = Table(
+        pd.DataFrame({**columns, target: values}, copy=False),
+        Places(table.places.name, lambda row: table.places.locate(row % rows)),
+        table.header,
+        tuple(map(int, starts)),
+    )
     return long, SeriesRows(tuple(targets), numbers)
 
 
@@ -231,34 +239,34 @@ def arrange_series(
         TableError: rows of a series break a rule that those of a table of one series would break,
             or are not on the grid of the others.
     """
-    taken, backwards = [], []
+    by_time, backwards = [], []
     for rows in series.by_series:
         starts = np.unique(np.searchsorted(rows, first_rows)) if len(first_rows) > 1 else (0,)
         ordered, turned = order_rows(clock, reading, rows, [at for at in starts if at < len(rows)])
-        taken.append(ordered)
+        by_time.append(ordered)
         backwards += [ordered] if turned else []
     names = RowNames(places, range(len(clock.times)))
     room = len(clock.times)  # for rows that `gaps` puts in, in all of them
     parts: dict[int, Rows] = {}
     # The longest one first: it shows the step best.
-    first, *others = sorted(range(len(taken)), key=lambda number: -len(taken[number]))
+    first, *others = sorted(range(len(by_time)), key=lambda number: -len(by_time[number]))
     like = None if step is not None else series.names[first]
     for number in (first, *others):
         try:
             if number == first:
-                part = lay_out(clock, taken[number], reading, names, step, most_lacking=room)
+                part = lay_out(clock, by_time[number], reading, names, step, most_lacking=room)
                 step = part.step
             else:
                 part = lay_out(
-                    clock, taken[number], reading, names, step, like=like, most_lacking=room
+                    clock, by_time[number], reading, names, step, like=like, most_lacking=room
                 )
                 _check_grid(part, parts[first], series.names[number], series.names[first], names)
         except TableError as error:
-            advice = advise(np.sort(taken[number]))
+            advice = advise(np.sort(by_time[number]))
             raise TableError("\n".join(filter(None, (str(error), advice)))) from error
         parts[number] = part
         room -= sum(repair.rows for repair in part.repairs if repair.kind == "gaps")
-    return _join([parts[number] for number in range(len(taken))], series.names, backwards, names)
+    return _join([parts[number] for number in range(len(by_time))], series.names, backwards, names)
 
 
 def _check_grid(part: Rows, first: Rows, name: str, like: str, names: RowNames) -> None:
@@ -322,19 +330,18 @@ def repeat_static(
     Raises:
         TableError: a series has two values.
     """
-    codes, kinds = pd.factorize(values)
+    codes, _ = pd.factorize(values)
     known = np.flatnonzero(codes >= 0)
     owners = series.numbers[known]
-    of_series = np.full(len(series.names), -1)
-    of_series[owners[::-1]] = codes[known][::-1]  # the first one stays
-    if (wrong := codes[known] != of_series[owners]).any():
+    first = np.full(len(series.names), -1)  # row of each series that has a value
+    first[owners[::-1]] = known[::-1]
+    if (wrong := codes[known] != codes[first[owners]]).any():
         row = int(known[int(wrong.argmax())])
-        name = series.names[series.numbers[row]]
+        owner = series.numbers[row]
         raise TableError(
             f"{places.locate(row)}: {values.name} must not change within a series, as it is "
-            f"static, but is {kinds[codes[row]]} here, and {kinds[of_series[series.numbers[row]]]} "
-            f"in earlier rows of {name}; make it one of the features, or correct it"
+            f"static, but is {values.iloc[row]} here, and {values.iloc[first[owner]]} in earlier "
+            f"rows of {series.names[owner]}; make it one of the features, or correct it"
         )
-    by_row = np.repeat(of_series, np.diff(rows.index.bounds))
-    repeated: pd.Series[Any] = pd.Series(kinds, dtype=values.dtype).take(by_row.clip(0))
-    return repeated.set_axis(rows.times).mask(by_row < 0)
+    by_row = np.repeat(first, np.diff(rows.index.bounds))
+    return values.take(by_row.clip(0)).set_axis(rows.times).mask(by_row < 0)

@@ -123,7 +123,7 @@ def load_dataset(
                 "data.source frame stands for a DataFrame, and there is none; give it from Python "
                 "as frame=..., or name a file"
             )
-        files = {source: encode_frame(frame)}
+        files = {source: encode_frame(frame, settings.series_columns, settings.static)}
     elif source != "simulated":
         files = read_sources(source)
     if source == "simulated":

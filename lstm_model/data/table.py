@@ -1,7 +1,7 @@
 """A table's bytes, or a DataFrame, as features by a regular clock; or what is wrong with them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -177,14 +177,14 @@ def read_rows(
 
 
 @dataclass(frozen=True)
-class Panel:
-    """The features of a DataFrame as ParsedTable.frame has them, and whose its rows are."""
+class SeriesTable:
+    """The features as ParsedTable.frame has them, and whose its rows are."""
 
     frame: pd.DataFrame
     index: SeriesIndex
 
 
-def parse_panel(
+def parse_frame(
     frame: pd.DataFrame,
     reading: Reading,
     *,
@@ -193,7 +193,7 @@ def parse_panel(
     step: Step,
     static: Sequence[str] = (),
     neighbours: bool = False,
-) -> Panel:
+) -> SeriesTable:
     """The features of a DataFrame as parse_table() has them.
 
     Args:
@@ -213,23 +213,24 @@ def parse_panel(
     if not len(frame):  # how many rows it takes is the model's to say
         names = [*kinds, *((NEIGHBOURS,) if neighbours else ())]
         empty = frame.reindex(columns=names).set_axis(pd.DatetimeIndex([], name=CLOCK))
-        return Panel(empty, SeriesIndex.of_one(0))
+        return SeriesTable(empty, SeriesIndex.of_one(0))
     if isinstance(frame.index, pd.DatetimeIndex):
         cells = pd.DataFrame({CLOCK: frame.index})
     else:
         cells = clock_cells(frame, clock_columns(reading.time))
-    features = frame[[name for name in kinds if name != target or not wide]]
+    table = Table(frame.reset_index(drop=True), Places("", lambda row: f"at row {row}"), ())
     series = None
     if wide:
-        features = pd.concat([features, frame[wide]], axis=1).reset_index(drop=True)
-        features, series = melt(features, wide, target)
+        names = [*(name for name in kinds if name != target), *wide]
+        table, series = melt(replace(table, cells=table.cells[names]), wide, target)
         cells = pd.concat([cells] * len(wide), ignore_index=True)
-    by_row = Places("", lambda row: f"at row {row % len(frame)}")
-    if reading.series:
-        series = read_series(frame.reset_index(drop=True), reading, by_row)
-    clock = read_clock(cells, reading.dates, by_row)
-    check_times(clock, cells, reading, by_row, series)
-    features = features.reset_index(drop=True)
+    elif reading.series:
+        series = read_series(table, reading)
+    clock = read_clock(cells, reading.dates, table.places)
+    check_times(clock, cells, reading, table.places, series)
+    features = table.cells[[*kinds]]
+    texts = [name for name in kinds if isinstance(features.dtypes[name], pd.StringDtype)]
+    features = features.assign(**{name: features[name].str.strip() for name in texts})
     places = Places("", lambda row: f"at {str(clock.times[row])[:19].replace('T', ' ')}")
     check_offsets(clock, reading, places, places.locate(0))
     if series is None:
@@ -244,7 +245,7 @@ def parse_panel(
         raise TableError("\n".join(problems))
     if neighbours:
         arranged[NEIGHBOURS] = mean_of_others(arranged[target].to_numpy(), rows.times, rows.index)
-    return Panel(arranged, rows.index)
+    return SeriesTable(arranged, rows.index)
 
 
 def check_times(

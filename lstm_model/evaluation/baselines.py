@@ -18,7 +18,7 @@ from lstm_model.arrays import Float64Array
 from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.series import EncodedSeries
 from lstm_model.data.step import DAY, MONTH, SHORTEST_MONTH, WEEK, YEAR
-from lstm_model.evaluation.holdout import score_table
+from lstm_model.evaluation.holdout import Scorer, make_scorer
 from lstm_model.evaluation.metrics import Score, mean_score, skill
 from lstm_model.evaluation.ridge import FORMS, forecast_own_ridge, forecast_pooled_ridge
 
@@ -104,10 +104,19 @@ class Baselines:
         names = filter(among, self.scores)
         return min(names, key=lambda name: self.scores[name].objective_by_lead_time[lead - 1])
 
-    def skill_beyond(self, rmse_by_lead_time: Float64Array) -> float:
-        """1 minus a model's RMSE by that of the best one, the mean over (L,) lead times."""
-        best = self.scores[self.best].rmse_by_lead_time
-        return float(skill(rmse_by_lead_time, best).mean())
+    def skill_beyond(self, score: Mapping[str, Any]) -> float:
+        """1 minus a model's RMSE by that of the best one, the mean over lead times; of several
+        series 1 minus its objective by that one's.
+
+        Args:
+            score: the model's, as Score.to_json() has it.
+        """
+        best = self.scores[self.best]
+        if "by_series" in score:
+            return 1.0 - (1.0 - float(score["skill"])) / best.objective
+        of_leads = score.get("by_lead_time", {"rmse": {"1": score["rmse"]}})
+        errors = np.array(list(of_leads["rmse"].values()), np.float64)
+        return float(skill(errors, best.rmse_by_lead_time).mean())
 
     def title(self, name: str) -> str:
         """`ridge on levels`."""
@@ -128,9 +137,12 @@ def evaluate_baselines(table: EncodedTable) -> Baselines:
     """Every baseline on the validation rows; the mean over folds where there are several."""
     scores: dict[str, Score] = {}
     forms: dict[str, str] = {}
+    scorers = [make_scorer(fold) for fold in table.folds]
     for baseline in BASELINES:
         by_form = {
-            form: score for form in baseline.forms if (score := _validate(baseline, form, table))
+            form: score
+            for form in baseline.forms
+            if (score := _validate(baseline, form, table, scorers))
         }
         if by_form:
             form = min(by_form, key=lambda name: by_form[name].objective)
@@ -139,12 +151,14 @@ def evaluate_baselines(table: EncodedTable) -> Baselines:
     return Baselines(scores, forms)
 
 
-def _validate(baseline: Baseline, form: str, table: EncodedTable) -> Score | None:
+def _validate(
+    baseline: Baseline, form: str, table: EncodedTable, scorers: Sequence[Scorer]
+) -> Score | None:
     scores = []
-    for fold in table.folds:
+    for fold, scorer in zip(table.folds, scorers, strict=True):
         if (forecast := baseline.changes(fold, form)) is None:
             return None
-        scores.append(score_table(fold, forecast))
+        scores.append(scorer(forecast))
     return mean_score(scores)
 
 

@@ -3,7 +3,7 @@
 Letters: V origins of all N series, L lead times.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from lstm_model.arrays import Float64Array
 from lstm_model.data.encoded_table import EncodedTable, scored_lead_times
 from lstm_model.evaluation.metrics import Score, rmse, score, score_series
+
+Scorer = Callable[[Sequence[Float64Array]], Score]
 
 
 class Holdout:
@@ -23,13 +25,12 @@ class Holdout:
         bounds: (N + 1,) where each series' origins begin.
         changes, scored: (V, L) what happened, and which of it counts.
         persistence_rmse: (L,) on the same rows.
-        scales: (V, L) the units of the model's output, in the target's.
         min_changes: (V, 1) what a forecast may not fall below.
         last_observed: (V,) what a forecast is a change from.
     """
 
     def __init__(self, table: EncodedTable) -> None:
-        first, changes, scored, scales, lowest, last = [], [], [], [], [], []
+        first, changes, scored, scales, lowest, last = [], [], [], [], [], []  # by series
         for series in table.each_series():
             start = max(0, series.validation_start - series.horizon)
             mask = series.valid_mask[start:]
@@ -38,15 +39,20 @@ class Holdout:
             first.append(start)
             changes.append(series.changes[start:])
             scored.append(mask)
-            scales.append(series.scales[start:])
+            scales.append(series.scales[start:])  # a view of (L,), mostly
             lowest.append(series.min_changes[start:, None])
             last.append(series.last_observed[start:])
         self.names, self.first = table.index.names, tuple(first)
         self.bounds = np.cumsum([0, *map(len, changes)])
         self.changes, self.scored = np.concatenate(changes), np.concatenate(scored)
-        self.scales, self.min_changes = np.concatenate(scales), np.concatenate(lowest)
+        self._scales, self.min_changes = scales, np.concatenate(lowest)
         self.last_observed = np.concatenate(last)
         self.persistence_rmse = rmse(self.changes, self.scored)
+
+    @property
+    def scales(self) -> Float64Array:
+        """(V, L) the units of the model's output, in the target's."""
+        return self._scales[0] if len(self._scales) == 1 else np.concatenate(self._scales)
 
     @property
     def rows(self) -> list[slice]:
@@ -67,18 +73,11 @@ class Holdout:
         return score_series(errors, self.scored, self.names, self.bounds, self.changes)
 
 
-def score_table(table: EncodedTable, changes: Sequence[Float64Array]) -> Score:
-    """The metrics of what was forecast from every row: (T, L) changes of each series."""
-    first, *others = table.series
-    if not others:
-        reference = rmse(first.changes, first.valid_mask)
-        return score(changes[0] - first.changes, first.valid_mask, reference)
-    scored = [series.valid_mask & scored_lead_times(series) for series in table.series]
-    happened = np.concatenate([series.changes for series in table.series])
-    return score_series(
-        np.concatenate(changes) - happened,
-        np.concatenate(scored),
-        table.index.names,
-        np.array(table.index.bounds),
-        happened,
-    )
+def make_scorer(table: EncodedTable) -> Scorer:
+    """What scores a forecast from every row: (T, L) changes of each series."""
+    if len(table.index) > 1:
+        holdout = Holdout(table)
+        return lambda changes: holdout.score_of(holdout.gather(changes))
+    (series,) = table.series
+    reference = rmse(series.changes, series.valid_mask)
+    return lambda changes: score(changes[0] - series.changes, series.valid_mask, reference)

@@ -125,7 +125,9 @@ def _apply(
     series: EncodedSeries, form: str, weights: Float64Array, intercept: Float64Array
 ) -> Float64Array:
     """(T, L) changes by the pooled weights (columns, L) and intercepts (L,)."""
-    windows, forecast = lag(_read(series, form)), np.empty_like(series.changes)
+    windows, forecast = lag(_read(series, form)), np.zeros_like(series.changes)
+    if form == LEVELS and not series.learned and has_form(series.encoder, LOGARITHMS):
+        return forecast  # the levels of one that has no scale of its own are not known
     for rows in _blocks(np.arange(len(forecast))):
         forecast[rows] = flatten(windows[rows]) @ weights + intercept
     return forecast * series.scales

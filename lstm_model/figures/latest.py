@@ -15,7 +15,7 @@ from lstm_model.figures.canvas import Surface, add_legend, create_column, draw_o
 from lstm_model.figures.forecasts import plot_forecast
 
 if TYPE_CHECKING:
-    from lstm_model.data.table import Panel
+    from lstm_model.data.table import SeriesTable
     from lstm_model.inference.forecasts import Forecasts
     from lstm_model.inference.predictor import TrainedForecaster
 
@@ -64,7 +64,7 @@ def plot_latest_forecast(
 
 
 def draw_latest(
-    model: "TrainedForecaster", table: "Panel", forecasts: "Forecasts", on: Surface = None
+    model: "TrainedForecaster", table: "SeriesTable", forecasts: "Forecasts", on: Surface = None
 ) -> Figure:
     """The last of some forecasts, after what was observed before it; of each series, or of some."""
     names = forecasts.index.names
@@ -99,7 +99,7 @@ def pick_series(forecasts: "Forecasts") -> list[str]:
 
 
 def _draw_series(
-    model: "TrainedForecaster", table: "Panel", forecasts: "Forecasts", name: str, on: Surface
+    model: "TrainedForecaster", table: "SeriesTable", forecasts: "Forecasts", name: str, on: Surface
 ) -> Figure:
     """The last forecast of one series."""
     [rows] = [rows for each, rows in table.index if each == name]

@@ -35,10 +35,10 @@ def pick_by_skill(skill: Float64Array) -> dict[str, int]:
     order = np.argsort(-skill, kind="stable")[: int(np.isfinite(skill).sum())].tolist()
     if not order:
         return {}
-    picked = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
+    numbers = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
     if len(order) < 3:
-        del picked["median"]
-    return picked if len(order) > 1 else {"best": order[0]}
+        del numbers["median"]
+    return numbers if len(order) > 1 else {"best": order[0]}
 
 
 def plot_skill_by_series(

@@ -46,6 +46,8 @@ class Forecasts:
         index: which origins are of which series; without one they are all of one.
         left_out: the table's series that nothing is forecast of, and why.
         pooled: those whose intervals are of all series together, in units of each one's change.
+        new: those that the model has not learned from. Each, and its intervals, are scaled by its
+            own rows so far.
     """
 
     origins: pd.DatetimeIndex
@@ -55,6 +57,7 @@ class Forecasts:
     index: SeriesIndex = field(default=None)  # type: ignore[assignment]  # of one series
     left_out: Mapping[str, str] = field(default_factory=dict)
     pooled: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.index is None:
@@ -70,6 +73,7 @@ class Forecasts:
                 self.point[rows],
                 {claim: (low[rows], high[rows]) for claim, (low, high) in self.bounds.items()},
                 pooled=tuple(each for each in self.pooled if each == name),
+                new=tuple(each for each in self.new if each == name),
             )
             for name, rows in self.index
         }
@@ -90,6 +94,7 @@ class Forecasts:
             SeriesIndex(self.index.names, tuple(bounds.tolist())),
             self.left_out,
             self.pooled,
+            self.new,
         )
 
     def valid_times(self, origin: int = -1) -> pd.DatetimeIndex:

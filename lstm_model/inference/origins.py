@@ -13,7 +13,7 @@ import torch
 from lstm_model.arrays import Float64Array
 from lstm_model.data.series import change_scale_so_far, changes_ahead, floors
 from lstm_model.data.series_index import SeriesIndex
-from lstm_model.data.table import Panel
+from lstm_model.data.table import SeriesTable
 from lstm_model.model.forecaster import LSTMForecaster
 from lstm_model.training.evaluator import Segments
 
@@ -32,7 +32,7 @@ class Origins:
         floors: (T, 1) what a forecast may not fall below.
     """
 
-    def __init__(self, forecaster: "TrainedForecaster", table: Panel) -> None:
+    def __init__(self, forecaster: "TrainedForecaster", table: SeriesTable) -> None:
         frame, horizon = table.frame, forecaster.horizon
         # The last row stands for all that are not there.
         inputs = np.zeros((len(frame) + 1, len(forecaster.encoder.channels)), np.float32)

@@ -17,7 +17,7 @@ from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.encoding import FeatureEncoder, SeriesEncoders
 from lstm_model.data.series_index import ONE_SERIES
 from lstm_model.data.step import Step
-from lstm_model.data.table import Panel, parse_panel
+from lstm_model.data.table import SeriesTable, parse_frame
 from lstm_model.evaluation.metrics import Score
 from lstm_model.files import PathLike, write_folder
 from lstm_model.inference.forecasts import Forecasts
@@ -26,10 +26,12 @@ from lstm_model.inference.origins import Origins
 from lstm_model.inference.saved_forecaster import describe, read_forecaster
 from lstm_model.inference.table_checks import (
     LeftOutWarning,
+    NewSeriesWarning,
     OutOfRangeWarning,
     check_columns,
     check_table,
     describe_left_out,
+    describe_new,
     out_of_range,
     spell_booleans,
     without,
@@ -191,13 +193,6 @@ class TrainedForecaster:
         return self.encoders.each[0] if self.is_one_series else self.encoders.of_others
 
     @property
-    def pooled_series(self) -> tuple[str, ...]:
-        """Those of several series whose intervals are pooled over all of them."""
-        if self.is_one_series or self.intervals is None:
-            return ()
-        return tuple(name for name in self.names if name not in self.intervals_by_series)
-
-    @property
     def kinds(self) -> dict[str, Kind]:
         """The columns that are read: numbers first, then categories."""
         numbers: dict[str, Kind] = {channel.column: "number" for channel in self.encoder.numeric}
@@ -254,8 +249,8 @@ class TrainedForecaster:
             ...     table, target="sold", series="shop", validation_from="2024-01-20", max_epochs=1
             ... )
             >>> found = model.forecast(table.assign(shop=table["shop"].replace("south", "west")))
-            >>> sorted(found.by_series)
-            ['north', 'west']
+            >>> sorted(found.by_series), found.new
+            (['north', 'west'], ('west',))
             >>> found.every_nth_origin(1000).table().columns[:3].tolist()
             ['series', 'origin', 'lead_time']
 
@@ -276,10 +271,11 @@ class TrainedForecaster:
             OutOfRangeWarning: values lie far outside the training range.
             LeftOutWarning: some series are too short, or were never observed; or neighbours of the
                 training are not there.
+            NewSeriesWarning: the model has not learned from some series.
         """
         return self.forecast_table(self.read_table(frame))
 
-    def forecast_table(self, table: Panel) -> Forecasts:
+    def forecast_table(self, table: SeriesTable) -> Forecasts:
         """As forecast(), of a table as read_table() gives it."""
         left_out = check_table(
             table,
@@ -294,6 +290,8 @@ class TrainedForecaster:
         for sentence in describe_left_out(table.index, left_out, known):
             warnings.warn(sentence, LeftOutWarning, stacklevel=3)
         table = without(table, left_out)
+        if new := tuple(name for name in table.index.names if name not in self._numbers):
+            warnings.warn(describe_new(table.index, new), NewSeriesWarning, stacklevel=3)
         for sentence in out_of_range(table, self.encoder_of):
             warnings.warn(sentence, OutOfRangeWarning, stacklevel=3)
         origins = Origins(self, table)
@@ -301,9 +299,11 @@ class TrainedForecaster:
         bounds = self._bounds(point, origins)
         pooled: tuple[str, ...] = ()
         if bounds and not self.is_one_series:
-            names = table.index.names
-            pooled = tuple(name for name in names if name not in self.intervals_by_series)
-        return Forecasts(origins.times, self.step, point, bounds, origins.index, left_out, pooled)
+            own = {*new, *self.intervals_by_series}
+            pooled = tuple(name for name in table.index.names if name not in own)
+        return Forecasts(
+            origins.times, self.step, point, bounds, origins.index, left_out, pooled, new
+        )
 
     def _bounds(
         self, point: Float64Array, origins: Origins
@@ -348,14 +348,14 @@ class TrainedForecaster:
             return dict.fromkeys(COVERAGES, (unknown, unknown))
         return self.intervals.bounds_in_units(forecasts, units, lower_limit)
 
-    def read_table(self, frame: pd.DataFrame) -> Panel:
+    def read_table(self, frame: pd.DataFrame) -> SeriesTable:
         """The features by time, read as in training; raises TableError where they can't be."""
         melted = (self.target,) if self.reading.targets else ()
         read = dict.fromkeys((*self.kinds, *self.reading.series_columns))
         named = [name for name in read if name not in melted]
         check_columns(frame, named, self.reading)
         frame = spell_booleans(frame, self.encoder.categorical)
-        return parse_panel(
+        return parse_frame(
             frame,
             self.reading,
             target=self.target,

@@ -13,11 +13,7 @@ from lstm_model.evaluation.metrics import Score
 from lstm_model.files import PathLike
 from lstm_model.inference.intervals import Intervals
 from lstm_model.inference.model_file import ModelFile, unusable
-from lstm_model.inference.series_numbers import (
-    encoder_from_json,
-    encoder_of_others,
-    series_to_json,
-)
+from lstm_model.inference.series_numbers import encoder_from_json, series_to_json
 from lstm_model.model.forecaster import LSTMForecaster
 from lstm_model.training.state import by_prefix
 
@@ -118,7 +114,7 @@ def _read_series(saved: ModelFile) -> dict[str, Any]:
             raise ValueError("it has no change_scale")
         return {
             "names": (ONE_SERIES,),
-            "encoders": SeriesEncoders((encoder,), encoder_of_others(encoder)),
+            "encoders": SeriesEncoders((encoder,), encoder),  # there are no others
             "change_scales": np.array([saved.change_scale]),
             "never_negative": (saved.never_negative,),
         }

@@ -7,15 +7,6 @@ from lstm_model.arrays import Float64Array
 from lstm_model.data.encoding import FeatureEncoder
 
 
-def encoder_of_others(encoder: FeatureEncoder) -> FeatureEncoder:
-    """The encoder of a series that training never saw, beside the only one that it did."""
-    return replace(
-        encoder,
-        numeric=tuple(replace(channel, mean=0.0, scale=None) for channel in encoder.numeric),
-        past=tuple(replace(channel, mean=0.0, scale=None) for channel in encoder.past),
-    )
-
-
 def series_to_json(
     encoder: FeatureEncoder, change_scale: Float64Array, never_negative: bool
 ) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from lstm_model.data.encoding import CategoryChannels, FeatureEncoder, NumericCh
 from lstm_model.data.rows import count_steps_left
 from lstm_model.data.series_index import ONE_SERIES, SeriesIndex
 from lstm_model.data.step import Step
-from lstm_model.data.table import Panel
+from lstm_model.data.table import SeriesTable
 from lstm_model.errors import TableError
 from lstm_model.series_rules import NEIGHBOURS
 from lstm_model.wording import distinct
@@ -20,6 +20,7 @@ from lstm_model.wording import distinct
 # A value is out of range where it lies beyond the training range by more than this share of it: so
 # another unit is noticed, and a record is not.
 FAR_OUTSIDE = 0.5
+SHOWN = 5  # names of series
 
 
 class OutOfRangeWarning(UserWarning):
@@ -30,13 +31,17 @@ class LeftOutWarning(UserWarning):
     """Series of a table that can't be forecast, or that its forecasts do without."""
 
 
-def without(table: Panel, left_out: Collection[str]) -> Panel:
+class NewSeriesWarning(UserWarning):
+    """Series of a table that the model has not learned from, or that are called otherwise."""
+
+
+def without(table: SeriesTable, left_out: Collection[str]) -> SeriesTable:
     """The other series of a table."""
     if not left_out:
         return table
     kept = [(name, rows) for name, rows in table.index if name not in left_out]
     bounds = np.cumsum([0, *(rows.stop - rows.start for _, rows in kept)])
-    return Panel(
+    return SeriesTable(
         pd.concat([table.frame.iloc[rows] for _, rows in kept]),
         SeriesIndex(tuple(name for name, _ in kept), tuple(bounds.tolist())),
     )
@@ -77,7 +82,7 @@ def spell_booleans(frame: pd.DataFrame, groups: Sequence[CategoryChannels]) -> p
 
 
 def check_table(
-    table: Panel,
+    table: SeriesTable,
     encoder: FeatureEncoder,
     *,
     target: str,
@@ -156,7 +161,18 @@ def describe_left_out(
     return sentences
 
 
-def _category_problems(table: Panel, encoder: FeatureEncoder, static: Collection[str]) -> list[str]:
+def describe_new(index: SeriesIndex, new: Sequence[str]) -> str:
+    """A sentence for series that the model has not learned from."""
+    are, more = "is" if len(new) == 1 else "are", ", ..." if len(new) > SHOWN else ""
+    return (
+        f"{len(new)} of {len(index)} series {are} new: each is scaled by its own rows so far "
+        f"({', '.join(new[:SHOWN])}{more})"
+    )
+
+
+def _category_problems(
+    table: SeriesTable, encoder: FeatureEncoder, static: Collection[str]
+) -> list[str]:
     """Categories that training never saw."""
     problems = []
     for group in encoder.categorical:
@@ -181,7 +197,7 @@ def _of_series(index: SeriesIndex, row: int) -> str:
     return "" if index.names == (ONE_SERIES,) else f" of {name}"
 
 
-def out_of_range(table: Panel, encoder_of: Callable[[str], FeatureEncoder]) -> list[str]:
+def out_of_range(table: SeriesTable, encoder_of: Callable[[str], FeatureEncoder]) -> list[str]:
     """A sentence for each feature with values that training had nothing like.
 
     Args:
@@ -205,7 +221,7 @@ def out_of_range(table: Panel, encoder_of: Callable[[str], FeatureEncoder]) -> l
 
 
 def _far_outside(
-    table: Panel, values: Float64Array, channels: Sequence[NumericChannel]
+    table: SeriesTable, values: Float64Array, channels: Sequence[NumericChannel]
 ) -> list[str]:
     """One sentence, of the first series at fault, where a column has such values.
 

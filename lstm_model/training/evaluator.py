@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from lstm_model.arrays import Float32Array, Float64Array
+from lstm_model.arrays import Float64Array
 from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.series_index import SeriesIndex
 from lstm_model.evaluation.holdout import Holdout
@@ -97,12 +97,3 @@ class HoldoutEvaluator:
 def holdout_evaluator(table: EncodedTable, device: torch.device) -> HoldoutEvaluator:
     """The evaluator that all trainings on the table share."""
     return HoldoutEvaluator(table, device)
-
-
-def forecast_rows(
-    models: Sequence[Forecaster], inputs: Float32Array, first: int
-) -> list[Float64Array]:
-    """(T - first, L) scaled changes of each model, from one series' rows (T, F)."""
-    padded = torch.from_numpy(np.pad(inputs, ((0, 1), (0, 0))))
-    segments = Segments(padded, SeriesIndex.of_one(len(inputs)), (first,))
-    return [segments.forecast(model) for model in models]

@@ -25,6 +25,8 @@ from lstm_model.training.trainer import Trainer
 from tests.lstm_model.shops import FIT, shop, shops, train_shops
 
 Ask = Callable[..., tuple[int, str, str]]
+NEW = "ignore::lstm_model.inference.table_checks.NewSeriesWarning"
+pytestmark = pytest.mark.filterwarnings(NEW)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,11 @@ def test_every_series_is_written(ask: Ask, model: TrainedForecaster) -> None:
     status, out, err = ask(table)
     assert status == 0
     assert err == (
-        "note: latest.csv: the bounds of 1 of 3 series are calibrated on all series together, in "
+        "note: latest.csv: 1 of 3 series is new: each is scaled by its own rows so far (new)\n"
+    )
+    late = pd.concat([table, shop("late", 40.0)])
+    assert ask(late)[2] == err.replace("of 3", "of 4") + (
+        "note: latest.csv: the bounds of 1 of 4 series are calibrated on all series together, in "
         "units of each one's changes: too little was known of them alone\n"
     )
     found = pd.read_csv(io.StringIO(out), parse_dates=["origin", "valid_time"])
@@ -141,6 +147,7 @@ def test_files_are_series(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert run_app(forecast.app, asked) == 0
     said = capsys.readouterr()
     assert "was saved without intervals: no bounds" in said.err
+    assert "1 of 3 series is new: each is scaled by its own rows so far (new)" in said.err
     found = pd.read_csv(io.StringIO(said.out))
     assert found["series"].unique().tolist() == ["big", "new", "small"]
     model = lstm_model.load(tmp_path / "model")

@@ -60,6 +60,12 @@ def test_what_goes_together(keys: dict[str, Any]) -> None:
     DataSettings(**(ONE | SPLITS | keys))
 
 
+def test_a_list_of_one_column_is_that_column() -> None:
+    for series in ("s", ["s"], ("s",)):
+        assert DataSettings(**(ONE | SPLITS | {"series": series})).series == "s"
+    assert DataSettings(**(ONE | SPLITS | {"series": ["s", "t"]})).series == ("s", "t")
+
+
 def test_a_wide_table_is_forecast_by_its_values() -> None:
     wide = DataSettings.model_validate({"targets": ["a", "b"], **SPLITS})
     assert (wide.target, wide.features) == ("value", ("value",))

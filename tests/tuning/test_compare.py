@@ -245,6 +245,28 @@ def test_check_starts_nothing(compare: Command, pair: Callable[..., None], tmp_p
     assert not (tmp_path / "runs").exists()
 
 
+def test_check_says_how_many_trainings_each_series_alone_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    hours = pd.date_range("2020-01-01", periods=300, freq="h", name="time")
+    values = {name: np.random.default_rng(n).normal(50, 9, 300) for n, name in enumerate("ab")}
+    pd.DataFrame(values, index=hours).to_csv("wide.csv")
+    Path("sites.yaml").write_text(
+        "version: 1\n"
+        "data: {source: wide.csv, time: time, targets: [a, b], validation_from: 2020-01-06,"
+        " test_from: 2020-01-10}\n"
+        "study: {trials: 1}\n"
+        "search: {learning_rate: {type: float, low: 0.01, high: 0.05}}\n"
+    )
+    asked = ["--space", "sites.yaml", "--name", "air", "--seeds", "3", "--check"]
+    assert run_app(app, asked) == 0
+    assert (
+        "sites on each series alone: 2 of 2 series, up to 12 trainings (3 for the epochs and 3 "
+        "final models each)\n"
+    ) in capsys.readouterr().out
+
+
 def test_unfinished_study_ends_the_command_with_its_status(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,9 +26,9 @@ from lstm_model.data.step import format_times, on_wall
 from lstm_model.errors import InputError, TableError
 from lstm_model.evaluation.baselines import PERSISTENCE
 from lstm_model.evaluation.metrics import Score, rmse, score, score_series
-from tuning.comparison.panel import Panel
+from tuning.comparison.hours_by_series import HoursBySeries
 from tuning.comparison.result import ModelScores
-from tuning.wording import list_names
+from tuning.wording import group_left_out, list_names
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,17 @@ def evaluation_windows(
     return windows
 
 
-def series_for_window(
-    dataset: Dataset, settings: DataSettings, window: EvaluationWindow
+def table_for_window(
+    dataset: Dataset,
+    settings: DataSettings,
+    window: EvaluationWindow,
+    *,
+    check_scored: bool = True,
 ) -> EncodedTable:
     """All that comes before the window as training, the window as what is scored.
+
+    Args:
+        check_scored: False takes a single series also where the window can't score it.
 
     Raises:
         TableError: one of them has no row to learn from or to score.
@@ -101,6 +108,7 @@ def series_for_window(
                 update={"validation_from": window.start, "test_from": window.end, "folds": 1}
             ),
             dataset.index,
+            check_scored=check_scored,
         )
     except TableError as error:
         raise TableError(f"the test period {window.label} can't be used: {error}") from error
@@ -115,13 +123,10 @@ def tell_left_out(table: EncodedTable, window: EvaluationWindow) -> list[str]:
     """Which series of several the models did not learn from, or the window can't score, and why: a
     sentence for each reason.
     """
-    groups: dict[tuple[str, str], list[str]] = {}
-    for each in table.left_out:
-        reason = each.reason.replace("in validation", "then").replace("validation", "it")
-        groups.setdefault((each.split, reason), []).append(each.series)
     sentences = []
-    for (split, reason), names in groups.items():
+    for (split, reason), names in group_left_out(table.left_out).items():
         listed = list_names(names)
+        reason = reason.replace("in validation", "then").replace("validation", "it")
         if split == "training":
             sentences.append(
                 f"For the test {window.label} nothing was learned from {listed}: {reason}."
@@ -146,6 +151,8 @@ class ForecastErrors:
         floors: (T, L) what a forecast from the origin may not fall below.
         index: which of the hours are of which series; without it they are of one.
         scales: of series that were not learned from, the (hours, L) size of changes by the origin.
+        sampled: of models that forecast some of the series alone, which: their errors in the
+            others are NaN.
     """
 
     times: pd.DatetimeIndex
@@ -156,13 +163,19 @@ class ForecastErrors:
     floors: Float64Array
     index: SeriesIndex = field(default=None)  # type: ignore[assignment]  # of one series
     scales: Mapping[str, Float64Array] = field(default_factory=dict)
+    sampled: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.index is None:
             object.__setattr__(self, "index", SeriesIndex.of_one(len(self.times)))
 
     @classmethod
-    def of(cls, table: EncodedTable, forecasts: Mapping[str, Float64Array]) -> Self:
+    def of(
+        cls,
+        table: EncodedTable,
+        forecasts: Mapping[str, Float64Array],
+        sampled: Mapping[str, Sequence[str]] | None = None,
+    ) -> Self:
         """The rows of `table` from validation on; persistence is added to the models.
 
         Args:
@@ -213,6 +226,7 @@ class ForecastErrors:
             floors=np.concatenate(lowest),
             index=SeriesIndex(table.index.names, tuple(bounds)),
             scales=scales,
+            sampled=sampled or {},
         )
 
     @property
@@ -249,12 +263,20 @@ class ForecastErrors:
         """How many different times there are."""
         return int(self.hours.max()) + 1
 
-    def panel(self, lead: int) -> Panel:
-        """The hours that count at a lead time, of all series side by side."""
-        rows = np.flatnonzero(self.known[:, lead - 1])
+    def known_of(self, models: Sequence[str]) -> Mask:
+        """(T, L) which forecasts count where all of these models have forecast the series."""
+        known = self.known
+        for names in (self.sampled[model] for model in models if model in self.sampled):
+            has_model = np.isin(self.index.names, names)
+            known = known & has_model[self.index.numbers][:, None]
+        return known
+
+    def hours_by_series(self, lead: int, models: Sequence[str] = ()) -> HoursBySeries:
+        """The hours that count at a lead time, of the series that all the models forecast."""
+        rows = np.flatnonzero(self.known_of(models)[:, lead - 1])
         numbers = np.unique(self.index.numbers[rows], return_inverse=True)[1]
         persistence = self.errors[PERSISTENCE][0, rows, lead - 1].astype(np.float64)
-        return Panel(rows, numbers, self.hours[rows], persistence, self.hour_count)
+        return HoursBySeries(rows, numbers, self.hours[rows], persistence, self.hour_count)
 
     def mean_errors(self, model: str) -> Float64Array:
         """(T, L) of the mean of the model's seeds."""
@@ -275,7 +297,7 @@ class ForecastErrors:
                 _by_lead_time(mean.skill_by_lead_time),
             )
             if len(errors) > 1:
-                seeds = [self._score(seed) for seed in errors]
+                seeds = [self._score(model, seed) for seed in errors]
                 skills = np.stack([s.skill_by_lead_time for s in seeds], 1)
                 scores[model] = replace(
                     scores[model],
@@ -310,16 +332,20 @@ class ForecastErrors:
     @cached_property
     def _scores(self) -> dict[str, Score]:
         """Of each model's mean forecast."""
-        return {model: self._score(self.mean_errors(model)) for model in self.errors}
+        return {model: self._score(model, self.mean_errors(model)) for model in self.errors}
 
-    def _score(self, errors: Float64Array) -> Score:
+    def _score(self, model: str, errors: Float64Array) -> Score:
         if not self.has_series:
             return score(errors, self.known, rmse(self.errors[PERSISTENCE][0], self.known))
         exact, persistence = (
             np.asarray(each, np.float64) for each in (errors, self.errors[PERSISTENCE][0])
         )
         return score_series(
-            exact, self.known, self.index.names, np.array(self.index.bounds), persistence
+            exact,
+            self.known_of([model]),
+            self.index.names,
+            np.array(self.index.bounds),
+            persistence,
         )
 
     def csv(self) -> str:

@@ -134,7 +134,7 @@ def measure_coverage(
                 groups |= group_by_level(forecasts[:, lead - 1], level_edges)
             for level, members in groups.items():
                 rows = np.flatnonzero(members)
-                coverage += _covered(errors, name, claim, lead, level, rows, bounds)
+                coverage += _measure_rows(errors, name, claim, lead, level, rows, bounds)
     return coverage
 
 
@@ -153,9 +153,10 @@ def measure_coverage_by_series(
             own = np.arange(rows.start, rows.stop)
             for claim, bounds in by_claim.items():
                 for lead in sorted({1, errors.horizon}):
-                    found = _covered(errors, name, claim, lead, "all", own, bounds)
-                    coverage.setdefault(series, []).extend(found)
-    return {series: found for series, found in coverage.items() if found}
+                    coverage.setdefault(series, []).extend(
+                        _measure_rows(errors, name, claim, lead, "all", own, bounds)
+                    )
+    return {series: shares for series, shares in coverage.items() if shares}
 
 
 def _forecasts(errors: ForecastErrors, name: str) -> Float64Array:
@@ -179,7 +180,7 @@ def _bounds(
     return bounds
 
 
-def _covered(
+def _measure_rows(
     errors: ForecastErrors,
     name: str,
     claim: float,
@@ -195,5 +196,5 @@ def _covered(
     if not len(rows):
         return []
     low, high, observed = bounds[0][rows, at], bounds[1][rows, at], errors.observed[rows]
-    held = float(((low <= observed) & (observed <= high)).mean())
-    return [Coverage(name, claim, lead, level, len(rows), held, float((high - low).mean()))]
+    share = float(((low <= observed) & (observed <= high)).mean())
+    return [Coverage(name, claim, lead, level, len(rows), share, float((high - low).mean()))]

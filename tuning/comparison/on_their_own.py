@@ -1,7 +1,8 @@
 """Each series by a model of its own: what one model for all series has to beat.
 
 Each own model is the finalist's configuration, with the same inputs and the same seeds, and learns
-from the rows of one series. It trains for as many epochs as were best on that series' validation.
+from the rows of one series. It trains for as many epochs as were best on that series' validation,
+or where that has nothing to score, as the finalist itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from lstm_model.data.sources import Dataset
 from lstm_model.errors import TableError, TrainingFailed
 from lstm_model.evaluation.holdout import Holdout
 from lstm_model.training.evaluator import HoldoutEvaluator
-from tuning.comparison.backtest import EvaluationWindow, series_for_window
+from tuning.comparison.backtest import EvaluationWindow, table_for_window
 from tuning.comparison.finalists import (
     RetrainedTrial,
     SeedRun,
@@ -39,7 +40,7 @@ class OwnForecasts:
 
     Attributes:
         changes: (S, V, L) as HoldoutEvaluator.forecast() gives them of the table of all series; no
-            change where a series has no model.
+            change where no model could be trained, NaN where none was asked for.
         without: the series that no model could be trained on.
     """
 
@@ -60,6 +61,7 @@ def forecast_on_their_own(
     space: SearchSpace,
     dataset: Dataset,
     table: EncodedTable,
+    names: Sequence[str],
     window: EvaluationWindow,
     finalist: RetrainedTrial,
     seeds: Sequence[int],
@@ -70,11 +72,12 @@ def forecast_on_their_own(
 
     Args:
         table: of all series, for the window.
+        names: of the series that get a model.
         run: runs jobs, and tells of them.
         title: whose models they are, to be told.
     """
     config, rounds = Configuration.model_validate(finalist.trial.config), space.study.max_epochs
-    alone = {name: _slice(dataset, rows) for name, rows in dataset.index}
+    alone = {name: _slice(dataset, rows) for name, rows in dataset.index if name in names}
     validated = _tables(alone, lambda one: EncodedTable.from_table(one.frame, one.step, space.data))
     jobs = [
         Job(train_with_seed, (config, shared, rounds, seed))
@@ -84,7 +87,10 @@ def forecast_on_their_own(
     runs = run(f"{title}: epochs", jobs)
     epochs = _epochs(list(validated), runs, len(seeds))
 
-    tested = _tables(alone, lambda one: series_for_window(one, space.data, window))
+    # What the test holds decides nothing: also a series of which little is scored has its model.
+    tested = _tables(
+        alone, lambda one: table_for_window(one, space.data, window, check_scored=False)
+    )
     failed = set(validated) - set(epochs)
     tested = {name: one for name, one in tested.items() if name not in failed}
     jobs = [
@@ -97,7 +103,7 @@ def forecast_on_their_own(
     ]
     forecasts = iter(run(f"{title}: final models", jobs))
     by_series = {name: [next(forecasts) for _ in seeds] for name in tested}
-    return _put_together(table, by_series, len(seeds))
+    return _put_together(table, names, by_series, len(seeds))
 
 
 def _slice(dataset: Dataset, rows: slice) -> Dataset:
@@ -135,14 +141,19 @@ def _epochs(names: Sequence[str], runs: Sequence[SeedRun | None], seeds: int) ->
 
 
 def _put_together(
-    table: EncodedTable, by_series: Mapping[str, Sequence[Float64Array | None]], seeds: int
+    table: EncodedTable,
+    names: Sequence[str],
+    by_series: Mapping[str, Sequence[Float64Array | None]],
+    seeds: int,
 ) -> OwnForecasts:
     """(S, V, L) of all series, from the (V, L) of each one's seeds, None where one failed."""
     holdout = Holdout(table)
     changes, without = np.zeros((seeds, *holdout.changes.shape)), []
     for name, rows in zip(holdout.names, holdout.rows, strict=True):
         own = [each for each in by_series.get(name, ()) if each is not None]
-        if len(own) == seeds:
+        if name not in names:
+            changes[:, rows] = np.nan
+        elif len(own) == seeds:
             changes[:, rows] = own
         else:
             without.append(name)
@@ -164,4 +175,5 @@ def _refit_and_forecast(
         training = train_for(epochs, config, table.training_only, max_epochs, seed, device)
     except TrainingFailed:
         return None
-    return HoldoutEvaluator(table, device).forecast(training.averaged)
+    with np.errstate(invalid="ignore"):  # persistence has no RMSE where nothing is scored
+        return HoldoutEvaluator(table, device).forecast(training.averaged)

@@ -24,6 +24,9 @@ from tuning.comparison.significance import (
     relative_losses,
 )
 
+# One model for each series is trained for so many at most: each of them takes seconds or more.
+MOST_ON_THEIR_OWN = 50
+
 
 def paired_metrics(errors: ForecastErrors) -> tuple[Metric, Metric]:
     """What the models are tested in; the first is of the question itself.
@@ -92,6 +95,25 @@ def own_models_name(model: str) -> str:
     return f"each_on_its_own_{model}"
 
 
+def sample_own_models(table: EncodedTable) -> list[str]:
+    """Which series of a test period get a model of their own: those that it scores, of more than
+    MOST_ON_THEIR_OWN so many, evenly spaced by name.
+    """
+    not_scored = {each.series for each in table.left_out if each.split == "validation"}
+    names = sorted(set(table.index.names) - not_scored)
+    count = min(len(names), MOST_ON_THEIR_OWN)
+    return [names[number * len(names) // count] for number in range(count)]
+
+
+def describe_own_models(model: str, table: EncodedTable, seeds: int) -> str:
+    """How many trainings they take, to be told before."""
+    count = len(sample_own_models(table))
+    return (
+        f"{model} on each series alone: {count:,} of {len(table.index):,} series, up to "
+        f"{2 * seeds * count:,} trainings ({seeds} for the epochs and {seeds} final models each)"
+    )
+
+
 def bootstrap_replicates(horizon: int) -> int:
     """How many replicates the bootstrap needs.
 
@@ -107,16 +129,20 @@ def block_length(step: Step, horizon: int) -> int:
     return max(round(WEEK / step.duration), 7 * horizon)
 
 
-def check_test_observations(table: EncodedTable, label: str, step: Step, seed: int) -> None:
+def check_test_observations(table: EncodedTable, label: str, seed: int) -> None:
     """Raises TableError where too little of a test period was observed for paired_tests(), before
     anything is trained for it.
     """
-    nothing_yet = ForecastErrors.of(table, {})
-    block, replicates = block_length(step, table.horizon), bootstrap_replicates(table.horizon)
+    own = own_models_name("")
+    sampled = {own: sample_own_models(table)} if len(table.index) > 1 else {}
+    nothing_yet = ForecastErrors.of(table, {}, sampled)
+    block = block_length(table.step, table.horizon)
+    replicates = bootstrap_replicates(table.horizon)
     for lead in range(1, table.horizon + 1):
-        observed = nothing_yet.panel(lead).observed
         try:
-            check_observations(observed, seed=seed, block=block, replicates=replicates)
+            for models in ((), (own,)) if sampled else ((),):
+                observed = nothing_yet.hours_by_series(lead, models).observed
+                check_observations(observed, seed=seed, block=block, replicates=replicates)
         except ValueError as error:
             raise TableError(
                 f"the test period {label} can't be used, {lead} rows ahead: {error}; "
@@ -149,11 +175,11 @@ def _paired_test(
     errors_a, errors_b = (errors.errors[model][:, :, lead - 1] for model in (a, b))
     replicates = bootstrap_replicates(errors.horizon)
     if metric in RELATIVE:
-        panel = errors.panel(lead)
+        hours = errors.hours_by_series(lead, (a, b))
         bootstrap = paired_relative_difference(
-            errors_a, errors_b, metric, panel, seed=seed, block=block, replicates=replicates
+            errors_a, errors_b, metric, hours, seed=seed, block=block, replicates=replicates
         )
-        losses = [relative_losses(each, panel, metric) for each in (errors_a, errors_b)]
+        losses = [relative_losses(each, hours, metric) for each in (errors_a, errors_b)]
     else:
         bootstrap = paired_difference(
             errors_a, errors_b, metric, seed=seed, block=block, replicates=replicates

@@ -25,7 +25,12 @@ from tuning.comparison.backtest import ComparisonProtocol, ForecastErrors, tell_
 from tuning.comparison.finalists import RetrainedTrial, fresh_seeds
 from tuning.comparison.notes import protocol_notes
 from tuning.comparison.on_their_own import forecast_on_their_own
-from tuning.comparison.paired_tests import baseline_beside, own_models_name
+from tuning.comparison.paired_tests import (
+    baseline_beside,
+    describe_own_models,
+    own_models_name,
+    sample_own_models,
+)
 from tuning.comparison.result import (
     Candidate,
     Comparison,
@@ -51,7 +56,7 @@ class ComparedStudy:
     """A finished study, and its table's test windows as its models read them.
 
     Attributes:
-        windows: one table for each of the protocol's windows, from series_for_window().
+        windows: one table for each of the protocol's windows, from table_for_window().
     """
 
     study: StudyView
@@ -107,6 +112,7 @@ def compare_models(
     final_models: dict[str, TrainedForecaster] = {}
     for number, window in enumerate(protocol.windows):
         forecasts: dict[str, Float64Array] = {}
+        sampled: dict[str, list[str]] = {}
         for name, each in studies.items():
             study, table, finalist = each.study, each.windows[number], ranked[name][0]
             seeds = fresh_seeds(study.space, protocol.seeds)
@@ -125,10 +131,13 @@ def compare_models(
                 changes = _by_series(table, np.stack(leads, axis=1))
                 forecasts[f"lightgbm_{name}"] = evaluator.holdout.gather(changes)[None]
             if number == 0 and len(table.index) > 1:
+                steps.tell(describe_own_models(name, table, len(seeds)))
+                sampled[own_models_name(name)] = names = sample_own_models(table)
                 own = forecast_on_their_own(
                     study.space,
                     study.dataset,
                     table,
+                    names,
                     window,
                     finalist,
                     seeds,
@@ -139,7 +148,7 @@ def compare_models(
                 left_out += own.sentences(own_models_name(name))
         # Any study's table has what happened: they differ in their inputs alone.
         observed = next(iter(studies.values())).windows[number]
-        windows.append(ForecastErrors.of(observed, forecasts))
+        windows.append(ForecastErrors.of(observed, forecasts, sampled))
         left_out += tell_left_out(observed, window)
     steps.tell("Testing the differences")
     comparison = _judge(studies, protocol, ranked, windows, final_models, left_out, command)
@@ -220,7 +229,7 @@ def _judge(
     edges = breakdowns.find_level_edges(first.windows[0], dataset.level_edges)
     scores = test.scores()
     for name, each in studies.items():
-        scores[name] = _beside_best_baseline(name, each.study, scores)
+        scores[name] = _beside_best_baseline(name, each.study, scores, test.has_series)
     names = [*studies, PERSISTENCE, *sorted(set(scores) - {*studies, PERSISTENCE})]
     comparison = Comparison(
         verdict="",
@@ -256,12 +265,14 @@ def _judge(
         years={
             window.label: YearResult(
                 errors.rows(),
-                {model: each.rmse for model, each in errors.scores().items()},
+                {model: each.rmse for model, each in scores.items()},
                 paired_tests.paired_tests(errors, pairs[:1], metrics[:1], block=block, seed=seed),
+                {model: each.skill for model, each in scores.items()} if test.has_series else None,
             )
             for window, errors in zip(protocol.windows[1:], windows[1:], strict=True)
+            for scores in [errors.scores()]
         },
-        protocol_notes=protocol_notes(study, protocol),
+        protocol_notes=protocol_notes(study, protocol, test),
         versions=library_versions(),
         command=list(command),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -296,7 +307,7 @@ def _data_source(studies: Mapping[str, ComparedStudy]) -> DataSource:
 
 
 def _beside_best_baseline(
-    model: str, study: StudyView, scores: Mapping[str, ModelScores]
+    model: str, study: StudyView, scores: Mapping[str, ModelScores], has_series: bool
 ) -> ModelScores:
     """The model's scores with the best baseline on validation, and the skill beyond it."""
     best, gain = {}, {}
@@ -304,7 +315,7 @@ def _beside_best_baseline(
         name = study.baselines.best_at(lead, lambda each: baseline_beside(each, model) in scores)
         best[lead] = baseline_beside(name, model)
         reference = scores[best[lead]].rmse[lead]
-        if len(study.table.index) > 1:  # mean ratios to persistence, as everywhere
+        if has_series:  # mean ratios to persistence, as everywhere
             error, reference = (1.0 - scores[each].skill[lead] for each in (model, best[lead]))
         gain[lead] = float(skill(np.array(error), np.array(reference)))
     return replace(scores[model], best_baseline=best, skill_best_baseline=gain)

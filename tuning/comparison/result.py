@@ -43,7 +43,8 @@ class ModelScores(JsonRecord):
     rmse_by_seed: Mapping[int, Sequence[float]] | None = None
     mae_by_seed: Mapping[int, Sequence[float]] | None = None
     best_baseline: Mapping[int, str] | None = None  # the strongest on validation
-    skill_best_baseline: ByLeadTime | None = None  # 1 - RMSE / that baseline's, on the test hours
+    # 1 - RMSE / that baseline's, on the test hours; of several series of their mean ratios
+    skill_best_baseline: ByLeadTime | None = None
     skill_by_seed: Mapping[int, Sequence[float]] | None = None  # of several series
 
 
@@ -157,6 +158,7 @@ class YearResult(JsonRecord):
     rows: Mapping[int, int]
     rmse: Mapping[str, ByLeadTime]
     tests: Sequence[PairedTest]
+    skill: Mapping[str, ByLeadTime] | None = None  # of several series
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,24 @@ class Comparison(JsonRecord):
         """The names of those that are scored; none where the table is one series."""
         first = next(iter((self.by_series or {}).values()), {})
         return list(first)
+
+    def series_skill(self, a: str, b: str, lead: int) -> dict[str, tuple[float, float]]:
+        """a's and b's skill in each series that both are scored in at a lead time."""
+        ours, theirs = ((self.by_series or {}).get(model, {}) for model in (a, b))
+        return {
+            name: (ours[name].skill[lead], theirs[name].skill[lead])
+            for name in ours
+            if name in theirs and lead in ours[name].skill
+        }
+
+    def lost_series(self, a: str, b: str, lead: int) -> list[str]:
+        """The series in which a errs no less than b at a lead time, the one that it loses by most
+        first.
+        """
+        gain = {
+            name: ours - theirs for name, (ours, theirs) in self.series_skill(a, b, lead).items()
+        }
+        return [name for name in sorted(gain, key=lambda each: gain[each]) if not gain[name] > 0]
 
     @property
     def quantity(self) -> str:

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from lstm_model.arrays import Float64Array, Mask
-from tuning.comparison.panel import Panel
+from tuning.comparison.hours_by_series import HoursBySeries
 
 # The relative ones are of several series: the mean of each one's error by persistence's.
 Metric = Literal["rmse", "mae", "relative_rmse", "relative_mae"]
@@ -26,7 +26,7 @@ MAX_STUDENTISATION = 10.0
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """The metric of a minus that of b, in the target's unit: below 0, a is better."""
+    """The metric of a minus that of b, in its unit: below 0, a is better."""
 
     difference: float
     low: float  # the 95% interval's ends
@@ -94,7 +94,7 @@ def paired_relative_difference(
     a: Float64Array,
     b: Float64Array,
     metric: Metric,
-    panel: Panel,
+    hours: HoursBySeries,
     *,
     seed: int,
     block: int = BLOCK_HOURS,
@@ -118,22 +118,20 @@ def paired_relative_difference(
     Raises:
         ValueError: as paired_difference().
     """
-    observed = panel.observed
+    observed = hours.observed
     if observed.sum() < 2:
         raise ValueError(f"two hours or more must be observed, but got {observed.sum()}")
     resamples = _Resamples.draw(observed, seed=seed, block=block, replicates=replicates)
-    terms_a, terms_b = (_InfluenceTerms.of_series(errors, panel, metric) for errors in (a, b))
-    return _bootstrap(terms_a, terms_b, replace(resamples, counts=np.ones(replicates)), seed)
+    terms_a, terms_b = (_InfluenceTerms.of_series(errors, hours, metric) for errors in (a, b))
+    return _bootstrap(terms_a, terms_b, resamples, seed)
 
 
-def relative_losses(errors: Float64Array, panel: Panel, metric: Metric) -> Float64Array:
-    """(T,) what the mean forecast of (S, R) errors loses at each time, all series together, each
-    in units of what persistence loses in it; NaN where none counts.
+def relative_losses(errors: Float64Array, hours: HoursBySeries, metric: Metric) -> Float64Array:
+    """(T,) what the mean forecast of (S, R) errors loses at each time, all series together; NaN
+    where none counts. Their mean is the metric: as the bootstrap, to first order.
     """
-    loss = np.square if metric in SQUARED else np.abs
-    units = panel.by_series(loss(panel.persistence))
-    losses = panel.by_time(loss(panel.known(errors).mean(axis=0)) / units[panel.series])
-    return np.where(panel.observed, losses, np.nan)
+    terms, observed = _InfluenceTerms.of_series(errors, hours, metric), hours.observed
+    return np.where(observed, terms.value + observed.sum() * terms.influence, np.nan)
 
 
 def effective_block(hours: int, block: int) -> int:
@@ -265,7 +263,7 @@ class _InfluenceTerms:
     # (T,) their sum over observed hours, by the count, is the metric's change
     influence: Float64Array
     count: int
-    has_root: bool  # whether the metric is the root of the mean loss
+    of_losses: Literal["root of mean", "mean", "sum"]  # what the metric, or its change, is
     seeds_variance: float  # of the metric, from the draw of the seeds
 
     @classmethod
@@ -281,18 +279,25 @@ class _InfluenceTerms:
             value, root = float(losses.sum() / count), 1.0
         influence = np.where(observed, root * (losses - losses.sum() / count), 0.0)
         by_seed = root * slopes.sum(axis=1) / count
-        variance = _variance_of_mean(by_seed)
-        return cls(value, losses, slopes, influence, int(count), metric == "rmse", variance)
+        return cls(
+            value=value,
+            losses=losses,
+            slopes=slopes,
+            influence=influence,
+            count=int(count),
+            of_losses="root of mean" if metric == "rmse" else "mean",
+            seeds_variance=_variance_of_mean(by_seed),
+        )
 
     @classmethod
-    def of_series(cls, errors: Float64Array, panel: Panel, metric: Metric) -> Self:
+    def of_series(cls, errors: Float64Array, hours: HoursBySeries, metric: Metric) -> Self:
         """Of (S, R) errors: here losses are influences, and sums over all hours are changes."""
-        errors = panel.known(errors)
+        errors = hours.known(errors)
         mean = errors.mean(axis=0)
         loss = np.square if metric in SQUARED else np.abs
-        losses, references = loss(mean), loss(panel.persistence)
-        units = panel.by_series(references)
-        means = panel.by_series(losses) / units  # of each series, the ratio or its square
+        losses, references = loss(mean), loss(hours.persistence)
+        units = hours.by_series(references)
+        means = hours.by_series(losses) / units  # of each series, the ratio or its square
         weights = 1 / (units * len(units))
         if metric in SQUARED:
             means = np.sqrt(means)
@@ -302,11 +307,18 @@ class _InfluenceTerms:
             against, slope = weights * means**2, 2 * mean
         else:
             against, slope = weights * means, np.sign(mean)
-        of_row = weights[panel.series]
-        influence = panel.by_time(of_row * losses - against[panel.series] * references)
-        slopes = np.stack([panel.by_time(of_row * slope * each) for each in errors])
-        variance = _variance_of_mean(slopes.sum(axis=1))
-        return cls(float(means.mean()), influence, slopes, influence, 1, False, variance)
+        of_row = weights[hours.series]
+        influence = hours.by_time(of_row * losses - against[hours.series] * references)
+        slopes = np.stack([hours.by_time(of_row * slope * each) for each in errors])
+        return cls(
+            value=float(means.mean()),
+            losses=influence,
+            slopes=slopes,
+            influence=influence,
+            count=1,
+            of_losses="sum",
+            seeds_variance=_variance_of_mean(slopes.sum(axis=1)),
+        )
 
     def replicates(self, resamples: _Resamples, generator: np.random.Generator) -> Float64Array:
         """(R,) the metric in resamples; of several series its change."""
@@ -322,8 +334,10 @@ class _InfluenceTerms:
         sums = summed(self.losses)
         for weight, slopes in zip(weights.T, self.slopes, strict=True):
             sums += weight * summed(slopes)
+        if self.of_losses == "sum":
+            return sums
         means = sums / resamples.counts
-        return np.asarray(np.sqrt(np.maximum(means, 0.0)) if self.has_root else means)
+        return np.sqrt(np.maximum(means, 0.0)) if self.of_losses == "root of mean" else means
 
 
 def _bootstrap(

@@ -1,6 +1,7 @@
 """The answer in plain sentences, from a comparison's own figures."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 
@@ -9,10 +10,9 @@ from lstm_model.wording import DIGITS, number_format
 from tuning.comparison.paired_tests import baseline_beside, own_models_name
 from tuning.comparison.result import Comparison, PairedTest
 from tuning.comparison.significance import SQUARED
-from tuning.wording import number_ranges
+from tuning.wording import list_names, number_ranges
 
 ALPHA = 0.05
-SERIES_NAMED = 3  # at most, of those in which the better model errs more
 
 
 def significant_signs(tests: Sequence[PairedTest], a: str, b: str) -> dict[int, int]:
@@ -122,16 +122,17 @@ def _figures(comparison: Comparison, first: str, second: str, lead: int) -> str:
         for group in comparison.breakdowns
         if (group.by, group.lead_time) == ("month", lead)
     ]
-    notes = ""
+    better, notes = "", ""
     # The interval is of this lead time alone, and the answer of all of them.
     count, p = len(comparison.lead_times), test.p_value_bootstrap_holm
     if count > 1 and (low > 0 or high < 0) and p >= ALPHA:
         notes = f" that does not stand once corrected for the {count} lead times (p {p:.2g})"
-    better = [f"{sum(months)} of {len(months)} months"] if len(months) > 1 else []
-    if comparison.by_series:
-        better.insert(0, _series_won(comparison, first, second, lead))
+    if comparison.by_series:  # the months' errors are over all rows, where large series count most
+        better = _series_won(comparison, first, second, lead)
+    elif len(months) > 1:
+        better = f"{sum(months)} of {len(months)} months"
     if better:
-        notes += f", better in {' and in '.join(better)}"
+        notes += f", better in {better}"
     return f"{_difference(comparison, first, second, lead, low, high)}{notes}"
 
 
@@ -141,7 +142,8 @@ def _difference(
     """Both models' errors, how much lower the first one's is, and the ends of its interval."""
     models = [comparison.models[model] for model in (first, second)]
     if comparison.by_series:
-        ours, theirs = (scores.skill[lead] for scores in models)
+        of_series = comparison.series_skill(first, second, lead).values()
+        ours, theirs = map(fmean, zip(*of_series, strict=True))
         points = [format(100 * value, "z.2f") for value in (ours - theirs, low, high)]
         return (
             f"mean skill {_percent(ours)} against {_percent(theirs)}, a difference of {points[0]} "
@@ -158,18 +160,10 @@ def _difference(
 
 def _series_won(comparison: Comparison, first: str, second: str, lead: int) -> str:
     """`6 of 8 series (not in Dingling and Wanliu)`: in how many the first model errs less."""
-    assert comparison.by_series is not None
-    ours, theirs = (comparison.by_series[model] for model in (first, second))
-    scored = [name for name in ours if lead in ours[name].rmse]
-    lost = [name for name in scored if not ours[name].rmse[lead] < theirs[name].rmse[lead]]
-    won = f"{len(scored) - len(lost)} of {len(scored)} series"
-    if not 0 < len(lost) < len(scored):
-        return won
-    # Those in which most is lost come first.
-    lost.sort(key=lambda name: ours[name].skill[lead] - theirs[name].skill[lead])
-    named, others = lost[:SERIES_NAMED], len(lost) - SERIES_NAMED
-    rest = f" and {others} more" if others > 0 else ""
-    return f"{won} (not in {', '.join(named)}{rest})"
+    count = len(comparison.series_skill(first, second, lead))
+    lost = comparison.lost_series(first, second, lead)
+    won = f"{count - len(lost)} of {count} series"
+    return f"{won} (not in {list_names(lost)})" if 0 < len(lost) < count else won
 
 
 def _own_sentences(comparison: Comparison) -> list[str]:
@@ -202,7 +196,10 @@ def _own_sentences(comparison: Comparison) -> list[str]:
             "no difference": "No difference is shown between one model for all series and one for "
             "each",
         }[answer]
-        sentences.append(f"{said} ({model}): {'; '.join(clauses)}.")
+        assert comparison.by_series is not None
+        count, of = (len(comparison.by_series[name]) for name in (own, model))
+        which = f"{model}, in {count:,} of {of:,} series" if count < of else model
+        sentences.append(f"{said} ({which}): {'; '.join(clauses)}.")
     return sentences
 
 

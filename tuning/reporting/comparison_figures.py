@@ -15,7 +15,7 @@ from lstm_model.figures.series import pick_by_skill, plot_skill_by_series
 from lstm_model.figures.style import REFERENCE_STYLES, assign_styles, label
 from tuning.comparison.backtest import ForecastErrors
 from tuning.comparison.result import Comparison
-from tuning.reporting.comparison_series import SeriesScores
+from tuning.reporting.comparison_series import ScoresBySeries
 from tuning.reporting.render import ReportFigure
 from tuning.reporting.series_words import RELATIVE_RMSE
 
@@ -38,7 +38,7 @@ def draw_comparison(comparison: Comparison, errors: ForecastErrors) -> list[Repo
 
 
 def _skill_by_series(comparison: Comparison, styles: Styles) -> list[ReportFigure]:
-    if not (by_series := SeriesScores.of(comparison)):
+    if not (by_series := ScoresBySeries.of(comparison)):
         return []
     skill = {model: by_series.skill(model) for model in by_series.shown}
     figure = plot_skill_by_series(skill, by_series.ranked, styles=styles)
@@ -52,7 +52,7 @@ def _skill_by_series(comparison: Comparison, styles: Styles) -> list[ReportFigur
 def _episode(
     comparison: Comparison, errors: ForecastErrors, lead: int, styles: Styles
 ) -> ReportFigure:
-    if by_series := SeriesScores.of(comparison):
+    if by_series := ScoresBySeries.of(comparison):
         return _episodes_of_series(comparison, errors, by_series, lead, styles)
     near, span = pick_episode(errors.times, errors.observed)
     ahead = comparison.lead_name(lead)
@@ -74,7 +74,7 @@ def _episode(
 def _episodes_of_series(
     comparison: Comparison,
     errors: ForecastErrors,
-    by_series: SeriesScores,
+    by_series: ScoresBySeries,
     lead: int,
     styles: Styles,
 ) -> ReportFigure:
@@ -174,7 +174,8 @@ def _error_by_level(comparison: Comparison, styles: Styles) -> ReportFigure:
         step=comparison.step,
         styles=styles,
     )
-    caption = f"RMSE {comparison.lead_name(lead)} ahead by the last observed value."
+    over = " (all rows)" if comparison.by_series else ""
+    caption = f"RMSE{over} {comparison.lead_name(lead)} ahead by the last observed value."
     return ReportFigure("error-by-level", caption, figure)
 
 

@@ -25,7 +25,7 @@ from tuning.wording import list_names
 
 
 @dataclass(frozen=True)
-class SeriesScores:
+class ScoresBySeries:
     """The scores of several series on the test hours.
 
     Attributes:
@@ -69,18 +69,6 @@ class SeriesScores:
         """(N,) of the ranked series."""
         return np.array([self.mean("skill", model, name) for name in self.ranked])
 
-    def compare(self, a: str, b: str, lead: int) -> tuple[int, list[str]]:
-        """In how many series a errs less than b at a lead time, and in which ones not, the one that
-        it loses by most first.
-        """
-        gain = {
-            name: scores.skill[lead] - self.scores[b][name].skill[lead]
-            for name, scores in self.scores[a].items()
-            if lead in scores.skill
-        }
-        lost = [name for name in sorted(gain, key=lambda each: gain[each]) if not gain[name] > 0]
-        return len(gain) - len(lost), lost
-
 
 class SeriesTables:
     """A comparison's tables of its series."""
@@ -90,34 +78,35 @@ class SeriesTables:
 
     def all(self) -> Iterator[ReportTable]:
         """Where which model is better, and every series' skill; nothing of one series."""
-        if not (by_series := SeriesScores.of(self._comparison)):
+        if not (by_series := ScoresBySeries.of(self._comparison)):
             return
-        yield self._better(by_series)
+        yield self._better()
         yield self._by_series(by_series)
         if self._comparison.coverage_by_series:
             yield self._covered_by_series(by_series, self._comparison.coverage_by_series)
 
-    def _better(self, by_series: SeriesScores) -> ReportTable:
+    def _better(self) -> ReportTable:
         """Each pair of models that is tested: in how many series the first errs less."""
         rows = []
         for test in self._comparison.tests:
             if test.metric != "relative_rmse" or test.lead_time not in self._tables.leads:
                 continue
-            better, lost = by_series.compare(test.a, test.b, test.lead_time)
-            count = f"{better} of {better + len(lost)}"
+            pair = test.a, test.b, test.lead_time
+            lost = self._comparison.lost_series(*pair)
+            count = len(self._comparison.series_skill(*pair))
             rows.append(
                 (
                     f"{label(test.a)} against {label(test.b)}",
                     self._comparison.lead_name(test.lead_time),
                     list_names(lost) if lost else "none",
-                    count,
+                    f"{count - len(lost)} of {count}",
                     *self._tables.with_interval(test),
                 )
             )
         headings = ("models", "ahead", "no better in", "better in", "difference", "95% interval")
         return ReportTable("In how many series the first is better", headings, rows, 3)
 
-    def _by_series(self, by_series: SeriesScores) -> ReportTable:
+    def _by_series(self, by_series: ScoresBySeries) -> ReportTable:
         """A row a series, the one with the most skill first."""
         shown = by_series.shown
         rows: list[tuple[str, ...]] = []
@@ -143,7 +132,7 @@ class SeriesTables:
         return ReportTable(title, headings, rows)
 
     def _covered_by_series(
-        self, by_series: SeriesScores, coverage: Mapping[str, Sequence[Coverage]]
+        self, by_series: ScoresBySeries, coverage: Mapping[str, Sequence[Coverage]]
     ) -> ReportTable:
         """How many observations the first model's intervals held in each series."""
         model, lead = by_series.shown[0], self._comparison.lead_times[0]

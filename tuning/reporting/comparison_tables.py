@@ -39,6 +39,7 @@ class ComparisonTables:
         self.unit = f" ({comparison.unit})" if comparison.unit else ""
         leads = comparison.lead_times
         self._several = comparison.by_series is not None
+        self._over = " (all rows)" if self._several else ""  # what RMSE and MAE are of
         self._narrow = narrow and len(leads) > 1
         if self._narrow:
             self.leads: Sequence[int] = comparison.outer_lead_times
@@ -50,7 +51,7 @@ class ComparisonTables:
 
     def models(self) -> ReportTable:
         """With one lead time a column for each measure, with several one for each of them."""
-        models, over = self.comparison.models, " (all rows)" if self._several else ""
+        models, over = self.comparison.models, self._over
         measures: dict[str, tuple[Callable[[float], str], list[Mapping[int, float]]]] = {
             f"RMSE{over}{self.unit}": (self.error, [scores.rmse for scores in models.values()]),
             f"MAE{over}{self.unit}": (self.error, [scores.mae for scores in models.values()]),
@@ -182,7 +183,7 @@ class ComparisonTables:
                 (each.group, f"{each.rows:,}", *(self.error(each.rmse[name]) for name in models))
                 for each in group
             ]
-            title = f"RMSE{self.unit} by {by}, {self.comparison.lead_name(lead)} ahead"
+            title = f"RMSE{self._over}{self.unit} by {by}, {self.comparison.lead_name(lead)} ahead"
             yield ReportTable(title, (by, "rows", *map(label, models)), rows)
 
     def largest_errors(self) -> Iterator[ReportTable]:
@@ -203,10 +204,14 @@ class ComparisonTables:
         rows: list[tuple[str, ...]] = []
         for year, result in self.comparison.years.items():
             rows.append((year, "rows scored", *(f"{n:,}" for n in self._at(result.rows))))
+            for name, skill in (result.skill or {}).items():
+                rows.append((year, f"{label(name)}: skill", *map(percent, self._at(skill))))
             for name, errors in result.rmse.items():
-                rows.append((year, label(name), *map(self.error, self._at(errors))))
+                which = f"{label(name)}: RMSE" if self._several else label(name)
+                rows.append((year, which, *map(self.error, self._at(errors))))
         headings = ("year", "model", *(f"{ahead} ahead" for ahead in self._ahead))
-        return ReportTable(f"RMSE{self.unit}", headings, rows, 2)
+        title = f"RMSE{self._over}{self.unit}"
+        return ReportTable(f"Skill, and {title}" if self._several else title, headings, rows, 2)
 
     def protocol(self) -> ReportTable:
         comparison, data = self.comparison, self.comparison.data

@@ -2,29 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median_low
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from lstm_model.data.series_index import SeriesIndex
-from tuning.wording import list_names
+from tuning.wording import group_left_out, list_names
 
 if TYPE_CHECKING:
+    from lstm_model.data.encoded_table import LeftOut
     from tuning.study.view import StudyView
 
 # What a search minimises of several series, the mean of theirs: 1 - skill.
 RELATIVE_RMSE = "RMSE / persistence's"
 # Up to so many series a table has a row for each; of more the best and the worst ones.
 MOST_ROWS, FROM_EACH_END = 30, 10
-
-
-class LeftOutSeries(Protocol):
-    """A series that is left out of a split, and why, as EncodedTable and Comparison have it."""
-
-    @property
-    def series(self) -> str: ...
-    @property
-    def split(self) -> str: ...
-    @property
-    def reason(self) -> str: ...
 
 
 def has_several(study: "StudyView") -> bool:
@@ -46,13 +36,11 @@ def describe_series(index: SeriesIndex) -> str:
     )
 
 
-def describe_left_out(left_out: Iterable[LeftOutSeries]) -> list[str]:
+def describe_left_out(left_out: "Iterable[LeftOut]") -> list[str]:
     """A clause for each split and reason, with the names of the first series."""
-    names: dict[tuple[str, str], list[str]] = {}
-    for each in left_out:
-        names.setdefault((each.split, each.reason), []).append(each.series)
     return [
-        f"{list_names(series)} ({split}): {reason}" for (split, reason), series in names.items()
+        f"{list_names(names)} ({split}): {reason}"
+        for (split, reason), names in group_left_out(left_out).items()
     ]
 
 

@@ -29,7 +29,7 @@ from lstm_model.data.time_forms import (
 from lstm_model.data.zones import WELL_KNOWN, fitting_zones
 from lstm_model.errors import InputError, TableError
 from lstm_model.wording import yaml_text
-from tuning.space.series_proposal import FoundSeries
+from tuning.space.series_proposal import SeriesProposal
 
 # Columns of digits are clocks where they are called so: else they may be counts or ids.
 NAMES_A_CLOCK = re.compile(
@@ -73,7 +73,7 @@ FEW_TWICE, FEWEST_TWICE = 0.05, 3
 MAX_NAMED = 4
 TOLERANT = {"gaps": "fill", "duplicates": "last"}
 # Which series a table holds, of the clock's columns and its times.
-FindSeries = Callable[[Sequence[str], Clock], FoundSeries | None]
+FindSeries = Callable[[Sequence[str], Clock], SeriesProposal | None]
 Value = str | tuple[str, ...]
 
 
@@ -95,7 +95,7 @@ class ClockProposal:
     names: tuple[str, ...]
     keys: Mapping[str, tuple[Value, str]]
     rows: Rows
-    series: FoundSeries | None = None
+    series: SeriesProposal | None = None
 
     @property
     def reading(self) -> Reading:
@@ -200,7 +200,7 @@ def _propose(
     series_of: FindSeries,
 ) -> ClockProposal:
     """The keys that read a clock; raises TableError where there are none, or several."""
-    readings: list[tuple[str | None, Clock, FoundSeries | None, str | None, Rows]] = []
+    readings: list[tuple[str | None, Clock, SeriesProposal | None, str | None, Rows]] = []
     refused: list[TableError] = []
     for dates, clock in _readable(table, names):
         try:
@@ -272,7 +272,7 @@ def _arranged(
     table: Table,
     names: tuple[str, ...],
     clock: Clock,
-    series: FoundSeries | None,
+    series: SeriesProposal | None,
     zone: str | None,
 ) -> tuple[str | None, Rows]:
     """The rows with what it takes to make them regular, and the zone that is among that."""
@@ -326,7 +326,7 @@ def _check_duplicates(
     table: Table,
     names: tuple[str, ...],
     clock: Clock,
-    series: FoundSeries | None,
+    series: SeriesProposal | None,
     rows: Rows,
 ) -> None:
     """Many rows of one time are no accident: they may be several series."""

@@ -21,7 +21,7 @@ from lstm_model.data.panel import repeat_static
 from lstm_model.data.rows import Rows
 from lstm_model.data.suspicion import find_sentinels, is_sentinel, meaning_of_empty
 from lstm_model.data.table_file import Table
-from tuning.space.series_proposal import FoundSeries, never_changes_within
+from tuning.space.series_proposal import SeriesProposal, never_changes_within
 
 # Texts among numbers that stand for missing: there are no more different ones, and few rows.
 MOST_MISSING_TEXTS, MOSTLY_NUMBERS = 3, 0.5
@@ -39,7 +39,7 @@ class ColumnReader:
         static: the columns that never change within a series, where there are several.
     """
 
-    def __init__(self, table: Table, rows: Rows, series: FoundSeries | None = None) -> None:
+    def __init__(self, table: Table, rows: Rows, series: SeriesProposal | None = None) -> None:
         self._table, self._rows = table, rows
         self._series = None if series is None else series.rows
         # The columns of a wide table that are no series are all series' own.

@@ -24,7 +24,7 @@ from lstm_model.series_rules import FILE
 from tuning.space.clock_proposal import ClockProposal, FindSeries, find_clocks, propose_clock
 from tuning.space.column_proposal import ColumnReader
 from tuning.space.series_proposal import (
-    FoundSeries,
+    SeriesProposal,
     find_likes,
     find_series,
     match_columns,
@@ -212,7 +212,9 @@ def propose(
     )
 
 
-def _known(series: FoundSeries | None, names: Sequence[str], clock: Clock) -> FoundSeries | None:
+def _known(
+    series: SeriesProposal | None, names: Sequence[str], clock: Clock
+) -> SeriesProposal | None:
     """The series that a table holds whatever its clock is."""
     return series
 

@@ -13,8 +13,7 @@ import pandas as pd
 from lstm_model.arrays import IntArray
 from lstm_model.configuration import Reading
 from lstm_model.data.diagnosis import SHARED, is_time_of_day, series_keys
-from lstm_model.data.panel import SeriesRows, melt, name_file, read_series
-from lstm_model.data.places import Places
+from lstm_model.data.panel import SeriesRows, melt, read_series
 from lstm_model.data.table_file import Table
 from lstm_model.data.time_forms import Clock
 from lstm_model.errors import InputError
@@ -28,7 +27,7 @@ MAX_SHOWN = 5
 
 
 @dataclass(frozen=True)
-class FoundSeries:
+class SeriesProposal:
     """The series of a table.
 
     Attributes:
@@ -75,14 +74,14 @@ def match_columns(text: str, header: Sequence[str], file: str) -> tuple[str, ...
         return (text,)
     names: dict[str, None] = {}
     for part in filter(None, map(str.strip, text.split(","))):
-        found = [part]
+        matches = [part]
         if part not in header and has_magic(part):
-            found = [name for name in header if fnmatchcase(name, part)]
-            if not found:
+            matches = [name for name in header if fnmatchcase(name, part)]
+            if not matches:
                 raise InputError(
                     f"{file}: no column is like {part!r}; there are {shorten(list(header))}"
                 )
-        names |= dict.fromkeys(found)
+        names |= dict.fromkeys(matches)
     return tuple(names) or (text,)
 
 
@@ -103,7 +102,7 @@ def name_all(name: str, likes: Sequence[str]) -> str:
 
 def melt_columns(
     table: Table, targets: Sequence[str], shared: Sequence[str]
-) -> tuple[Table, FoundSeries, str]:
+) -> tuple[Table, SeriesProposal, str]:
     """A wide table in long form, its series, and what the column of their values is called.
 
     Args:
@@ -112,43 +111,27 @@ def melt_columns(
     target, number = MELTED, 2
     while target in table.header:
         target, number = f"{MELTED}_{number}", number + 1
-    cells, rows = melt(table.cells[[*shared, *targets]], targets, target)
-    count = len(table.cells)
-
-    def locate(row: int) -> str:
-        return table.places.locate(row % count)
-
-    starts = (np.arange(len(targets))[:, None] * count + table.first_rows).ravel()
-    long = replace(
-        table,
-        cells=cells,
-        places=Places(table.places.name, locate),
-        first_rows=tuple(map(int, starts)),
-    )
-    return long, FoundSeries("targets", tuple(targets), rows), target
+    wide = replace(table, cells=table.cells[[*shared, *targets]])
+    long, rows = melt(wide, targets, target)
+    return long, SeriesProposal("targets", tuple(targets), rows), target
 
 
-def read_named_series(table: Table, files: Sequence[str], columns: Sequence[str]) -> FoundSeries:
+def read_named_series(table: Table, files: Sequence[str], columns: Sequence[str]) -> SeriesProposal:
     """The series that somebody named the columns of.
 
     Args:
         files: the names of those that the table is from.
 
     Raises:
-        TableError: a row is of none.
+        TableError: a row is of none, or two files are called alike.
     """
-    cells = table.cells
-    if FILE in columns and FILE not in cells:
-        names = pd.Index(list(map(name_file, files)))
-        lengths = np.diff((*table.first_rows, len(cells)))
-        cells = cells.assign(**{FILE: names.take(np.repeat(np.arange(len(names)), lengths))})
-    reading = Reading(series=tuple(columns))
-    return FoundSeries("series", tuple(columns), read_series(cells, reading, table.places))
+    rows = read_series(table, Reading(series=tuple(columns)), files)
+    return SeriesProposal("series", tuple(columns), rows)
 
 
 def find_series(
     table: Table, files: Sequence[str], apart: Sequence[str], names: Sequence[str], clock: Clock
-) -> FoundSeries | None:
+) -> SeriesProposal | None:
     """The series that a table of these times seems to hold; None where it is one.
 
     Args:

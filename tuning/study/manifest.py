@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lstm_model import __version__
-from lstm_model.configuration import DataSettings, Reading
+from lstm_model.configuration import DataSettings
 from lstm_model.data.sources import Dataset
 from lstm_model.errors import InputError, os_error_text
 from lstm_model.files import read_bytes, read_json, write_file
@@ -22,8 +22,8 @@ from tuning.study.summary import summarize_data
 from tuning.study.view import StudyView
 
 MANIFEST = "study.json"
-# Format 2 knew neither zones nor gaps: rows as they stand.
-STUDY_FORMAT, LAST_STUDY_FORMAT = 3, 2
+# Format 3 knew one series alone, of which format 4 says nothing more.
+STUDY_FORMAT, LAST_STUDY_FORMAT = 4, 3
 LIBRARIES = ("torch", "ray", "optuna", "numpy", "pandas")
 
 
@@ -110,8 +110,6 @@ def read_study_space(folder: StoragePath) -> SearchSpace:
                 f"how), but its {', '.join(other)} changed; put it back, or begin another study"
             )
         data = manifest["data"]["settings"]
-        if manifest["format"] == LAST_STUDY_FORMAT:
-            data = Reading.model_validate({}).model_dump() | data
         for kind, saved in (
             (DataSettings, data),
             (StudySettings, manifest["settings"]),

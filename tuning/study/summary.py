@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from lstm_model.files import write_file
 from tuning.space.search_space import SearchSpace, Value
 from tuning.study.json_record import JsonRecord
 from tuning.study.storage import StoragePath, to_json_bytes
-from tuning.study.trial import Trial, objective_of
+from tuning.study.trial import Trial
 from tuning.study.view import Outcome, StudyView
 
 # Derived files are rewritten whole: at most this often while trials run, and less often where
@@ -141,21 +139,14 @@ def _summarize_best(study: StudyView) -> BestSummary | None:
         "mae": score["mae"],
         "skill": score["skill"],
     }
-    rmse_by_lead_time = {"1": score["rmse"]}
     if "by_lead_time" in score:
-        rmse_by_lead_time = score["by_lead_time"]["rmse"]
         validation["by_lead_time"] = score["by_lead_time"] | {
             f"{name}_rmse": baseline.by_lead_time()["rmse"]
             for name, baseline in baselines.scores.items()
         }
     if "by_series" in score:
         validation["by_series"] = score["by_series"]
-    errors = np.array(list(rmse_by_lead_time.values()), np.float64)
-    validation["skill_best_baseline"] = (
-        1.0 - objective_of(score) / baselines.scores[baselines.best].objective
-        if "by_series" in score
-        else baselines.skill_beyond(errors)
-    )
+    validation["skill_best_baseline"] = baselines.skill_beyond(score)
     return BestSummary(
         study.best_trial.id,
         study.best_trial.config,

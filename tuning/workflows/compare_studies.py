@@ -133,8 +133,13 @@ def compare_studies(
             check_cuda(model.space, options.address)
         protocol = plan_test(models, finalists, seeds, test_years)
         if check:
+            from tuning.comparison.paired_tests import describe_own_models
+
             for model in models:
                 print_plan(model.space, model.dataset, model.table, options.budget, console)
+                if len(model.windows[0].index) > 1:
+                    text = describe_own_models(model.name, model.windows[0], seeds)
+                    console.print(text, soft_wrap=True)
             return None
         from tuning.ray_backend.session import ray_session
 
@@ -164,20 +169,15 @@ def plan_test(
     Raises:
         InputError: a window can't be tested, which is told before hours of work.
     """
-    from tuning.comparison.backtest import (
-        ComparisonProtocol,
-        evaluation_windows,
-        series_for_window,
-    )
+    from tuning.comparison.backtest import ComparisonProtocol, evaluation_windows, table_for_window
     from tuning.comparison.paired_tests import check_test_observations
 
     windows = evaluation_windows(models[0].dataset, models[0].space.data, years)
     for model in models:
         tables = []
         for window in windows:
-            tables.append(series_for_window(model.dataset, model.space.data, window))
-            step, seed = model.dataset.step, model.space.study.seed
-            check_test_observations(tables[-1], window.label, step, seed)
+            tables.append(table_for_window(model.dataset, model.space.data, window))
+            check_test_observations(tables[-1], window.label, model.space.study.seed)
         model.windows = tables
     return ComparisonProtocol(finalists, seeds, tuple(windows))
 

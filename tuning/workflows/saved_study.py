@@ -3,10 +3,10 @@
 import html
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args, overload
 
 import numpy as np
 
@@ -210,8 +210,8 @@ class SavedStudy:
 
         space, summary = self.space, self.summary
         facts = summary["baselines"]
-        shown = [name for name, each in BY_NAME.items() if each.leading]
-        shown.append(facts["best_baseline"])
+        names = [name for name, each in BY_NAME.items() if each.leading]
+        names.append(facts["best_baseline"])
         return SearchOutcome(
             self.name,
             space,
@@ -220,7 +220,7 @@ class SavedStudy:
                 name: 1.0 - facts[f"{name}_skill"]
                 if f"{name}_skill" in facts
                 else facts[f"{name}_rmse"]
-                for name in dict.fromkeys(shown)
+                for name in dict.fromkeys(names)
                 if f"{name}_rmse" in facts
             },
             find_unit(summary["data"]["source"], space.data.target),
@@ -258,7 +258,8 @@ class SavedStudy:
 
     def _repr_html_(self) -> str:
         """In a notebook: the outcome, and the trials, the best first."""
-        trials, of_series = self.trials_dataframe(), self.summary["data"].get("series")
+        trials, best = self.trials_dataframe(), self.summary["best"]
+        of_series = best is not None and "by_series" in best["validation"]
         by, rising = ("skill", False) if of_series else ("rmse", True)
         table = trials.sort_values(by, ascending=rising).head(10).to_html()
         return f"<p><b>{html.escape(self.name)}</b>: {html.escape(self._describe())}</p>{table}"
@@ -272,7 +273,8 @@ class SavedStudy:
         if summary["best"] is None:
             return text
         best = self._best_of(summary)
-        found = f"RMSE {best.rmse:.4g}, skill {best.skill:.1%}"
-        if count := summary["data"].get("series"):
-            found = f"skill {best.skill:.1%} over {count} series, RMSE {best.rmse:.4g} (all rows)"
-        return f"{text}; best: trial {best.trial}, {found}"
+        errors = f"RMSE {best.rmse:.4g}, skill {best.skill:.1%}"
+        if of_series := best.validation.get("by_series"):
+            over = f"over {len(cast(Sized, of_series))} series"
+            errors = f"skill {best.skill:.1%} {over}, RMSE {best.rmse:.4g} (all rows)"
+        return f"{text}; best: trial {best.trial}, {errors}"

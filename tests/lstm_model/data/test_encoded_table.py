@@ -88,6 +88,37 @@ def test_what_cant_be_scored_is_named() -> None:
     assert table.folds[0].left_out == table.left_out
 
 
+def test_what_is_scored_at_some_lead_times_is_told() -> None:
+    """Of two rows of validation the second is an hour after the first, and none is two after."""
+    table = encoded_panel({"A": wave(400, 10, 1), "late": wave(2, 10, 2)}, {"late": 300})
+    assert reasons(table)["late", "validation"] == "nothing can be scored at 1 of 2 lead times"
+
+
+def test_what_any_fold_leaves_out_is_told() -> None:
+    values = {"A": wave(400, 10, 1), "late": wave(150, 10, 2)}
+    table = encoded_panel(values, {"late": 250}, folds=2)
+    assert table.folds[-1].learned == (True, True)
+    assert reasons(table)["late", "training"].startswith("it has 0 forecasts")
+
+
+def test_one_series_alone_need_not_be_scored() -> None:
+    frame, index = panel({"A": np.append(wave(300, 9, 1), np.full(60, np.nan))})
+    with pytest.raises(TableError, match="validation must have an observed load"):
+        EncodedTable.from_table(frame, HOUR, panel_settings(), index)
+    table = EncodedTable.from_table(frame, HOUR, panel_settings(), index, check_scored=False)
+    assert table.learned == (True,)
+
+
+def test_ranges_of_others_are_of_known_values() -> None:
+    frame, index = panel({"A": wave(400, 1000, 1), "B": wave(400, 1000, 2)})
+    frame["pressure"] = 1000 + np.arange(800) % 7.0
+    frame.iloc[400:, 1] = np.nan
+    settings = panel_settings(features=["load", "pressure"])
+    table = EncodedTable.from_table(frame, HOUR, settings, index)
+    channel = table.encoders.of_others.numeric[1]
+    assert (channel.min, channel.max) == (1000, 1006)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

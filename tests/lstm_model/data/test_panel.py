@@ -1,5 +1,6 @@
 """Tables of many series: in long form, wide, a file each, or a DataFrame."""
 
+import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from lstm_model.configuration import DataSettings, Kind, Reading
 from lstm_model.data.series_index import ONE_SERIES, SeriesIndex
 from lstm_model.data.sources import load_dataset
 from lstm_model.data.step import Step
-from lstm_model.data.table import ParsedTable, parse_panel, parse_table
+from lstm_model.data.table import ParsedTable, parse_frame, parse_table
 from lstm_model.errors import TableError
 
 HOURS = pd.date_range("2021-03-01", periods=30, freq="h")
@@ -368,7 +369,7 @@ def panel(frame: pd.DataFrame, *more: str, **keys: Any) -> Any:
     reading = Reading.model_validate({"series": "site", **keys})
     target = "value" if reading.targets else "load"
     kinds: dict[str, Kind] = dict.fromkeys((target, *more), "number")
-    return parse_panel(frame, reading, target=target, kinds=kinds, step=Step(3600), **asked)
+    return parse_frame(frame, reading, target=target, kinds=kinds, step=Step(3600), **asked)
 
 
 def test_frames_are_read_as_their_csv() -> None:
@@ -380,6 +381,54 @@ def test_frames_are_read_as_their_csv() -> None:
     for each in (by_clock, by_column):
         pd.testing.assert_frame_equal(each.frame, parsed.frame, check_exact=True)
         assert each.index == parsed.index
+
+
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [
+        ([1.0, 2.5], ("1", "2.5")),
+        (pd.Categorical([3.0, 4.0]), ("3", "4")),
+        ([1e17, 2.0], ("100000000000000000", "2")),
+        (pd.to_datetime(["2024-01-01", "2024-01-02"]), ("2024-01-01 00:00:00",) * 2),
+        ([" a ", "b"], ("a", "b")),
+        (np.array([" a ", 7.0], object), ("7", "a")),
+        ([False, True], ("False", "True")),
+    ],
+)
+def test_a_frame_has_the_names_of_training(ids: Any, names: tuple[str, ...]) -> None:
+    """Training goes through a CSV of it, a forecast does not; static columns tell the same."""
+    if isinstance(ids, pd.DatetimeIndex):
+        names = (names[0], names[1].replace("01-01", "01-02"))
+    site = pd.Series(ids).repeat(30).reset_index(drop=True)
+    long = pd.concat([series(""), series("")], ignore_index=True).assign(site=site, kind=site)
+    long["kind"] = long["kind"].astype("category") if site.dtype == np.float64 else site
+    kinds: dict[str, Kind] = {"load": "number", "kind": "category"}
+    asked: dict[str, Any] = {"series": "site", "static": ["kind"], "types": {"kind": "category"}}
+    trained = load_dataset(settings("frame", **asked), long)
+    later = parse_frame(
+        long, trained.reading, target="load", kinds=kinds, step=Step(3600), static=("kind",)
+    )
+    assert trained.index.names == later.index.names == names
+    pd.testing.assert_frame_equal(trained.frame, later.frame)
+
+
+def test_whole_numbers_of_a_csv_are_named_without_a_point() -> None:
+    raw = csv(series("1.0"), series("2.50"), series("v3.0"))
+    assert read(raw).index.names == ("1", "2.50", "v3.0")
+
+
+def test_names_leave_other_columns_their_bytes() -> None:
+    """A frame is known by the hash of its CSV."""
+    frame = series("a", size=1.5, day=HOURS[0].normalize())
+    plain = frame.to_csv(index=False).encode()
+    one = load_dataset(settings("frame"), frame)
+    many = load_dataset(settings("frame", series="site", static=["size"]), frame)
+    assert one.sha256 == many.sha256 == hashlib.sha256(plain).hexdigest()
+
+
+def test_a_static_column_may_be_empty() -> None:
+    long = pd.concat([series("b", size=np.nan), series("a", size=np.nan)])
+    assert panel(long, "size", time="time", static=("size",)).frame["size"].isna().all()
 
 
 def test_wide_frames() -> None:

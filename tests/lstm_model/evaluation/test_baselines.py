@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -351,9 +352,10 @@ def test_best_baseline_by_lead_time_and_overall() -> None:
         }
         assert errors[name] == min(errors.values())
     assert set(without_ridge) == {"persistence", "same_hour_yesterday"}
-    best = found.scores[found.best].rmse_by_lead_time
-    assert found.skill_beyond(best) == 0
-    assert found.skill_beyond(0.5 * best) == pytest.approx(0.5)
+    best = found.scores[found.best]
+    assert found.skill_beyond(best.to_json()) == 0
+    half = replace(best, rmse_by_lead_time=0.5 * best.rmse_by_lead_time)
+    assert found.skill_beyond(half.to_json()) == pytest.approx(0.5)
     assert list(found.leading) == list(dict.fromkeys(["persistence", "ridge", found.best]))
     facts = found.to_json()
     assert facts["best_baseline"] == found.best

@@ -3,7 +3,7 @@ import pytest
 
 from lstm_model.evaluation.baselines import BASELINES, BY_NAME, evaluate_baselines
 from lstm_model.evaluation.boosting import forecast_lightgbm
-from lstm_model.evaluation.holdout import Holdout, score_table
+from lstm_model.evaluation.holdout import Holdout, make_scorer
 from lstm_model.evaluation.metrics import Score, mean_score, score_series
 from tests.lstm_model.panel import encoded_panel, three_series, wave
 
@@ -97,9 +97,15 @@ def test_origins_of_all_series_stand_one_after_the_other() -> None:
     np.testing.assert_array_equal(holdout.gather(changes), holdout.changes)
     # What is forecast from every row is scored as what is forecast from those of validation.
     noise = [np.random.default_rng(n).normal(size=each.shape) for n, each in enumerate(changes)]
-    whole, part = score_table(table, noise), holdout.score_of(holdout.gather(noise))
-    assert whole.skill == pytest.approx(part.skill)
-    assert whole.rmse == pytest.approx(part.rmse)
+    score = make_scorer(table)(noise)
+    errors = [
+        (each - series.changes)[series.valid_mask[:, 0], 0]
+        for each, series in zip(noise, table.series, strict=True)
+    ]
+    expected = np.sqrt(np.mean(np.concatenate(errors) ** 2))
+    assert score.rmse_by_lead_time[0] == pytest.approx(expected)
+    assert score.by_series is not None
+    assert score.by_series.rmse[1, 0] == pytest.approx(np.sqrt(np.mean(errors[1] ** 2)))
 
 
 def test_baselines_of_several_series() -> None:
@@ -119,6 +125,8 @@ def test_baselines_of_several_series() -> None:
     assert found.best == min(found.scores, key=lambda name: found.scores[name].objective)
     # All three have one rule, which the pooled regression learns from all of their rows.
     assert found.scores["pooled_ridge"].skill > 0.3
+    half = 1 - 0.5 * found.scores[found.best].objective
+    assert found.skill_beyond({"rmse": 9.0, "skill": half, "by_series": {}}) == pytest.approx(0.5)
 
 
 def test_a_series_without_a_past_is_forecast_by_its_last_value() -> None:
@@ -134,6 +142,19 @@ def test_a_series_without_a_past_is_forecast_by_its_last_value() -> None:
             assert is_last_value == (baseline.name != "training_mean"), baseline.name
     pooled = BY_NAME["pooled_ridge"].changes(table, "levels")
     assert pooled is not None and pooled[2].any()
+
+
+def test_levels_of_a_series_without_a_scale_are_not_forecast() -> None:
+    """Read as a logarithm so far, its level is not known to a regression on levels."""
+    rng = np.random.default_rng(0)
+    values = {name: np.exp(rng.normal(1, 1, 400)) for name in ("A", "B")}
+    table = encoded_panel(values | {"late": np.exp(rng.normal(1, 1, 66))}, {"late": 294})
+    assert table.encoders.of_others.numeric[0].log1p
+    for form, is_last_value in (("levels", True), ("logarithms", False)):
+        pooled = BY_NAME["pooled_ridge"].changes(table, form)
+        assert pooled is not None
+        assert (not pooled[2].any()) == is_last_value
+        assert pooled[0].any()
 
 
 def test_pooled_ridge_is_one_ridge_of_all_rows() -> None:

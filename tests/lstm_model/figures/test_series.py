@@ -11,7 +11,7 @@ UNKNOWN = np.nan
 
 
 @pytest.mark.parametrize(
-    ("skill", "picked"),
+    ("skill", "numbers"),
     [
         ([0.1, 0.5, -0.2, UNKNOWN, 0.3], {"best": 1, "median": 0, "worst": 2}),
         ([0.1, 0.5, 0.3], {"best": 1, "median": 2, "worst": 0}),
@@ -20,8 +20,8 @@ UNKNOWN = np.nan
         ([UNKNOWN], {}),
     ],
 )
-def test_series_that_stand_for_all(skill: list[float], picked: dict[str, int]) -> None:
-    assert pick_by_skill(np.array(skill)) == picked
+def test_series_that_stand_for_all(skill: list[float], numbers: dict[str, int]) -> None:
+    assert pick_by_skill(np.array(skill)) == numbers
 
 
 def sizes(axes: Axes, measure: str = "get_width") -> Float64Array:

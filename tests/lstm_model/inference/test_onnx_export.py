@@ -128,6 +128,7 @@ def encode(facts: dict[str, Any], name: str, frame: pd.DataFrame) -> tuple[Any, 
     return inputs, np.sqrt(squares).fillna(0).to_numpy()
 
 
+@pytest.mark.filterwarnings("ignore::lstm_model.inference.table_checks.NewSeriesWarning")
 def test_the_steps_of_two_series(tmp_path: Path) -> None:
     """One that training knows and a new one, each fed by the JSON's numbers alone."""
     model = replace(train_shops(), rows_needed=30)

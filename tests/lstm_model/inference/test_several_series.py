@@ -18,11 +18,14 @@ from lstm_model.errors import InputError, TableError
 from lstm_model.inference import forecasts as forecasts_module
 from lstm_model.inference.origins import Origins
 from lstm_model.inference.predictor import TrainedForecaster
-from lstm_model.inference.table_checks import LeftOutWarning, OutOfRangeWarning
+from lstm_model.inference.table_checks import LeftOutWarning, NewSeriesWarning, OutOfRangeWarning
 from lstm_model.inference.warm_start import WarmUpProbe
 from lstm_model.model.forecaster import LSTMForecaster
 from lstm_model.training.evaluator import MAX_SEGMENTS
 from tests.lstm_model.shops import FIT, LEVELS, shop, shops, train_shops
+
+NEW = "ignore::lstm_model.inference.table_checks.NewSeriesWarning"
+pytestmark = pytest.mark.filterwarnings(NEW)
 
 
 @pytest.fixture(scope="module")
@@ -190,16 +193,35 @@ def test_intervals_of_their_own_or_pooled(model: TrainedForecaster) -> None:
     """Beside two long series one with a short validation."""
     table = pd.concat([shops(), shop("late", 40.0).iloc[:500]])
     fitted = train_shops(table)
-    assert fitted.pooled_series == ("late",)
     assert sorted(fitted.intervals_by_series) == ["big", "small"]
     found = fitted.forecast(pd.concat([table, shop("new", 37.0)]))
-    assert found.pooled == ("late", "new")
+    assert (found.pooled, found.new) == (("late",), ("new",))
     assert found.by_series["late"].pooled == ("late",)
+    assert found.every_nth_origin(24).by_series["new"].new == ("new",)
     for name, level in (("late", 40.0), ("new", 37.0), ("big", 400.0)):
         low, high = found.by_series[name].bounds[0.8]
         width = np.mean(high - low) / level
         assert 0.1 < width < 1, "in the series' own unit"
-    assert model.pooled_series == ()
+    assert model.forecast(shops()).pooled == model.forecast(shops()).new == ()
+
+
+def test_new_series_are_warned_of(model: TrainedForecaster) -> None:
+    """Those that are left out are not among them."""
+    table = pd.concat([shops(), *(shop(f"n{at}", 9.0) for at in range(6))])
+    with pytest.warns(LeftOutWarning), pytest.warns(NewSeriesWarning) as told:
+        found = model.forecast(pd.concat([table, shop("dark", 9.0).assign(sold=np.nan)]))
+    assert found.new == ("n0", "n1", "n2", "n3", "n4", "n5")
+    (warning,) = [each for each in told if each.category is NewSeriesWarning]
+    assert str(warning.message) == (
+        "6 of 8 series are new: each is scaled by its own rows so far (n0, n1, n2, n3, n4, ...)"
+    )
+    with pytest.warns(NewSeriesWarning, match=r"1 of 1 series is new: .* so far \(n0\)$"):
+        model.forecast(shop("n0", 9.0))
+
+
+def test_static_columns_may_be_empty(model: TrainedForecaster) -> None:
+    empty = shops().assign(area=np.nan, town=None)
+    assert np.isfinite(model.forecast(empty).point).all()
 
 
 def test_short_and_unobserved_series_are_left_out(model: TrainedForecaster) -> None:

@@ -18,7 +18,7 @@ from tuning.comparison.backtest import (
     EvaluationWindow,
     ForecastErrors,
     evaluation_windows,
-    series_for_window,
+    table_for_window,
     tell_left_out,
 )
 
@@ -84,12 +84,12 @@ def test_a_test_that_was_never_observed_is_refused() -> None:
     table = made("2020-01-01", 120)
     table.frame.iloc[96:] = np.nan
     with pytest.raises(TableError, match=r"the test period .* can't be used: validation must have"):
-        series_for_window(table, settings(), evaluation_windows(table, settings(), [])[0])
+        table_for_window(table, settings(), evaluation_windows(table, settings(), [])[0])
 
 
 def test_window_learns_from_all_before_it_alone() -> None:
     table = made("2020-01-01", 120)
-    final = series_for_window(
+    final = table_for_window(
         table,
         settings(folds=2),
         EvaluationWindow("4 January", datetime(2020, 1, 4), datetime(2020, 1, 5)),
@@ -103,7 +103,7 @@ def period() -> ForecastErrors:
     """24 test hours, two lead times; row 100 is missing, so row 101's change is from row 99."""
     table = made("2020-01-01", 120)
     table.frame.iloc[100] = np.nan
-    final = series_for_window(table, settings(), evaluation_windows(table, settings(), [])[0])
+    final = table_for_window(table, settings(), evaluation_windows(table, settings(), [])[0])
     origins = 120 - (96 - 2)
     # Seeds that forecast a change of 10 and 30, wherever and whenever.
     seeds = np.stack([np.full((origins, 2), 10.0), np.full((origins, 2), 30.0)])
@@ -173,7 +173,7 @@ def panel() -> ForecastErrors:
     dataset = make_dataset(series, {"late": 100})
     data = settings()
     [window] = evaluation_windows(dataset, data, [])
-    table = series_for_window(dataset, data, window)
+    table = table_for_window(dataset, data, window)
     origins = len(HoldoutEvaluator(table).holdout.changes)
     seeds = np.stack([np.full((origins, 2), 10.0), np.full((origins, 2), 30.0)])
     return ForecastErrors.of(table, {"lstm": seeds})
@@ -228,7 +228,7 @@ def test_what_can_not_be_scored_counts_for_nothing(panel: ForecastErrors) -> Non
 
 
 def test_series_side_by_side_are_those_that_count(panel: ForecastErrors) -> None:
-    side = panel.panel(2)
+    side = panel.hours_by_series(2)
     assert side.rows.tolist() == [*range(38), 89]
     assert side.series.tolist() == [0] * 24 + [1] * 14 + [2]
     assert side.times.tolist() == [*range(24), *range(14), 7]
@@ -249,7 +249,7 @@ def test_written_forecasts_have_the_digits_of_what_their_series_changes_by() -> 
     meter = 12e6 + np.arange(120) / 3e6
     dataset = make_dataset({"A": climbs(120), "meter": meter})
     [window] = evaluation_windows(dataset, settings(), [])
-    period = ForecastErrors.of(series_for_window(dataset, settings(), window), {})
+    period = ForecastErrors.of(table_for_window(dataset, settings(), window), {})
     table = pd.read_csv(io.StringIO(period.csv())).set_index("series").loc["meter"]
     ahead = table[table.lead_time == 1]
     np.testing.assert_allclose(ahead[PERSISTENCE], meter[95:119], rtol=0, atol=3e-9)
@@ -262,7 +262,7 @@ def test_left_out_series_are_told_with_the_reason() -> None:
     series = {"A": climbs(120), "C": unseen, "D": unseen.copy(), "late": climbs(10)}
     dataset = make_dataset(series, {"late": 100})
     [window] = evaluation_windows(dataset, settings(), [])
-    table = series_for_window(dataset, settings(), window)
+    table = table_for_window(dataset, settings(), window)
     label = "2020-01-05 to 2020-01-05"
     assert tell_left_out(table, window) == [
         f"For the test {label} nothing was learned from late: it has 0 forecasts to learn from "
@@ -278,9 +278,9 @@ def test_the_test_decides_no_sign_and_a_new_series_is_as_the_others_are() -> Non
     begins = climbs(20)
     dataset = make_dataset({"A": turns, "B": climbs(120), "new": begins}, {"new": 100})
     [window] = evaluation_windows(dataset, settings(), [])
-    assert series_for_window(dataset, settings(), window).never_negative == (True, True, True)
+    assert table_for_window(dataset, settings(), window).never_negative == (True, True, True)
     cold = make_dataset({"A": turns, "B": climbs(120) - 3, "new": begins}, {"new": 100})
-    assert series_for_window(cold, settings(), window).never_negative == (True, False, False)
+    assert table_for_window(cold, settings(), window).never_negative == (True, False, False)
 
 
 def test_a_test_reaches_to_the_end_of_the_longest_series() -> None:

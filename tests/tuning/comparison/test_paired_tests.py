@@ -9,7 +9,6 @@ import pytest
 
 from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.series_index import SeriesIndex
-from lstm_model.data.step import Step
 from lstm_model.errors import TableError
 from lstm_model.evaluation.baselines import PERSISTENCE
 from tests.tuning.comparison.builders import make_errors, make_table
@@ -70,8 +69,7 @@ def test_short_period_shortens_blocks_of_both_tests() -> None:
 
 def test_hardly_observed_period_is_refused() -> None:
     table = make_table({"": np.arange(1100.0)}, validation_row=100, horizon=2)
-    hour = Step(3600)
-    check_test_observations(table, "2014", hour, 0)
+    check_test_observations(table, "2014", 0)
 
     def until(row: int) -> EncodedTable:
         """Nothing is observed from this row on."""
@@ -83,22 +81,26 @@ def test_hardly_observed_period_is_refused() -> None:
         r"observed hour, but \d+ of 4000 hold none: 201 of 1000 h are observed, too few or too "
         r"close together; move test_from, or leave the year out of --test-years",
     ):
-        check_test_observations(until(301), "2014", hour, 0)
+        check_test_observations(until(301), "2014", 0)
     with pytest.raises(TableError, match="1 rows ahead: every resample"):
-        check_test_observations(until(102), "2014", hour, 0)
+        check_test_observations(until(102), "2014", 0)
     with pytest.raises(TableError, match="two hours or more must be observed, but got 0"):
-        check_test_observations(until(100), "2014", hour, 0)
+        check_test_observations(until(100), "2014", 0)
 
 
-def test_a_time_counts_where_any_series_was_observed() -> None:
+def test_a_time_counts_where_any_series_was_observed(monkeypatch: pytest.MonkeyPatch) -> None:
     """One series ends early in the test, another one begins there; the first alone is refused."""
     first, second = np.arange(1100.0), np.arange(1100.0)
     first[301:], second[100:301] = np.nan, np.nan
-    hour = Step(3600)
     with pytest.raises(TableError, match="every resample must hold an observed hour"):
-        check_test_observations(make_table({"": first}, validation_row=100), "2014", hour, 0)
+        check_test_observations(make_table({"": first}, validation_row=100), "2014", 0)
     table = make_table({"A": first, "B": second}, validation_row=100)
-    check_test_observations(table, "2014", hour, 0)
+    check_test_observations(table, "2014", 0)
+    # The series that get models of their own are compared on their own hours, of which this one
+    # has too few.
+    monkeypatch.setattr("tuning.comparison.paired_tests.MOST_ON_THEIR_OWN", 1)
+    with pytest.raises(TableError, match="every resample must hold an observed hour"):
+        check_test_observations(table, "2014", 0)
 
 
 def test_holm_covers_the_lead_times_of_one_question() -> None:

@@ -1,17 +1,22 @@
 """A whole comparison of several series, its trainings run here one after the other, without Ray."""
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lstm_model.arrays import Float64Array
 from lstm_model.configuration import Configuration
 from lstm_model.data.encoded_table import EncodedTable
+from lstm_model.data.series_index import SeriesIndex
 from lstm_model.data.sources import Dataset
+from lstm_model.errors import TableError
 from lstm_model.evaluation.baselines import PERSISTENCE, evaluate_baselines
 from lstm_model.evaluation.metrics import Score
 from lstm_model.training.evaluator import HoldoutEvaluator
@@ -20,11 +25,14 @@ from tests.tuning.comparison.builders import make_dataset, make_settings
 from tuning.comparison import finalists, on_their_own
 from tuning.comparison.backtest import (
     ComparisonProtocol,
+    EvaluationWindow,
     evaluation_windows,
-    series_for_window,
+    table_for_window,
 )
 from tuning.comparison.finalists import RetrainedTrial, SeedRun, best_trials, rank_retrained
+from tuning.comparison.notes import protocol_notes
 from tuning.comparison.on_their_own import OwnForecasts, forecast_on_their_own
+from tuning.comparison.paired_tests import describe_own_models, sample_own_models
 from tuning.comparison.pipeline import ComparedStudy, Evaluation, compare_models
 from tuning.ray_backend.jobs import Job
 from tuning.space.search_space import Resources, SearchSpace
@@ -92,7 +100,7 @@ def study_of(dataset: Dataset, folder: Path) -> ComparedStudy:
     trials = {0: Trial(0, CONFIG, "finished", best=best)}
     study = StudyView(folder, space, dataset, table, evaluate_baselines(table), 0.0, trials)
     windows = evaluation_windows(dataset, data, [])
-    return ComparedStudy(study, [series_for_window(dataset, data, each) for each in windows])
+    return ComparedStudy(study, [table_for_window(dataset, data, each) for each in windows])
 
 
 def compare(studies: Mapping[str, ComparedStudy], steps: Here) -> Evaluation:
@@ -156,7 +164,7 @@ def test_verdict_counts_series_and_answers_for_each_on_its_own(
 
 def test_what_was_left_out_is_named(found: tuple[Evaluation, Here]) -> None:
     told = found[0].comparison.left_out
-    assert any("has the last value of late and unseen, on which alone" in each for each in told)
+    assert any("has the last value of late, on which alone" in each for each in told)
     assert any("nothing was learned from late" in each for each in told)
     assert any("can't score unseen" in each for each in told)
 
@@ -177,7 +185,7 @@ def test_each_own_model_is_what_its_series_alone_would_train(
         epochs.append(int(np.argmin(scores)) + 1)
     alone = replace(dataset, frame=frame, index=None)  # type: ignore[arg-type]
     [window] = evaluation_windows(alone, data, [])
-    table = series_for_window(alone, data, window)
+    table = table_for_window(alone, data, window)
     training = FoldTrainer(config, table.training_only, max_epochs=3, seed=2)
     for _ in range(int(np.median(epochs) + 0.5)):
         training.train_epoch()
@@ -258,17 +266,117 @@ def test_a_series_whose_training_fails_takes_its_last_value(
             ]
 
         study, table = compared.study, compared.windows[0]
+        names = table.index.names
         return forecast_on_their_own(
-            study.space, dataset, table, window, finalist, (1, 2), run, "air"
+            study.space, dataset, table, names, window, finalist, (1, 2), run, "air"
         )
 
     for step in ("epochs", "final"):
         own = fail(step, 3)  # two seeds of A come before
-        assert own.without == ("B", "late", "unseen")
+        # The test holds nothing of "unseen", which a model can be trained on.
+        assert own.without == ("B", "late")
         index = compared.windows[0].index.names.index("B")
         rows = HoldoutEvaluator(compared.windows[0]).holdout.rows
         assert not own.changes[:, rows[index]].any()
         assert own.changes[:, rows[0]].any()
     assert own.sentences("x") == [
-        "x has the last value of B, late and unseen, on which alone no model could be trained."
+        "x has the last value of B and late, on which alone no model could be trained."
     ]
+
+
+def test_what_the_test_holds_does_not_keep_a_model_from_training(dataset: Dataset) -> None:
+    [rows] = [rows for name, rows in dataset.index if name == "unseen"]
+    frame, data = dataset.frame.iloc[rows], make_settings(VALIDATION, TEST)
+    alone = replace(dataset, frame=frame, index=None)  # type: ignore[arg-type]
+    [window] = evaluation_windows(alone, data, [])
+    with pytest.raises(TableError, match="validation must have an observed pm"):
+        table_for_window(alone, data, window)
+    table = table_for_window(alone, data, window, check_scored=False)
+    assert len(table.training_only.target) == TEST
+
+
+def test_of_many_series_a_sample_has_models_of_its_own(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of four that the test scores two: A and C."""
+    monkeypatch.setattr("tuning.comparison.paired_tests.MOST_ON_THEIR_OWN", 2)
+    compared = study_of(dataset, tmp_path)
+    assert sample_own_models(compared.windows[0]) == ["A", "C"]
+    expected = (
+        "air on each series alone: 2 of 5 series, up to 8 trainings (2 for the epochs and 2 final "
+        "models each)"
+    )
+    assert describe_own_models("air", compared.windows[0], 2) == expected
+    steps = Here()
+    found = compare({"air": compared}, steps)
+    place = steps.titles.index(expected)
+    assert steps.titles[place + 1] == "air on each series alone: epochs"
+    comparison, own = found.comparison, "each_on_its_own_air"
+    by_series = comparison.by_series or {}
+    assert list(by_series[own]) == ["A", "C"]
+    ours, theirs = (
+        np.mean([by_series[model][name].skill[1] for name in ("A", "C")]) for model in ("air", own)
+    )
+    [test] = [each for each in comparison.tests if (each.b, each.metric) == (own, "relative_rmse")]
+    assert test.difference == pytest.approx(theirs - ours)
+    assert comparison.models[own].skill[1] == pytest.approx(theirs)
+    [sentence] = [each for each in comparison.verdict.split(". ") if "one for each" in each]
+    assert "(air, in 2 of 4 series): 1 h ahead mean skill " in sentence
+    assert f"mean skill {ours:.1%} against {theirs:.1%}" in sentence
+    assert " of 2 series" in sentence
+    assert any("trained for 2 of the 4 series that the" in n for n in comparison.protocol_notes)
+    forecasts = pd.read_csv(io.StringIO(found.errors.csv()))
+    assert set(forecasts.series[forecasts[own].notna()]) == {"A", "C"}
+
+
+def test_all_are_trained_alone_where_they_are_few(found: tuple[Evaluation, Here]) -> None:
+    comparison = found[0].comparison
+    assert "one for each (air): " in comparison.verdict
+    assert not any("evenly spaced" in note for note in comparison.protocol_notes)
+
+
+def test_a_second_series_that_begins_in_the_test_makes_them_several(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    """The study has one series, and the test two: what is judged is of two."""
+    parts = dict(dataset.index)
+    frame = pd.concat([dataset.frame.iloc[parts[name]] for name in ("A", "late")])
+    two = replace(dataset, frame=frame, index=SeriesIndex(("A", "late"), (0, 1100, 1400)))
+    compared = study_of(two, tmp_path)
+    assert compared.study.table.index.names == ("A",)
+    comparison = compare({"air": compared}, Here()).comparison
+    assert comparison.series == ["A", "late"]
+    scores = comparison.models["air"]
+    assert scores.best_baseline and scores.skill_best_baseline
+    best = comparison.models[scores.best_baseline[1]]
+    expected = 1 - (1 - scores.skill[1]) / (1 - best.skill[1])
+    assert scores.skill_best_baseline[1] == pytest.approx(expected)
+    assert any("Of several series the question" in note for note in comparison.protocol_notes)
+
+
+def test_other_test_years_have_skill(dataset: Dataset, tmp_path: Path) -> None:
+    compared, settings = study_of(dataset, tmp_path), make_settings(VALIDATION, TEST)
+    [test] = evaluation_windows(dataset, settings, [])
+    earlier = EvaluationWindow("before", test.start - timedelta(hours=100), test.start)
+    both = replace(
+        compared,
+        windows=[*compared.windows, table_for_window(dataset, settings, earlier)],
+    )
+    protocol = ComparisonProtocol(1, 2, (test, earlier))
+    year = compare_models({"air": both}, protocol, Here(), ["python"]).comparison.years["before"]
+    assert year.skill is not None
+    assert year.skill[PERSISTENCE] == {1: 0.0}
+    assert year.tests[0].difference == pytest.approx(-year.skill["air"][1])
+
+
+def test_notes_say_that_own_models_read_their_neighbours(
+    found: tuple[Evaluation, Here], dataset: Dataset, tmp_path: Path
+) -> None:
+    compared = study_of(dataset, tmp_path)
+    protocol, errors = ComparisonProtocol(1, 2, ()), found[0].errors
+    assert not any(
+        "mean of the others" in n for n in protocol_notes(compared.study, protocol, errors)
+    )
+    space = compared.study.space.overridden({"data.series": "site", "data.neighbours": True})
+    notes = protocol_notes(replace(compared.study, space=space), protocol, errors)
+    assert any("It still reads the mean of the others." in note for note in notes)

@@ -18,7 +18,7 @@ from tuning.comparison.backtest import ForecastErrors
 from tuning.reporting import comparison_figures
 from tuning.reporting.comparison_figures import draw_comparison
 from tuning.reporting.comparison_report import report_blocks, summary_markdown
-from tuning.reporting.comparison_series import SeriesScores, SeriesTables
+from tuning.reporting.comparison_series import ScoresBySeries, SeriesTables
 from tuning.reporting.comparison_tables import ComparisonTables
 from tuning.reporting.comparison_terminal import print_comparison
 from tuning.reporting.terminal import Terminal
@@ -63,6 +63,22 @@ def test_validation_has_the_skill_of_every_seed() -> None:
     assert [row[-1] for row in ComparisonTables(make_comparison()).validation().rows[:5]] == [
         ""
     ] * 5
+
+
+def test_rmse_over_all_rows_is_called_so() -> None:
+    comparison = compare_series(SKILL)
+    years = {
+        "2012": replace(comparison.years["2012"], skill={"multivariate": {1: 0.25}}),
+    }
+    tables = ComparisonTables(replace(comparison, years=years))
+    assert next(tables.breakdowns()).title == "RMSE (all rows) (ug/m3) by month, 1 h ahead"
+    year = tables.years()
+    assert year.title == "Skill, and RMSE (all rows) (ug/m3)"
+    assert year.rows == [
+        ("2012", "rows scored", "8,001"),
+        ("2012", "multivariate: skill", "25.0%"),
+        ("2012", "multivariate: RMSE", "25.11"),
+    ]
 
 
 def test_series_are_listed_by_the_skill_of_the_first_model() -> None:
@@ -135,7 +151,7 @@ def test_report_of_one_series_has_nothing_of_series() -> None:
     comparison = make_comparison()
     texts = [str(getattr(block, "text", "")) for block in report_blocks("air", comparison, [])]
     assert "The series" not in texts
-    assert SeriesScores.of(comparison) is None
+    assert ScoresBySeries.of(comparison) is None
     assert list(SeriesTables(ComparisonTables(comparison)).all()) == []
 
 
@@ -164,11 +180,13 @@ def test_a_series_is_scored_at_some_lead_times_only() -> None:
         of_model["a"] = replace(
             one, rmse={2: one.rmse[1]}, mae={2: one.mae[1]}, skill={2: one.skill[1]}
         )
-    scores = SeriesScores.of(replace(comparison, by_series=own))
+    at_some = replace(comparison, by_series=own)
+    scores = ScoresBySeries.of(at_some)
     assert scores is not None
     assert scores.ranked == ["b", "a", "c"]
-    assert scores.compare("multivariate", "univariate", 1) == (2, [])
-    assert scores.compare("multivariate", "univariate", 2) == (0, ["a"])
+    assert at_some.lost_series("multivariate", "univariate", 1) == []
+    assert at_some.lost_series("multivariate", "univariate", 2) == ["a"]
+    assert list(at_some.series_skill("multivariate", "univariate", 2)) == ["a"]
 
 
 def test_figures_show_the_best_the_median_and_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:

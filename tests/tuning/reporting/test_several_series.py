@@ -11,9 +11,10 @@ import pytest
 
 from lstm_model.figures.forecasts import plot_weeks
 from lstm_model.figures.gates import plot_gates
+from tests.builders import best_score, epoch_report
 from tests.tuning.reporting.conftest import MakeStudy
 from tests.tuning.reporting.event_files import curve, events, texts
-from tests.tuning.reporting.screens import console, end, plain_console, written
+from tests.tuning.reporting.screens import checkpoint, console, end, plain_console, written
 from tests.tuning.reporting.several import (
     ROWS,
     end_trial,
@@ -33,6 +34,7 @@ from tuning.reporting.tensorboard.study_events import TensorBoard
 from tuning.study.result import StudyResult
 from tuning.study.study import Study
 from tuning.study.summary import summarize_study
+from tuning.study.trial import BestScore
 from tuning.study.view import StudyView
 from tuning.workflows.saved_study import SavedStudy
 
@@ -284,6 +286,23 @@ def test_notebook_shows_skill(tmp_path: Path) -> None:
     page = SavedStudy(study.folder)._repr_html_()
     assert "best: trial 1, skill 45.0% over 4 series, RMSE 9 (all rows)" in page
     assert page.index("0.45") < page.index("0.20")
+
+
+def test_notebook_goes_by_what_the_trials_were_scored_by(tmp_path: Path) -> None:
+    """Of two series one begins after validation: trials are ranked by the RMSE of the other."""
+    view = series_view(tmp_path / "runs" / "sites", waves(["a", "b"]), {"b": ROWS})
+    study = Study(view)
+    study.create([])
+    for id, rmse in enumerate((9.0, 7.0)):
+        study.on_trial_start(id, {"learning_rate": 0.01})
+        best: BestScore = {**best_score(1, rmse), "skill": 0.5 - id / 10}
+        study.on_epoch(id, {**epoch_report(1, rmse), "best": best})
+        study.on_checkpoint(id, checkpoint(study, id))
+        study.on_trial_end(id, "finished")
+    study.finish("interrupted")
+    page = SavedStudy(study.folder)._repr_html_()
+    assert "best: trial 1, RMSE 7, skill 40.0%" in page
+    assert page.index("<td>7.0") < page.index("<td>9.0")
 
 
 def test_rows_say_which_series_they_are_of(study: Study) -> None:

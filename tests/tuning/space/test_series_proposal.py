@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.sources import Dataset, load_dataset
+from lstm_model.errors import TableError
 from tests.tuning.conftest import Ask
 from tests.tuning.space.tables import of_series
 from tuning.space.proposal import Proposal, propose
@@ -360,6 +361,12 @@ def test_a_column_of_the_files_comes_before_their_names(home: Path, ask: Ask) ->
     assert space.data.series == "shop"
     ask("*.csv", "--target", "sales", "--series", "file", "--output", "files.yaml")
     assert read_space("files.yaml").data.series == "file"
+
+
+def test_files_of_one_name_are_refused() -> None:
+    rows = of_series({"A": 300}).drop(columns="shop").to_csv(index=False).encode()
+    with pytest.raises(TableError, match="must have a name of its own, but two are called A;"):
+        propose({"x/A.csv": rows, "y/A.csv": rows}, "sales", series=("file",))
 
 
 def test_copies_of_a_file_are_no_series(home: Path, ask: Ask) -> None:

@@ -29,7 +29,7 @@ from tests.tuning.study.studies import (
     replicated,
     save,
 )
-from tuning.comparison.backtest import EvaluationWindow, series_for_window
+from tuning.comparison.backtest import EvaluationWindow, table_for_window
 from tuning.comparison.finalists import RetrainedTrial, refit_with_seed, train_with_seed
 from tuning.comparison.pipeline import with_intervals
 from tuning.space.search_space import read_space
@@ -107,7 +107,7 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     finalist = RetrainedTrial(trial, tuple(runs), runs[0].score)  # type: ignore[arg-type, union-attr]
     end = table.step.after(pd.DatetimeIndex(table.frame.index[-1:]), 1)[0]
     span = EvaluationWindow("test", settled.data.test_from, end.to_pydatetime())
-    final = series_for_window(table, settled.data, span)
+    final = table_for_window(table, settled.data, span)
     members = [
         refit_with_seed(CHEAP, final.training_only, "pm", 2, 2, seed, "cpu") for seed in (1, 2)
     ]

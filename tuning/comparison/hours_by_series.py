@@ -8,7 +8,7 @@ from lstm_model.arrays import Float64Array, IntArray, Mask
 
 
 @dataclass(frozen=True)
-class Panel:
+class HoursBySeries:
     """The hours of several series at one lead time, and what persistence errs in them.
 
     Attributes:
@@ -16,19 +16,19 @@ class Panel:
         series, times: (K,) the number of each one's series, from 0 to N - 1, and of its time, from
             0 to T - 1.
         persistence: (K,) its errors, of which those of each series are not all 0.
-        hours: T.
+        length: T.
     """
 
     rows: IntArray
     series: IntArray
     times: IntArray
     persistence: Float64Array
-    hours: int
+    length: int
 
     @property
     def observed(self) -> Mask:
         """(T,) at which times any series counts."""
-        return np.bincount(self.times, minlength=self.hours) > 0
+        return np.bincount(self.times, minlength=self.length) > 0
 
     def by_series(self, values: Float64Array) -> Float64Array:
         """(K,) -> (N,) sums."""
@@ -36,7 +36,7 @@ class Panel:
 
     def by_time(self, values: Float64Array) -> Float64Array:
         """(K,) -> (T,) sums, over all series."""
-        return np.asarray(np.bincount(self.times, values, self.hours), np.float64)
+        return np.asarray(np.bincount(self.times, values, self.length), np.float64)
 
     def known(self, errors: Float64Array) -> Float64Array:
         """(S, R) errors -> (S, K); raises ValueError where one is missing or infinite."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lstm_model.arrays import Float64Array
-from tuning.comparison.panel import Panel
+from tuning.comparison.hours_by_series import HoursBySeries
 from tuning.comparison.significance import (
     RELATIVE,
     Metric,
@@ -27,7 +27,7 @@ def make_panel(
     shared: float,
     seeds: int = 1,
     noise: float = 0.35,
-) -> tuple[Float64Array, Float64Array, Panel]:
+) -> tuple[Float64Array, Float64Array, HoursBySeries]:
     """Errors (S, R) of two models beside persistence, (R,), of series that move together by
     `shared`: a share of 1 of what happens. Each series has a size of its own, and several seeds
     differ by 5%. Model a's noise is 0.3, b's is given.
@@ -43,11 +43,13 @@ def make_panel(
     b = 0.8 * persistence + noise * smooth[2] * sizes
     quality = 1 + rng.normal(0, 0.05 if seeds > 1 else 0, (2, seeds, 1))
     places = np.arange(series * hours)
-    panel = Panel(places, places // hours, places % hours, persistence.ravel(), hours)
+    panel = HoursBySeries(places, places // hours, places % hours, persistence.ravel(), hours)
     return a.ravel() * quality[0], b.ravel() * quality[1], panel
 
 
-def exact(errors: Float64Array, panel: Panel, metric: Metric, weights: Float64Array) -> float:
+def exact(
+    errors: Float64Array, panel: HoursBySeries, metric: Metric, weights: Float64Array
+) -> float:
     """The mean over series of a model's error by persistence's, each hour with its weight."""
     ratios = []
     for number in range(panel.series.max() + 1):
@@ -68,7 +70,7 @@ def test_it_is_the_bootstrap_of_the_exact_statistic(metric: Metric) -> None:
     hours, block = 1500, 25
     a, b, panel = make_panel(rng, 4, hours, 0.5)
     known = (panel.series < 3) | (panel.times > 900)
-    panel = Panel(
+    panel = HoursBySeries(
         panel.rows[known],
         panel.series[known],
         panel.times[known],
@@ -105,7 +107,7 @@ def test_series_that_move_together_are_little_more_than_one() -> None:
         # Blocks of each series in an order of its own: the same errors, at other times.
         order = rng.permutation(hours // block)
         moved[mine] = (order[:, None] * block + np.arange(block)).ravel()
-    shuffled = Panel(panel.rows, panel.series, moved, panel.persistence, hours)
+    shuffled = HoursBySeries(panel.rows, panel.series, moved, panel.persistence, hours)
     apart = half(paired_relative_difference(a, b, "relative_rmse", shuffled, seed=0, block=block))
     assert apart < 0.55 * together  # about the root of 1 / 8 of it
 
@@ -115,7 +117,7 @@ def test_one_series_has_the_interval_of_one(metric: Metric) -> None:
     """Persistence that errs alike at every hour scales the errors, and has no luck of its own."""
     rng = np.random.default_rng(3)
     a, b, panel = make_panel(rng, 1, 3000, 0.0, seeds=4)
-    steady = Panel(panel.rows, panel.series, panel.times, np.full(3000, 2.0), 3000)
+    steady = HoursBySeries(panel.rows, panel.series, panel.times, np.full(3000, 2.0), 3000)
     plain: Metric = "rmse" if metric == "relative_rmse" else "mae"
     found = paired_relative_difference(a, b, metric, steady, seed=0, block=30)
     one = paired_difference(a, b, plain, seed=0, block=30)
@@ -130,7 +132,7 @@ def test_the_draw_of_the_seeds_widens_the_interval() -> None:
     found = half(paired_relative_difference(a, b, "relative_rmse", panel, seed=0, block=15))
     one, other = (np.repeat(each.mean(axis=0)[None], 25, axis=0) for each in (a, b))
     hours = half(paired_relative_difference(one, other, "relative_rmse", panel, seed=0, block=15))
-    everywhere = np.ones(panel.hours)
+    everywhere = np.ones(panel.length)
     of_seeds = sum(
         np.var([exact(seed, panel, "relative_rmse", everywhere) for seed in each], ddof=1) / 25
         for each in (a, b)
@@ -175,20 +177,39 @@ def test_an_error_that_is_missing_where_it_counts_is_refused() -> None:
         paired_relative_difference(a, b, "relative_rmse", panel, seed=0, block=10)
 
 
-def test_losses_of_a_time_are_of_all_series_in_units_of_persistences() -> None:
-    """Two series of three hours, the second one a hundred times larger and once not observed."""
-    rows = np.array([0, 1, 2, 3, 5])
-    panel = Panel(
-        rows,
-        np.array([0, 0, 0, 1, 1]),
-        np.array([0, 1, 2, 0, 2]),
-        np.array([1.0, 2.0, 1.0, 100.0, 300.0]),
-        4,
+def two_series_of_two_hours() -> HoursBySeries:
+    """Of which persistence errs by 1 and by 100."""
+    errors = np.array([1.0, 1.0, 100.0, 100.0])
+    return HoursBySeries(np.arange(4), np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), errors, 3)
+
+
+@pytest.mark.parametrize("metric", RELATIVE)
+def test_mean_of_the_losses_is_the_metric(metric: Metric) -> None:
+    """Ratios of 0.5 and 1.08: their mean is 0.79, and that of their squares 0.71."""
+    hours = two_series_of_two_hours()
+    losses = relative_losses(np.array([[0.5, -0.5, 108.0, 108.0]]), hours, metric)
+    np.testing.assert_allclose(losses, [0.79, 0.79, np.nan])
+    # A series that errs by 0 and 2 has the RMSE 2 ** 0.5, and the MAE 1.
+    losses = relative_losses(np.array([[0.0, 2.0, 100.0, 100.0]]), hours, metric)
+    mean = {"relative_rmse": (2**0.5 + 1) / 2, "relative_mae": 1.0}[metric]
+    assert np.nanmean(losses) == pytest.approx(mean)
+    assert losses[0] < losses[1]
+
+
+def test_diebold_mariano_has_the_sign_of_the_difference() -> None:
+    """Ratios of 0.50 and 1.08 against 0.60 and 1.00: their squares would say the opposite."""
+    rng = np.random.default_rng(9)
+    luck = rng.normal(size=(2, 400))
+    luck /= np.sqrt((luck**2).mean(axis=1, keepdims=True))
+    rows = np.arange(800)
+    persistence = (luck * [[1.0], [100.0]]).ravel()
+    hours = HoursBySeries(rows, rows // 400, rows % 400, persistence, 400)
+    a, b = (
+        (luck[::-1] * np.array(ratios)[:, None] * [[1.0], [100.0]]).reshape(1, -1)
+        for ratios in ((0.50, 1.08), (0.60, 1.00))
     )
-    errors = np.array([[1.0, 1.0, 0.0, 100.0, np.nan, 200.0]])
-    squares = relative_losses(errors, panel, "relative_rmse")
-    np.testing.assert_allclose(squares[:3], [1 / 6 + 1 / 10, 1 / 6, 4 / 10])
-    assert np.isnan(squares[3])
-    sizes = relative_losses(errors, panel, "relative_mae")
-    np.testing.assert_allclose(sizes[:3], [1 / 4 + 1 / 4, 1 / 4, 2 / 4])
-    assert diebold_mariano(squares, squares, bandwidth=1).p_value == 1.0
+    found = paired_relative_difference(a, b, "relative_rmse", hours, seed=0, block=10)
+    losses = [relative_losses(each, hours, "relative_rmse") for each in (a, b)]
+    assert found.difference == pytest.approx(-0.01)
+    assert np.mean(losses[0] - losses[1]) == pytest.approx(-0.01)
+    assert diebold_mariano(*losses, bandwidth=10).statistic < 0
