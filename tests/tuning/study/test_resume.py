@@ -25,8 +25,8 @@ def test_a_study_is_found_by_its_folder_or_its_name(study: Study) -> None:
     ("file", "content", "message"),
     [
         ("study.json", "{", r"study\.json is damaged"),
-        ("study.json", '{"format": 4}', "the format must be 3 or 2, but got 4"),
-        ("study.json", '{"format": 2}', r"study\.json is damaged.* records beside it can still be"),
+        ("study.json", '{"format": 5}', "the format must be 4 or 3, but got 5"),
+        ("study.json", '{"format": 3}', r"study\.json is damaged.* records beside it can still be"),
         ("space.yaml", "version: 3", "version"),
         ("trials/0.json", "", r"trials/0\.json is damaged"),
         ("trials/0.json", '{"id": 0}', r"trials/0\.json is damaged: it lacks config, state"),
