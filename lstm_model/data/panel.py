@@ -4,6 +4,7 @@ In long form columns say whose a row is, or each file is one series; a wide tabl
 column for each series, is melted into long form first.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -88,6 +89,11 @@ def read_cells(
         shared = [name for name in columns if name != target]
         must, may = (shared, reading.targets) if trained else ((*shared, *reading.targets), ())
         table = read_files(files, must, reading.encoding, may)
+        if target in table.header and not trained:
+            raise TableError(
+                f"{table.places.prefix}target must be a name that no column has, as targets are "
+                f"the columns that hold it, but got {target!r}; give it another one"
+            )
         there = find_targets(reading, table.header, table.places.prefix)
         table, series = melt(table, there, target)
         return replace(table, places=series.label(table.places)), series
@@ -155,7 +161,7 @@ def read_series(table: Table, reading: Reading, files: Sequence[str] = ()) -> Se
 
 def _series_of_files(table: Table, files: Sequence[str]) -> "pd.Index[str]":
     """Each row's file, by the name of its series."""
-    names = list(map(series_of_file, files))
+    names = [re.sub(WHOLE, r"\1", series_of_file(file)) for file in files]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise TableError(
             f"{table.places.prefix}with series: {FILE} each file must have a name of its own, "

@@ -109,6 +109,11 @@ def parse_table(
     if rows is None or problems:
         raise TableError("\n".join(problems))
     if neighbours:
+        if len(rows.index) == 1 and kinds is None:
+            raise TableError(
+                f"{table.places.prefix}neighbours must be false for one series, but there is no "
+                f"other than {rows.index.names[0]}; set it so, or give more series"
+            )
         frame[NEIGHBOURS] = mean_of_others(frame[target].to_numpy(), rows.times, rows.index)
     return ParsedTable(
         frame,

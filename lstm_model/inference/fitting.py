@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from numbers import Integral
 from typing import TypeVar
@@ -163,8 +163,9 @@ def _check_device(device: str) -> None:
 
 
 def _as_names(key: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Raises InputError where a text stands for a list."""
-    if isinstance(names, str):
+    """Raises InputError where these are no list of texts."""
+    is_list = isinstance(names, Iterable) and not isinstance(names, str | bytes)
+    if not is_list or not all(isinstance(name, str) and name for name in names):
         raise InputError(f"{key} must be a list of columns, but got {names!r}")
     return tuple(names)
 
@@ -175,8 +176,8 @@ def _name_series(
     """How the table is read, with the series that were named beside it."""
     named: dict[str, object] = {}
     if series is not None:
-        named["series"] = series if isinstance(series, str) else tuple(series)
-    if len(targets):
+        named["series"] = series if isinstance(series, str) else _as_names("series", series)
+    if targets != ():
         named["targets"] = _as_names("targets", targets)
     return reading.model_copy(update=named)
 

@@ -143,6 +143,25 @@ def test_series_of_files_by_month() -> None:
     assert table.frame["load"].to_list() == [*range(30), *range(50, 80)]
 
 
+def test_two_files_of_one_number_are_refused() -> None:
+    """1.0 is the number 1, here as in a column of names."""
+    files = {"1.csv": csv(series("a")), "1.0.csv": csv(series("b"))}
+    assert "but two are called 1;" in refusal(lambda: read(files, series="file"))
+
+
+def test_neighbours_of_a_table_that_holds_one_series() -> None:
+    message = refusal(lambda: read(csv(series("a")), neighbours=True))
+    assert message.startswith("t.csv: neighbours must be false for one series, but there is no")
+    assert message.endswith("other than a; set it so, or give more series")
+
+
+def test_a_wide_tables_own_column_is_not_shadowed() -> None:
+    wide = pd.DataFrame({"time": HOURS, "A": 1.0, "B": np.arange(30.0), "value": 7.0})
+    message = refusal(lambda: read(csv(wide), series=None, targets=["A", "B"]))
+    assert "target must be a name that no column has" in message
+    assert "but got 'value'; give it another one" in message
+
+
 def test_wide() -> None:
     wide = pd.DataFrame({"time": HOURS, "z": np.arange(30.0), "a": 100 + np.arange(30.0)})
     wide["temp"] = np.arange(30.0) / 2
