@@ -183,7 +183,9 @@ def four_years() -> pd.DataFrame:
     return simulate_stations()
 
 
-@pytest.fixture(scope="module", params=(0, 1, 2))
+@pytest.fixture(
+    scope="module", params=(0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2)))
+)
 def measured(request: pytest.FixtureRequest) -> dict[str, float]:
     return figures(simulate_stations(request.param))
 
