@@ -150,6 +150,10 @@ def spell_cells(cells: "pd.Series[Any]", kind: Kind | None) -> "pd.Series[Any]":
         if kind != "category":
             return cells.astype(np.float64)
         cells = cells.map(format_code, na_action="ignore")
+    elif pd.api.types.is_datetime64_any_dtype(dtype):
+        known = cells.dropna()
+        if (known == known.dt.normalize()).all():  # a CSV has them as dates
+            cells = cells.dt.strftime("%Y-%m-%d")
     return cells.map(lambda cell: str(cell).strip(), na_action="ignore").astype(TEXT)
 
 
