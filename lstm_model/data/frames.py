@@ -59,6 +59,14 @@ def infer_reading(
         zone = frame.index.tz
         if zone is not None and reading.zone is None and str(zone) in available_timezones():
             inferred["zone"] = str(zone)  # an offset without a name is on UTC
+    elif isinstance(frame.index, pd.MultiIndex) and any(
+        isinstance(level, pd.DatetimeIndex) for level in frame.index.levels
+    ):
+        levels = ", ".join(map(str, frame.index.names))
+        raise TableError(
+            f"a frame's index must be one of times, or none, but has the levels {levels}; "
+            "frame.reset_index() makes columns of them, which time and series can name"
+        )
     elif isinstance(frame.index, pd.PeriodIndex):
         raise TableError(
             "a frame's index must be times, but is a PeriodIndex; frame.to_timestamp() has them"

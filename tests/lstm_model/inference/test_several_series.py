@@ -404,3 +404,9 @@ def test_members_have_their_series_in_common(model: TrainedForecaster) -> None:
     each = [replace(both, models=(member,)).forecast(table).point for member in both.models]
     np.testing.assert_allclose(both.forecast(table).point, np.mean(each, axis=0), rtol=1e-12)
     assert both.forecast(table).bounds == {}
+
+
+def test_a_frame_with_two_levels_is_told_what_to_do() -> None:
+    twice = shops().set_index("shop", append=True)
+    with pytest.raises(TableError, match=r"has the levels time, shop; .*reset_index"):
+        train_shops(twice)
