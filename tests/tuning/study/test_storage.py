@@ -106,7 +106,7 @@ def test_what_a_listing_said_is_not_asked_again(front: Front, bucket: str) -> No
 def test_files_are_asked_for_many_at_once_in_their_order(front: Front, bucket: str) -> None:
     folder = parse_storage_path(bucket) / "many"
     files = [folder / str(number) for number in range(64)]
-    front.seconds, front.most_at_once = 0.02, 0
+    front.seconds, front.most_at_once = 0.1, 0
     try:
         map_files(lambda file: file.write_bytes(file.name.encode()), files)
         assert front.most_at_once > 8
