@@ -35,10 +35,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.reporting import parser, table, write
-from benchmarks.time_to_quality import HERE, Copy, copied, environment, handed_over
+from benchmarks.time_to_quality import HERE, Copy, copied, handed_over, run_neuralforecast
 from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.sources import Dataset, load_dataset
-from lstm_model.files import read_json
 from lstm_model.inference.predictor import TrainedForecaster
 from lstm_model.inference.table_checks import OutOfRangeWarning
 from tuning.space.search_space import SearchSpace, read_space
@@ -100,28 +99,15 @@ def _rmse(errors: npt.NDArray[np.float64]) -> float:
 
 def rival(given: Any, judge: Judge, dataset: Dataset, space: SearchSpace, folder: Path) -> Any:
     """(c): its time, its skills and its settings."""
-    python = environment(given.environment)
     encoded = EncodedTable.from_table(dataset.frame, dataset.step, space.data, dataset.index)
     tables = []
     for series, (name, rows) in zip(encoded.series, dataset.index, strict=True):
         made = handed_over(dataset.frame.iloc[rows], series, space.data.target)
         tables.append(made.assign(unique_id=name))
-    pd.concat(tables).to_csv(folder / "table.csv", index=False)
-    command = [
-        str(python),
-        str(HERE / "neuralforecast_study.py"),
-        *("table.csv", "study.json", "forecasts.csv"),
-        *("--split", str(space.data.validation_from), "--end", str(space.data.test_from)),
-        *("--trials", str(given.trials), "--series", "1"),
-        *(("--max-steps", str(given.max_steps)) if given.max_steps else ()),
-    ]
-    begun = time.time()
-    with open(folder / "neuralforecast.log", "w") as log:
-        done = subprocess.run(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
-    if done.returncode:
-        raise SystemExit((folder / "neuralforecast.log").read_text()[-3000:])
-    study = read_json(folder / "study.json")
-    forecasts = pd.read_csv(folder / "forecasts.csv", parse_dates=["ds"], index_col="ds")
+    dates = (str(space.data.validation_from), str(space.data.test_from))
+    study, forecasts, begun = run_neuralforecast(
+        given, pd.concat(tables), folder, *dates, "--series", "1"
+    )
     by_station = {str(name): rows["forecast"] for name, rows in forecasts.groupby("unique_id")}
     return {
         **{key: study[key] for key in ("settings", "versions", "best")},

@@ -140,26 +140,34 @@ def handed_over(frame: pd.DataFrame, series: EncodedSeries, target: str) -> pd.D
     return made.rename_axis("ds").reset_index()
 
 
-def rival(given: Any, judge: Judge, handed: pd.DataFrame, folder: Path) -> dict[str, Any]:
-    """A study of neuralforecast's: its times, its errors and its settings."""
+def run_neuralforecast(
+    given: Any, handed: pd.DataFrame, folder: Path, split: str, end: str, *options: str
+) -> tuple[dict[str, Any], pd.DataFrame, float]:
+    """A study of neuralforecast's: what it says of itself, its forecasts, and when it began."""
     python = environment(given.environment)
     handed.to_csv(folder / "table.csv", index=False)
     command = [
         str(python),
         str(HERE / "neuralforecast_study.py"),
         *("table.csv", "study.json", "forecasts.csv"),
-        *("--split", DATES["validation_from"][1], "--end", DATES["test_from"][1]),
-        *("--trials", str(given.trials)),
+        *("--split", split, "--end", end, "--trials", str(given.trials)),
         *(("--max-steps", str(given.max_steps)) if given.max_steps else ()),
-        *("--loss", given.loss, "--scaler", given.scaler),
+        *options,
     ]
     begun = time.time()
     with open(folder / "neuralforecast.log", "w") as log:
         done = subprocess.run(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
     if done.returncode:
         raise SystemExit((folder / "neuralforecast.log").read_text()[-3000:])
-    study = read_json(folder / "study.json")
     forecasts = pd.read_csv(folder / "forecasts.csv", parse_dates=["ds"], index_col="ds")
+    return read_json(folder / "study.json"), forecasts, begun
+
+
+def rival(given: Any, judge: Judge, handed: pd.DataFrame, folder: Path) -> dict[str, Any]:
+    """A study of neuralforecast's: its times, its errors and its settings."""
+    dates = (DATES["validation_from"][1], DATES["test_from"][1])
+    options = ("--loss", given.loss, "--scaler", given.scaler)
+    study, forecasts, begun = run_neuralforecast(given, handed, folder, *dates, *options)
     for trial in study["trials"]:
         trial["ended"] -= begun  # to whole seconds, as Ray tells it
     return {

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 DIGITS = 4
 # With more decimals, or from this size on, a number is read more easily with an exponent.
 MOST_DECIMALS, LARGEST = 8, 1e12
+MOST_NAMES = 5  # of many, that a message has
 
 
 def number_format(values: Iterable[float | None], digits: int = DIGITS) -> str:
@@ -70,3 +71,12 @@ def yaml_text(text: str) -> str:
     if re.fullmatch(r"(\.\./|/)*[A-Za-z][A-Za-z0-9_./-]*", text) and yaml.safe_load(text) == text:
         return text
     return str(yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10**9)).rstrip()
+
+
+def shorten(names: Sequence[str]) -> str:
+    """The first names of many.
+
+    >>> shorten(["a", "b"]), shorten("abcdefg")
+    ('a, b', 'a, b, c, d, e, ...')
+    """
+    return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")

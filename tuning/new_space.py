@@ -16,10 +16,10 @@ from lstm_model.command import exit_without_teardown, report_errors, run_app
 from lstm_model.data.sources import read_sources
 from lstm_model.errors import InputError
 from lstm_model.files import check_writable, write_file
+from lstm_model.wording import shorten
 from tuning import cli as options
 from tuning.shell import command_for_shell
 from tuning.space.proposal import Proposal, propose
-from tuning.space.series_proposal import shorten
 from tuning.space.template import (
     check_space_file,
     describe_likes,

@@ -58,15 +58,15 @@ def diagnose_rows(
         )
     if columns := series_keys(others, times):
         kinds = cells[columns].drop_duplicates()
-        some = [" ".join(map(str, row)) for row in kinds[:MAX_NAMED].to_numpy()]
+        examples = [" ".join(map(str, row)) for row in kinds[:MAX_NAMED].to_numpy()]
         more = ", ..." if len(kinds) > MAX_NAMED else ""
         keys = [*reading.series_columns, *columns]
         series = yaml_text(keys[0]) if len(keys) == 1 else f"[{', '.join(map(yaml_text, keys))}]"
         return (
             f"{places.prefix}it holds {len(kinds)} series, one for each {' and '.join(columns)} "
-            f"({', '.join(some)}{more}): in the data block, series: {series}"
+            f"({', '.join(examples)}{more}): in the data block, series: {series}"
         )
-    if _are_files_series(times, first_rows) and not reading.series:
+    if are_files_series(times, first_rows) and not reading.series:
         return (
             f"{places.prefix}its files seem to be {len(first_rows)} series, as they have the same "
             f"times: in the data block, series: {FILE}"
@@ -101,7 +101,7 @@ def diagnose_rows(
     return None
 
 
-def _are_files_series(times: "pd.Series[pd.Timestamp]", first_rows: Sequence[int]) -> bool:
+def are_files_series(times: "pd.Series[pd.Timestamp]", first_rows: Sequence[int]) -> bool:
     """Whether several files have the same times, and each of them once."""
     if len(first_rows) < 2 or times.duplicated(keep=False).mean() < SHARED:
         return False

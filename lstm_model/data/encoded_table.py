@@ -221,13 +221,13 @@ class EncodedTable:
         )
         own = iter(fitted.each)
         encoders = tuple(next(own) if learns else fitted.of_others for learns in learned)
-        bounds = np.cumsum([0, *map(len, parts)])
-        inputs = np.zeros((bounds[-1] + 1, len(fitted.of_others.channels)), np.float32)
-        for part, encoder, (start, stop) in zip(parts, encoders, pairwise(bounds), strict=True):
-            encoder.transform(part, out=inputs[start:stop])
+        kept = SeriesIndex.of_lengths(names, map(len, parts))
+        inputs = np.zeros((kept.bounds[-1] + 1, len(fitted.of_others.channels)), np.float32)
+        for part, encoder, (_, rows) in zip(parts, encoders, kept, strict=True):
+            encoder.transform(part, out=inputs[rows])
         clocks = [pd.DatetimeIndex(part.index) for part in parts]
         table = cls(
-            index=SeriesIndex(tuple(names), tuple(bounds.tolist())),
+            index=kept,
             padded_inputs=inputs,
             target=np.concatenate(target),
             last_observed=np.concatenate(last_observed),
@@ -254,10 +254,9 @@ class EncodedTable:
             for (_, part), start in zip(self.index, self.validation_starts, strict=True)
         ]
         kept = np.concatenate([np.arange(part.start, part.stop) for part in rows])
-        bounds = np.cumsum([0, *self.validation_starts])
         return replace(
             self,
-            index=SeriesIndex(self.index.names, tuple(bounds.tolist())),
+            index=SeriesIndex.of_lengths(self.index.names, self.validation_starts),
             padded_inputs=self.padded_inputs[np.append(kept, -1)],
             target=self.target[kept],
             last_observed=self.last_observed[kept],

@@ -26,13 +26,13 @@ from lstm_model.data.table_file import Table, read_files
 from lstm_model.data.time_forms import Clock
 from lstm_model.errors import TableError
 from lstm_model.series_rules import FILE
+from lstm_model.wording import shorten
 
 # Of a file's name that are no part of what its series is called.
 ENDINGS = {".csv", ".tsv", ".txt", ".parquet", ".pq", ".gz", ".zip"}
 # So many rows that all lie two steps apart, or three, are no accident.
 REGULAR_ROWS = 10
 WHOLE = r"^(-?\d+)\.0+$"  # a number that a float went by: what 1.0 names is called 1
-SHOWN = 5  # names of columns
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ def read_cells(
                 f"{table.places.prefix}target must be a name that no column has, as targets are "
                 f"the columns that hold it, but got {target!r}; give it another one"
             )
-        there = find_targets(reading, table.header, table.places.prefix)
-        table, series = melt(table, there, target)
+        targets = find_targets(reading, table.header, table.places.prefix)
+        table, series = melt(table, targets, target)
         return replace(table, places=series.label(table.places)), series
     keys = tuple(name for name in reading.series_columns if name != FILE)
     optional = (FILE,) if keys != reading.series_columns else ()
@@ -193,12 +193,11 @@ def _read_names(
 def find_targets(reading: Reading, header: Iterable[str], prefix: str = "") -> list[str]:
     """Those of a wide table's series that are there; raises TableError where none is."""
     columns = list(header)
-    if there := [name for name in reading.targets if name in columns]:
-        return there
-    some = ", ".join(reading.targets[:SHOWN]) + (", ..." if len(reading.targets) > SHOWN else "")
+    if targets := [name for name in reading.targets if name in columns]:
+        return targets
     raise TableError(
-        f"{prefix}the table must have a column of {some}, whose values are forecast, but has "
-        f"{', '.join(columns[:SHOWN])}{', ...' if len(columns) > SHOWN else ''}"
+        f"{prefix}the table must have a column of {shorten(reading.targets)}, whose values are "
+        f"forecast, but has {shorten(columns)}"
     )
 
 
@@ -300,7 +299,7 @@ def _join(
     parts: Sequence[Rows], series: Sequence[str], backwards: Sequence[IntArray], names: RowNames
 ) -> Rows:
     """The rows of all series, one after the other."""
-    bounds = np.cumsum([0, *(len(part.times) for part in parts)])
+    index = SeriesIndex.of_lengths(series, (len(part.times) for part in parts))
     repairs = []
     if backwards:
         rows = sum(map(len, backwards))
@@ -317,10 +316,10 @@ def _join(
         times.rename("time"),
         parts[0].step,
         np.concatenate([part.taken for part in parts]),
-        np.concatenate([part.at + start for part, start in zip(parts, bounds, strict=False)]),
+        np.concatenate([part.at + start for part, start in zip(parts, index.bounds, strict=False)]),
         parts[0].zone,
         parts[0].has_offsets,
-        SeriesIndex(tuple(series), tuple(map(int, bounds))),
+        index,
         (*repairs, *merged.values()),
     )
 

@@ -61,6 +61,13 @@ class EncodedSeries:
         return np.where(np.isfinite(lowest), lowest, -np.inf)
 
     @property
+    def first_origin(self) -> int:
+        """The first row that validation is forecast from: `horizon` rows before it, if they are
+        there.
+        """
+        return max(0, self.validation_start - self.horizon)
+
+    @property
     def learned(self) -> bool:
         """Whether training learns from it."""
         return self.change_scale.ndim == 1

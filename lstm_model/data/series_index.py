@@ -1,6 +1,6 @@
 """Which rows of a table are of which series: those of one stand together, in the order of time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,11 @@ class SeriesIndex:
     def of_one(cls, rows: int) -> "SeriesIndex":
         """Of a table that is one series."""
         return cls((ONE_SERIES,), (0, rows))
+
+    @classmethod
+    def of_lengths(cls, names: Iterable[str], lengths: Iterable[int]) -> "SeriesIndex":
+        """Of series with so many rows each."""
+        return cls(tuple(names), tuple(np.cumsum([0, *lengths]).tolist()))
 
     def __len__(self) -> int:
         return len(self.names)

@@ -64,8 +64,8 @@ class _Choice:
 
     def names(self, header: Sequence[str]) -> list[str]:
         """Each once, in the order asked for."""
-        there = (name for name in self.optional if name in header)
-        return list(dict.fromkeys((*self.wanted, *there)))
+        present = (name for name in self.optional if name in header)
+        return list(dict.fromkeys((*self.wanted, *present)))
 
 
 def read_files(

@@ -26,13 +26,12 @@ class Holdout:
         changes, scored: (V, L) what happened, and which of it counts.
         persistence_rmse: (L,) on the same rows.
         min_changes: (V, 1) what a forecast may not fall below.
-        last_observed: (V,) what a forecast is a change from.
     """
 
     def __init__(self, table: EncodedTable) -> None:
-        first, changes, scored, scales, lowest, last = [], [], [], [], [], []  # by series
+        first, changes, scored, scales, lowest = [], [], [], [], []  # by series
         for series in table.each_series():
-            start = max(0, series.validation_start - series.horizon)
+            start = series.first_origin
             mask = series.valid_mask[start:]
             if len(table.index) > 1:
                 mask = mask & scored_lead_times(series)
@@ -41,12 +40,10 @@ class Holdout:
             scored.append(mask)
             scales.append(series.scales[start:])  # a view of (L,), mostly
             lowest.append(series.min_changes[start:, None])
-            last.append(series.last_observed[start:])
         self.names, self.first = table.index.names, tuple(first)
         self.bounds = np.cumsum([0, *map(len, changes)])
         self.changes, self.scored = np.concatenate(changes), np.concatenate(scored)
         self._scales, self.min_changes = scales, np.concatenate(lowest)
-        self.last_observed = np.concatenate(last)
         self.persistence_rmse = rmse(self.changes, self.scored)
 
     @property

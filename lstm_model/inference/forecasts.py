@@ -22,16 +22,16 @@ class Forecasts:
 
     Examples:
         >>> origins = pd.DatetimeIndex(["2024-05-01 10:00", "2024-05-01 11:00"] * 2)
-        >>> found = Forecasts(
+        >>> forecasts = Forecasts(
         ...     origins,
         ...     Step(3600),
         ...     np.array([[1.0], [2.0], [30.0], [40.0]]),
         ...     {},
         ...     SeriesIndex(("north", "south"), (0, 2, 4)),
         ... )
-        >>> found.by_series["south"].point.tolist()
+        >>> forecasts.by_series["south"].point.tolist()
         [[30.0], [40.0]]
-        >>> last = found.every_nth_origin(2)  # of each series
+        >>> last = forecasts.every_nth_origin(2)  # of each series
         >>> last.table()[["series", "origin", "forecast"]]
           series              origin  forecast
         0  north 2024-05-01 11:00:00       2.0
@@ -85,13 +85,12 @@ class Forecasts:
             for _, rows in self.index
         ]
         kept = np.concatenate(parts)
-        bounds = np.cumsum([0, *map(len, parts)])
         return type(self)(
             self.origins[kept],
             self.step,
             self.point[kept],
             {coverage: (low[kept], high[kept]) for coverage, (low, high) in self.bounds.items()},
-            SeriesIndex(self.index.names, tuple(bounds.tolist())),
+            SeriesIndex.of_lengths(self.index.names, map(len, parts)),
             self.left_out,
             self.pooled,
             self.new,

@@ -193,9 +193,8 @@ def _validations(
     """
     begin = 0
     for series in table.each_series():
-        first = max(0, series.validation_start - series.horizon)
-        rows = slice(first, len(series.target))
-        part = changes[begin : begin + len(series.target) - first]
+        rows = slice(series.first_origin, len(series.target))
+        part = changes[begin : begin + rows.stop - rows.start]
         begin += len(part)
         last_observed = series.last_observed[rows, None]
         known = np.where(series.valid_mask[rows], series.changes[rows], np.nan)

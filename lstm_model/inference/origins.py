@@ -52,8 +52,7 @@ class Origins:
             lowest.append(floors(target, forecaster.is_never_negative(name))[start:, None])
         # One pass: segments of all series run side by side.
         self._segments = Segments(torch.from_numpy(inputs), table.index, first)
-        bounds = np.cumsum([0, *map(len, last_observed)])
-        self.index = SeriesIndex(table.index.names, tuple(bounds.tolist()))
+        self.index = SeriesIndex.of_lengths(table.index.names, map(len, last_observed))
         self.last_observed = np.concatenate(last_observed)
         self.scales, self.floors = np.concatenate(scales), np.concatenate(lowest)
         times = pd.DatetimeIndex(frame.index)

@@ -248,10 +248,11 @@ class TrainedForecaster:
             >>> model = lstm_model.fit(
             ...     table, target="sold", series="shop", validation_from="2024-01-20", max_epochs=1
             ... )
-            >>> found = model.forecast(table.assign(shop=table["shop"].replace("south", "west")))
-            >>> sorted(found.by_series), found.new
+            >>> renamed = table.assign(shop=table["shop"].replace("south", "west"))
+            >>> forecasts = model.forecast(renamed)
+            >>> sorted(forecasts.by_series), forecasts.new
             (['north', 'west'], ('west',))
-            >>> found.every_nth_origin(1000).table().columns[:3].tolist()
+            >>> forecasts.every_nth_origin(1000).table().columns[:3].tolist()
             ['series', 'origin', 'lead_time']
 
         Args:

@@ -15,12 +15,11 @@ from lstm_model.data.step import Step
 from lstm_model.data.table import SeriesTable
 from lstm_model.errors import TableError
 from lstm_model.series_rules import NEIGHBOURS
-from lstm_model.wording import distinct
+from lstm_model.wording import distinct, shorten
 
 # A value is out of range where it lies beyond the training range by more than this share of it: so
 # another unit is noticed, and a record is not.
 FAR_OUTSIDE = 0.5
-SHOWN = 5  # names of series
 
 
 class OutOfRangeWarning(UserWarning):
@@ -40,11 +39,9 @@ def without(table: SeriesTable, left_out: Collection[str]) -> SeriesTable:
     if not left_out:
         return table
     kept = [(name, rows) for name, rows in table.index if name not in left_out]
-    bounds = np.cumsum([0, *(rows.stop - rows.start for _, rows in kept)])
-    return SeriesTable(
-        pd.concat([table.frame.iloc[rows] for _, rows in kept]),
-        SeriesIndex(tuple(name for name, _ in kept), tuple(bounds.tolist())),
-    )
+    parts = [table.frame.iloc[rows] for _, rows in kept]
+    index = SeriesIndex.of_lengths((name for name, _ in kept), map(len, parts))
+    return SeriesTable(pd.concat(parts), index)
 
 
 def check_columns(frame: pd.DataFrame, columns: Sequence[str], reading: Reading) -> None:
@@ -152,8 +149,8 @@ def describe_left_out(
         names = ", ".join(f"{name} ({reason})" for name, reason in left_out.items())
         count = f"{len(left_out)} of {len(index)} series"
         sentences.append(f"{count} can't be forecast, and are left out: {names}")
-    there = set(index.names)
-    if missing := [name for name in neighbours if name not in there]:
+    names_in_table = set(index.names)
+    if missing := [name for name in neighbours if name not in names_in_table]:
         sentences.append(
             f"the mean of the neighbours is without {len(missing)} series of the training, which "
             f"the table has not: {', '.join(missing)}; forecasts may be worse"
@@ -163,10 +160,10 @@ def describe_left_out(
 
 def describe_new(index: SeriesIndex, new: Sequence[str]) -> str:
     """A sentence for series that the model has not learned from."""
-    are, more = "is" if len(new) == 1 else "are", ", ..." if len(new) > SHOWN else ""
+    are = "is" if len(new) == 1 else "are"
     return (
         f"{len(new)} of {len(index)} series {are} new: each is scaled by its own rows so far "
-        f"({', '.join(new[:SHOWN])}{more})"
+        f"({shorten(new)})"
     )
 
 

@@ -183,18 +183,17 @@ class ForecastErrors:
                 before it on: what HoldoutEvaluator.forecast() gives, once for each seed.
         """
         leads = np.arange(1, table.horizon + 1)
-        times, observed, origins, places, known, changes, lowest = [], [], [], [], [], [], []
+        hours, origins, places, known, changes, lowest = [], [], [], [], [], []  # by series
         scales = {}
-        count, bounds = 0, [0]  # of the origins so far, and of the hours
+        count = 0  # of the origins so far
         for (_, of_table), series in zip(table.index, table.each_series(), strict=True):
             rows = np.arange(series.validation_start, len(series.target))
-            first = max(0, series.validation_start - series.horizon)
+            first = series.first_origin
             # A series that begins in the test has no origin for its first hours.
             own = rows[:, None] - leads
             known.append(own >= 0)
             own = np.maximum(own, 0)
-            times.append(series.times[rows])
-            observed.append(series.target[rows])
+            hours.append(of_table.start + rows)
             origins.append(of_table.start + own)
             places.append(count + own - first)
             changes.append(series.changes[first:])
@@ -202,7 +201,6 @@ class ForecastErrors:
             if series.change_scale.ndim > 1:
                 scales[series.name] = series.change_scale[own, leads - 1]
             count += len(changes[-1])
-            bounds.append(bounds[-1] + len(rows))
         at, has_origin, happened = (np.concatenate(each) for each in (places, known, changes))
 
         def by_hour(forecast: Float64Array) -> Float64Array:
@@ -216,15 +214,15 @@ class ForecastErrors:
             return errors
 
         forecasts = {**forecasts, PERSISTENCE: np.zeros((1, *happened.shape))}
-        from_rows = np.concatenate(origins)
+        rows, from_rows = np.concatenate(hours), np.concatenate(origins)
         return cls(
-            times=pd.DatetimeIndex(times[0].append(times[1:])) if len(times) > 1 else times[0],
-            observed=np.concatenate(observed),
+            times=table.times[rows],
+            observed=table.target[rows],
             errors={name: by_hour(forecast) for name, forecast in forecasts.items()},
             origins=from_rows,
             levels=table.last_observed[from_rows],
             floors=np.concatenate(lowest),
-            index=SeriesIndex(table.index.names, tuple(bounds)),
+            index=SeriesIndex.of_lengths(table.index.names, map(len, hours)),
             scales=scales,
             sampled=sampled or {},
         )

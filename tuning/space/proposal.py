@@ -21,6 +21,7 @@ from lstm_model.data.table_file import guess_encoding, read_files
 from lstm_model.data.time_forms import CLOCK_PARTS, FORMS, YEAR_FIRST, Clock
 from lstm_model.errors import InputError, TableError
 from lstm_model.series_rules import FILE
+from lstm_model.wording import shorten
 from tuning.space.clock_proposal import ClockProposal, FindSeries, find_clocks, propose_clock
 from tuning.space.column_proposal import ColumnReader
 from tuning.space.series_proposal import (
@@ -32,7 +33,6 @@ from tuning.space.series_proposal import (
     never_changes_within,
     read_named_series,
     reason_static_is_useless,
-    shorten,
 )
 from tuning.wording import closest_match
 

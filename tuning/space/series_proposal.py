@@ -12,18 +12,18 @@ import pandas as pd
 
 from lstm_model.arrays import IntArray
 from lstm_model.configuration import Reading
-from lstm_model.data.diagnosis import SHARED, is_time_of_day, series_keys
+from lstm_model.data.diagnosis import SHARED, are_files_series, is_time_of_day, series_keys
 from lstm_model.data.panel import SeriesRows, melt, read_series
 from lstm_model.data.table_file import Table
 from lstm_model.data.time_forms import Clock
 from lstm_model.errors import InputError
 from lstm_model.series_rules import FILE, MELTED
+from lstm_model.wording import shorten
 
 # Columns are like each other where their names differ in digits alone.
 DIGITS = re.compile(r"\d+")
 # Of the rows of a series as many may be there twice, as those of an hour that a wall clock repeats.
 FEW_TWICE = 0.01
-MAX_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -145,18 +145,10 @@ def find_series(
     others = others.drop(columns=[name for name in others if is_time_of_day(others[name])])
     if keys := series_keys(others, times) or series_keys(others, times, FEW_TWICE):
         return read_named_series(table, files, keys)
-    if _are_files_series(table, times):
+    are_copies = table.cells.duplicated().sum() >= times.duplicated().sum()
+    if not are_copies and are_files_series(times, table.first_rows):
         return read_named_series(table, files, [FILE])
     return None
-
-
-def _are_files_series(table: Table, times: "pd.Series[pd.Timestamp]") -> bool:
-    """Whether each file has its times once, and they are no copies of each other."""
-    ends = (*table.first_rows[1:], len(times))
-    files = [times.iloc[first:end] for first, end in zip(table.first_rows, ends, strict=True)]
-    if len(files) < 2 or any(file.duplicated().any() for file in files):
-        return False
-    return bool(table.cells.duplicated().sum() < times.duplicated().sum())
 
 
 def never_changes_within(values: "pd.Series[Any]", numbers: IntArray) -> bool:
@@ -186,8 +178,3 @@ def reason_static_is_useless(values: "pd.Series[Any]") -> str | None:
         if numbers[0].is_integer() and (np.diff(numbers) == 1).all():
             return "numbers the series"
     return None
-
-
-def shorten(names: Sequence[str]) -> str:
-    """The first names of many."""
-    return ", ".join(names[:MAX_SHOWN]) + (", ..." if len(names) > MAX_SHOWN else "")

@@ -16,10 +16,10 @@ from lstm_model.data.encoded_table import EncodedTable
 from lstm_model.data.sources import load_dataset
 from lstm_model.data.step import on_wall
 from lstm_model.errors import InputError, TableError
-from lstm_model.wording import distinct, yaml_text
+from lstm_model.wording import distinct, shorten, yaml_text
 from tuning.space.proposal import Proposal, propose_calendar
 from tuning.space.search_space import NO_FILES, parse_space
-from tuning.space.series_proposal import name_all, shorten
+from tuning.space.series_proposal import name_all
 from tuning.space.writer import flow, format_time
 
 # Training rows below which models are to be smaller than those of the shipped spaces.

@@ -128,7 +128,8 @@ def test_final_models_have_the_intervals_of_runs_that_had_not_seen_those_hours(
     check = HoldoutEvaluator(final)
     mean = np.mean([check.forecast(one.model) for one in members], axis=0)
     found = loaded.forecast(table.frame)
-    expected = check.holdout.last_observed[:, None] + mean
+    (only,) = final.series
+    expected = only.last_observed[only.first_origin :, None] + mean
     np.testing.assert_allclose(found.point[-len(expected) :], expected, atol=1e-3)
 
 
